@@ -1,0 +1,35 @@
+"""Interactive super-resolution of whole-slide pathology images with CWT-Net.
+
+The public face is lazy: importing the package loads neither torch nor napari.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_cwtnet.enhance import enhance
+    from napari_cwtnet.errors import CwtnetError
+    from napari_cwtnet.model import load_model
+    from napari_cwtnet.slides import open_slide
+
+__version__ = "0.1.0"
+__all__ = ["CwtnetError", "__version__", "enhance", "load_model", "open_slide"]
+
+_HOME = {
+    "CwtnetError": "napari_cwtnet.errors",
+    "enhance": "napari_cwtnet.enhance",
+    "load_model": "napari_cwtnet.model",
+    "open_slide": "napari_cwtnet.slides",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
