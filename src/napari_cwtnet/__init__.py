@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_cwtnet.enhance import enhance
+    from napari_cwtnet.enhancement import enhance
     from napari_cwtnet.errors import CwtnetError
     from napari_cwtnet.model import load_model
     from napari_cwtnet.slides import open_slide
@@ -19,7 +19,7 @@ __all__ = ["CwtnetError", "__version__", "enhance", "load_model", "open_slide"]
 
 _HOME = {
     "CwtnetError": "napari_cwtnet.errors",
-    "enhance": "napari_cwtnet.enhance",
+    "enhance": "napari_cwtnet.enhancement",
     "load_model": "napari_cwtnet.model",
     "open_slide": "napari_cwtnet.slides",
 }
