@@ -1,0 +1,37 @@
+"""Files appear under their final name only when they are whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from napari_cwtnet.errors import OutputError
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path``; rename it to ``path`` when the block ends well.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing or not writable, or the disk is full. What was written so far is
+        removed, and a file that was there before stays as it was.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}; free some space or choose another "
+            "output."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
