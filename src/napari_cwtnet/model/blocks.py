@@ -1,0 +1,134 @@
+"""The building blocks: residual blocks, the WR module, the CWTB and the upsampler."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from napari_cwtnet.model.config import NetworkConfig
+from napari_cwtnet.model.records import BlockRecord
+from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.search import identity_index, relevance_at, search, transfer
+
+
+def conv(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3×3 convolution that keeps the size."""
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class ResidualBlock(nn.Module):
+    """RB: conv, ReLU, conv, plus the input (EDSR, no normalisation)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels)
+        self.second = conv(channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same."""
+        return features + self.second(torch.relu(self.first(features)))
+
+
+class WaveletResidualBlock(nn.Module):
+    """WRB: an RB whose correction is weighted channel by channel (Eqs. 6, 7)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        inner = max(1, channels // reduction)
+        self.first = conv(channels, channels)
+        self.second = conv(channels, channels)
+        self.down = nn.Conv2d(channels, inner, 1)
+        self.up = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C, H, W)`` to the same."""
+        correction = self.second(torch.relu(self.first(features)))
+        pooled = correction.mean((2, 3), keepdim=True)
+        return features + correction * torch.sigmoid(self.up(torch.relu(self.down(pooled))))
+
+
+class WaveletReconstruction(nn.Module):
+    """WR: the reference that is not there, approximated from LR."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.head = conv(3, channels)
+        self.body = nn.Sequential(
+            *(WaveletResidualBlock(channels, config.wr_reduction) for _ in range(config.wr_blocks))
+        )
+        self.up = conv(channels, 4 * channels)
+        self.shuffle = nn.PixelShuffle(2)
+        self.tail = conv(channels, 3)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """``(N, 3, h, w)`` in 0..1 to an approximated reference ``(N, 3, 2h, 2w)``."""
+        features = self.head(lr)
+        features = features + self.body(features)
+        return bicubic(lr, 2) + self.tail(self.shuffle(self.up(features)))
+
+
+class CrossScaleBlock(nn.Module):
+    """CWTB: one step of the SR branch, one of the WT branch, and the transformer between them.
+
+    Eqs. 2, 5, 8 and 9: ``Q = B_RBs(f_sr)``, ``K = B_RBw(f_hwt)``, ``f_sr = Q + C(cat(Q, T)) · S``.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.config = config
+        self.sr = nn.Sequential(
+            *(ResidualBlock(channels) for _ in range(config.sr_residual_blocks))
+        )
+        if config.wt_branch:
+            self.wt = nn.Sequential(
+                *(ResidualBlock(channels) for _ in range(config.wt_residual_blocks))
+            )
+            self.fuse = conv(2 * channels, channels)
+
+    def forward(
+        self, f_sr: Tensor, f_hwt: Tensor | None, record: bool = False
+    ) -> tuple[Tensor, Tensor | None, BlockRecord | None]:
+        """Advance both branches by one block.
+
+        Parameters
+        ----------
+        f_sr, f_hwt : Tensor
+            ``(N, C, h, w)``; ``f_hwt`` is None where there is no WT branch.
+        record : bool
+            Also give the attention of this block.
+        """
+        query = self.sr(f_sr)
+        if f_hwt is None:
+            return query, None, None
+        key = self.wt(f_hwt)
+        index = search(query, key, self.config)
+        relevance = relevance_at(query, key, index)
+        texture = transfer(self._value(key), index, self.config.patch_normalisation)
+        fused = query + self.fuse(torch.cat((query, texture), 1)) * relevance
+        if self.config.double_residual:
+            fused = fused + query
+        if not record:
+            return fused, key, None
+        shown = identity_index(query) if index is None else index
+        return fused, key, BlockRecord(query, key, relevance, shown)
+
+    def _value(self, key: Tensor) -> Tensor:
+        if self.config.value == "up_down":
+            return bicubic(bicubic(key, 2), 0.5)
+        if self.config.value == "down_up":
+            return bicubic(bicubic(key, 0.5), 2)
+        return key
+
+
+class Upsampler(nn.Sequential):
+    """B_up: one sub-pixel shuffle per octave, then a convolution to RGB."""
+
+    def __init__(self, channels: int, scale: int) -> None:
+        steps: list[nn.Module] = []
+        for _ in range(round(math.log2(scale))):
+            steps += [conv(channels, 4 * channels), nn.PixelShuffle(2)]
+        super().__init__(*steps, conv(channels, 3))

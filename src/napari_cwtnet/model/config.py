@@ -1,0 +1,107 @@
+"""The one schema of a CWT-Net: what weights files, recipes, command line and docks agree on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Scale = Literal[2, 4, 8]
+Band = Literal["LL", "LH", "HL", "HH"]
+SearchName = Literal["full", "window", "aligned"]
+
+MLCAMSR_MEAN = (0.7204, 0.4298, 0.6379)
+
+
+class NetworkConfig(BaseModel):
+    """Every choice that changes what a CWT-Net computes.
+
+    The defaults are the paper's ×2 network; :func:`preset` gives the other starting points.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scale: Scale = Field(2, description="SR pixels per LR pixel along each axis")
+    blocks: int = Field(12, ge=1, le=64, description="number of CWTBs, n")
+    channels: int = Field(64, ge=8, le=512, multiple_of=8, description="feature channels, C")
+    sr_residual_blocks: int = Field(2, ge=1, le=16, description="RBs in each B_RBs")
+    wt_residual_blocks: int = Field(2, ge=1, le=16, description="RBs in each B_RBw")
+    wt_branch: bool = Field(True, description="False leaves the SR branch alone (Table II)")
+    wt_front: Literal["dwt", "average"] = Field(
+        "dwt", description="what brings the reference to the LR grid: Haar, or 2×2 means (Table II)"
+    )
+    bands: tuple[Band, ...] = Field(("HH",), min_length=1, description="Haar sub-bands kept")
+    wt_source: Literal["wr", "lr_up"] = Field(
+        "wr", description="stand-in for a missing reference: WR module, or bicubic LR (Table III)"
+    )
+    reference_filter: Literal["none", "down_up"] = Field(
+        "none", description="down_up: the reference loses its finest octave first (Table III)"
+    )
+    wr_blocks: int = Field(4, ge=1, le=32, description="WRBs in the WR module")
+    wr_reduction: int = Field(8, ge=1, description="channel reduction of the WRB attention")
+    search: SearchName = Field("full", description="where a query may find its match")
+    window_radius: int = Field(8, ge=1, le=64, description="reach of `window`, LR pixels")
+    position_bias: float = Field(
+        0.0, ge=0, description="relevance lost per LR pixel of displacement in `window`"
+    )
+    value: Literal["same", "up_down", "down_up"] = Field(
+        "same", description="how V comes from f_hwt: unchanged, or resampled by 2 and back"
+    )
+    patch_normalisation: Literal["nine", "count"] = Field(
+        "nine", description="overlapping patches are divided by 9, or by how many there are"
+    )
+    double_residual: bool = Field(False, description="add Q twice, as Eqs. 2 and 9 read literally")
+    skip: Literal["none", "lr", "finest"] = Field(
+        "none", description="global skip: none (add the mean), bicubic LR, or bicubic finest input"
+    )
+    mean: tuple[float, float, float] = Field(MLCAMSR_MEAN, description="RGB mean, 0..1")
+    tile: int = Field(64, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
+    halo: int = Field(16, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
+
+    @model_validator(mode="after")
+    def _tile_has_a_core(self) -> NetworkConfig:
+        if self.tile <= 2 * self.halo:
+            raise ValueError(f"tile {self.tile} must exceed twice the halo {self.halo}")
+        return self
+
+
+def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
+    """A named starting point.
+
+    Parameters
+    ----------
+    name : {"paper", "paper-octave", "house", "lite"}
+        ``paper`` follows the text as literally as it can be built: WT depth grows by one RB (and
+        WR by two WRBs) per +1 of the factor. ``paper-octave`` lets it grow per octave.
+        ``house`` (paper size) and ``lite`` feed three detail bands, take the aligned match, and
+        add the bicubic enlargement of the finest input.
+    scale : {2, 4, 8}
+        Super-resolution factor.
+    **changes
+        Fields of :class:`NetworkConfig` to set otherwise.
+
+    Raises
+    ------
+    ValueError
+        If the preset is unknown or a field is out of range.
+    """
+    octaves = {2: 0, 4: 1, 8: 2}.get(scale, 0)
+    by_octave = {"wt_residual_blocks": 2 + octaves, "wr_blocks": 4 + 2 * octaves}
+    house = {
+        "bands": ("LH", "HL", "HH"),
+        "search": "aligned",
+        "patch_normalisation": "count",
+        "skip": "finest",
+        "tile": 128,
+        "halo": 12,
+    }
+    presets: dict[str, dict[str, Any]] = {
+        "paper": {"wt_residual_blocks": scale, "wr_blocks": 2 * scale},
+        "paper-octave": by_octave,
+        "house": by_octave | house,
+        "lite": house
+        | {"blocks": 4, "channels": 32, "wt_residual_blocks": 2, "wr_blocks": 4, "halo": 8},
+    }
+    if name not in presets:
+        raise ValueError(f"preset {name!r} is unknown; choose one of {', '.join(presets)}")
+    return NetworkConfig(**({"scale": scale} | presets[name] | changes))

@@ -1,0 +1,114 @@
+"""CWT-Net: an SR branch, a WT branch, and an attention that carries texture between them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_cwtnet.model.blocks import CrossScaleBlock, Upsampler, WaveletReconstruction, conv
+from napari_cwtnet.model.config import NetworkConfig
+from napari_cwtnet.model.records import NetworkOutput
+from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.wavelet import sub_bands
+
+
+class CwtNet(nn.Module):
+    """The network of the paper (arXiv 2409.07092), with every open reading as a config field.
+
+    Parameters
+    ----------
+    config : NetworkConfig
+        Scale, size and readings.
+    """
+
+    mean: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.head = conv(3, channels)
+        self.blocks = nn.ModuleList(CrossScaleBlock(config) for _ in range(config.blocks))
+        self.tail = Upsampler(channels, config.scale)
+        if config.wt_branch:
+            wt_channels = 3 if config.wt_front == "average" else 3 * len(config.bands)
+            self.wt_head = conv(wt_channels, channels)
+            self.wt_tail = conv(channels, wt_channels)
+            if config.wt_source == "wr":
+                self.wr = WaveletReconstruction(config)
+        if config.skip != "none":
+            last = self.tail[-1]
+            # An untrained network with a global skip is exactly the bicubic enlargement.
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(
+        self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
+    ) -> NetworkOutput:
+        """Super-resolve a batch.
+
+        Parameters
+        ----------
+        lr : Tensor
+            ``(N, 3, h, w)`` RGB in 0..1.
+        reference : Tensor, optional
+            The same field one octave finer, ``(N, 3, 2h, 2w)``: the next-higher level, the paper's
+            I_GT'. Without it the WR module (or bicubic LR) stands in.
+        record : bool
+            Also give the attention of every block; costs memory for N·C·h·w features a block.
+
+        Raises
+        ------
+        ValueError
+            If the sizes of ``lr`` and ``reference`` do not fit.
+        """
+        if reference is not None and reference.shape[-2:] != tuple(2 * n for n in lr.shape[-2:]):
+            raise ValueError(
+                f"the reference must be twice the size of LR {tuple(lr.shape[-2:])}, "
+                f"got {tuple(reference.shape[-2:])}"
+            )
+        f_sr = first = self.head(lr - self.mean)
+        f_hwt, source = self._enter_wt(lr, reference)
+        records = []
+        for block in self.blocks:
+            f_sr, f_hwt, taken = block(f_sr, f_hwt, record)
+            records += [taken] if taken else []
+        residual = self.tail(first + f_sr)
+        return NetworkOutput(
+            sr=residual + self._base(lr, reference),
+            wt=None if f_hwt is None else self.wt_tail(f_hwt),
+            reference=source,
+            blocks=tuple(records),
+        )
+
+    def wt_target(self, reference: Tensor) -> Tensor:
+        """What I_WT is to equal for a reference ``(N, 3, 2h, 2w)`` (Eq. 12)."""
+        if self.config.wt_front == "average":
+            return F.avg_pool2d(reference, 2)
+        return sub_bands(reference, self.config.bands)
+
+    def _enter_wt(
+        self, lr: Tensor, reference: Tensor | None
+    ) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        if not self.config.wt_branch:
+            return None, None
+        if reference is None:
+            source = self.wr(lr) if self.config.wt_source == "wr" else bicubic(lr, 2)
+        elif self.config.reference_filter == "down_up":
+            source = bicubic(bicubic(reference, 0.5), 2)
+        else:
+            source = reference
+        return self.wt_head(self.wt_target(source)), source
+
+    def _base(self, lr: Tensor, reference: Tensor | None) -> Tensor:
+        if self.config.skip == "none":
+            return self.mean
+        if self.config.skip == "finest" and reference is not None:
+            return bicubic(reference, self.config.scale / 2)
+        return bicubic(lr, self.config.scale)
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(p.numel() for p in self.parameters())
