@@ -1,0 +1,93 @@
+"""One frozen recipe says everything that a training run depends on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.model.config import NetworkConfig, Scale, preset
+
+
+class ImageSource(BaseModel):
+    """A folder of images, each taken as high-resolution truth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="short name, as in model cards")
+    folder: str = Field(description="path, relative to the data root given to the run")
+    licence: str = Field(description="licence and origin, credited in the model card")
+    halvings: int = Field(0, ge=0, le=3, description="times the image is halved before use")
+    weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
+    held_out: tuple[str, ...] = Field((), description="file name patterns kept for validation")
+
+
+class Loss(BaseModel):
+    """Eqs. 10 to 12: ``L = sr (L1 + sr_ssim (1 - SSIM)) + wt (L1 + wt_ssim (1 - SSIM))``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sr: float = Field(0.3, ge=0, description="λ1, weight of the image")
+    wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
+    sr_ssim: float = Field(0.2, ge=0, description="λ3")
+    wt_ssim: float = Field(0.2, ge=0, description="λ4")
+    pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
+
+
+class Recipe(BaseModel):
+    """Data, network, loss, optimiser, schedule and budget of one run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="name of the model that comes out")
+    scale: Scale
+    preset: str = Field("lite", description="see napari_cwtnet.model.preset")
+    network: dict[str, Any] = Field({}, description="fields that differ from the preset")
+    sources: tuple[ImageSource, ...] = Field(min_length=1)
+    loss: Loss = Loss()
+    reference_share: float = Field(
+        0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
+    )
+    patch: int = Field(48, ge=16, multiple_of=2, description="patch side, LR pixels")
+    batch: int = Field(8, ge=1, description="patches a step")
+    learning_rate: float = Field(5e-4, gt=0, description="Adam's peak rate; cosine to 1 % of it")
+    warm_up: int = Field(100, ge=0, description="steps of linear warm-up")
+    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 is off")
+    steps: int = Field(10_000, ge=1, description="length of the schedule")
+    validate_every: int = Field(500, ge=1, description="steps between validations")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass")
+    seed: int = 0
+
+    def network_config(self) -> NetworkConfig:
+        """The network that this recipe trains."""
+        return preset(self.preset, self.scale, **self.network)
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML text that :func:`load_recipe` reads back to an equal one."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe from a YAML file.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or a field is unknown or out of range.
+    """
+    try:
+        recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        recipe.network_config()
+    except OSError as error:
+        raise TrainingError(f"Recipe {path} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise TrainingError(f"Recipe {path}: {where or 'the file'}: {first['msg']}.") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise TrainingError(f"Recipe {path}: {' '.join(str(error).split())}.") from error
+    return recipe

@@ -1,0 +1,112 @@
+"""Everything that a training run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.training.recipe import Recipe
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class RunState:
+    """Network, averaged network, optimiser, random numbers and progress of a run."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.network = CwtNet(recipe.network_config()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
+        self.generator = np.random.default_rng(recipe.seed)
+        self.step = 0
+        self.seconds = 0.0
+        self.best_psnr = -math.inf
+
+    def learning_rate(self) -> float:
+        """The rate for the next step: linear warm-up, then a cosine to 1 % of the peak."""
+        recipe = self.recipe
+        if self.step < recipe.warm_up:
+            return recipe.learning_rate * (self.step + 1) / recipe.warm_up
+        done = (self.step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
+        return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+    def update_average(self) -> None:
+        """Move the averaged weights towards the present ones; a plain copy while it warms up."""
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to ``path`` (safetensors), whole or not at all."""
+        tensors: dict[str, Tensor] = {}
+        for part, network in (("network", self.network), ("average", self.average)):
+            tensors |= {f"{part}/{n}": p.detach().contiguous() for n, p in network.named_parameters()}
+        for name, parameter in self.network.named_parameters():
+            for moment in _MOMENTS:
+                value = self.optimiser.state[parameter].get(moment)
+                if value is not None:
+                    tensors[f"{moment}/{name}"] = value.contiguous()
+        progress = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best_psnr": self.best_psnr,
+            "generator": self.generator.bit_generator.state,
+        }
+        metadata = {"progress": json.dumps(progress), "recipe": self.recipe.model_dump_json()}
+        with written_whole(path) as partial:
+            partial.write_bytes(save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: Path, recipe: Recipe) -> RunState:
+        """Take up a saved run.
+
+        Raises
+        ------
+        TrainingError
+            If the file is damaged or was made by another recipe.
+        """
+        try:
+            with safe_open(path, framework="pt") as archive:
+                metadata = archive.metadata()
+                tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise TrainingError(f"Checkpoint {path} cannot be read: {error}.") from error
+        if Recipe.model_validate_json(metadata["recipe"]) != recipe:
+            raise TrainingError(
+                f"Checkpoint {path} was made by another recipe; choose another output folder."
+            )
+        state = cls(recipe)
+        state._restore(tensors, json.loads(metadata["progress"]))
+        return state
+
+    def _restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
+        self.step, self.seconds = progress["step"], progress["seconds"]
+        self.best_psnr = progress["best_psnr"]
+        self.generator.bit_generator.state = progress["generator"]
+        with torch.no_grad():
+            for part, network in (("network", self.network), ("average", self.average)):
+                for name, parameter in network.named_parameters():
+                    parameter.copy_(tensors[f"{part}/{name}"])
+        for name, parameter in self.network.named_parameters():
+            if f"exp_avg/{name}" in tensors:
+                self.optimiser.state[parameter] = {
+                    "step": torch.tensor(float(self.step)),
+                    **{moment: tensors[f"{moment}/{name}"].clone(
+                        memory_format=torch.preserve_format
+                    ) for moment in _MOMENTS},
+                }
