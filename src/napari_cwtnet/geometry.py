@@ -83,9 +83,7 @@ class Region:
 
     def size_at(self, downsample: float) -> Size:
         """Size in pixels of this region's image at ``downsample``; at least 1 × 1."""
-        return Size(
-            max(1, round(self.width / downsample)), max(1, round(self.height / downsample))
-        )
+        return Size(max(1, round(self.width / downsample)), max(1, round(self.height / downsample)))
 
     def intersection(self, other: Region) -> Region | None:
         """The part inside ``other``; None where they do not overlap."""
