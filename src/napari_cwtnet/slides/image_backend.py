@@ -1,0 +1,118 @@
+"""Plain images (PNG, JPEG, BMP, WebP), through Pillow: one level, held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from napari_cwtnet.errors import SlideError
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.colour import to_uint8
+from napari_cwtnet.slides.levels import Level
+from napari_cwtnet.slides.resolution import stated_resolution, tag_resolution
+
+MAX_PIXELS = 2**27
+"""Pixels of the largest plain image that is opened (134 Mpx, 400 MB in memory)."""
+
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_TILE = 512
+_INCH = 2
+
+
+class ImageBackend:
+    """A plain image.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    SlideError
+        If it is no such image, is broken, or has more than `MAX_PIXELS`.
+    """
+
+    background: Colour = WHITE
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with warnings.catch_warnings():
+                # The limit here is a lower one, and an error.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(path, formats=_FORMATS)
+        except UnidentifiedImageError:
+            raise SlideError(
+                f"File {path.name!r} is not a slide or image in a format that can be read; "
+                "open a whole-slide file, a TIFF, PNG or JPEG."
+            ) from None
+        except Image.DecompressionBombError as error:
+            raise _too_large(path.name, " ".join(str(error).split())) from error
+        except (OSError, SyntaxError, ValueError) as error:
+            raise _broken(path.name, error) from error
+        with image:
+            size = Size(*image.size)
+            if size.width * size.height > MAX_PIXELS:
+                raise _too_large(path.name, f"{size.width} × {size.height}")
+            try:
+                self._pixels = _pixels(image)
+            except (OSError, SyntaxError, ValueError) as error:
+                raise _broken(path.name, error) from error
+            self.format = str(image.format).lower()
+            self.icc_profile: bytes | None = image.info.get("icc_profile")
+            self.properties: Mapping[str, str] = {
+                f"{self.format}.{name}": str(value)
+                for name, value in image.info.items()
+                if isinstance(value, str | int | float | tuple)
+            }
+            dpi = image.info.get("dpi")
+        self.resolution = (
+            tag_resolution(float(dpi[0]), float(dpi[1]), _INCH)
+            if dpi
+            else stated_resolution(None, None, "pixel size")
+        )
+        self.levels = (Level(1.0, size, Size(_TILE, _TILE)),)
+
+    def read_tile(self, level: int, column: int, row: int) -> Pixels:
+        """One tile, cut at the image's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
+        y, x = row * _TILE, column * _TILE
+        return self._pixels[y : y + _TILE, x : x + _TILE].copy()
+
+    def identity(self) -> Iterator[bytes]:
+        """Hash of the pixels."""
+        yield hashlib.sha256(np.ascontiguousarray(self._pixels)).digest()
+
+    def close(self) -> None:
+        """Let go of the pixels."""
+        self._pixels = self._pixels[:0]
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = np.asarray(image)
+        if image.mode == "F":
+            raise ValueError("floating-point samples are not supported, save it as 8-bit")
+        # Pillow gives 16-bit PNG as 32-bit integers in some versions.
+        return np.repeat(to_uint8(np.maximum(grey, 0), 65535)[..., np.newaxis], 3, axis=2)
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    return np.asarray(image.convert("RGBA" if transparent else "RGB"))
+
+
+def _too_large(name: str, size: str) -> SlideError:
+    return SlideError(
+        f"Image {name!r} is too large to be opened whole ({size}, at most {MAX_PIXELS} pixels); "
+        "convert it to a tiled pyramidal TIFF."
+    )
+
+
+def _broken(name: str, error: BaseException) -> SlideError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SlideError(
+        f"Image {name!r} cannot be decoded: {reason}; copy the file again from its source."
+    )

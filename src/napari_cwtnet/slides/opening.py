@@ -1,0 +1,78 @@
+"""`open_slide`: which reader a file gets."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import openslide
+
+from napari_cwtnet.errors import CwtnetError, SlideError
+from napari_cwtnet.slides.backend import Backend
+from napari_cwtnet.slides.image_backend import ImageBackend
+from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
+from napari_cwtnet.slides.resolution import user_resolution
+from napari_cwtnet.slides.slide import Slide
+from napari_cwtnet.slides.tiff_backend import TiffBackend
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_GENERIC = "generic-tiff"
+
+
+def open_slide(path: str | os.PathLike[str], mpp: float | None = None, icc: bool = True) -> Slide:
+    """Open a slide or image file.
+
+    Parameters
+    ----------
+    path : path-like
+        A whole-slide file of any format that OpenSlide reads (of DICOM, any one file of the
+        slide), a TIFF or OME-TIFF, pyramidal or not, or a PNG, JPEG, BMP or WebP image.
+    mpp : float, optional
+        Pixel size at level 0 in µm per pixel, 0.05 to 20, instead of what the file says.
+    icc : bool
+        Whether an embedded ICC profile is applied, so that pixels are sRGB.
+
+    Returns
+    -------
+    Slide
+        Open until its `close`; also a context manager.
+
+    Raises
+    ------
+    SlideError
+        If the file is missing, of no known format, of a kind that cannot be shown, or broken.
+    RequestError
+        If ``mpp`` is not a pixel size of a slide.
+    """
+    if mpp is not None:
+        user_resolution(mpp)
+    path = Path(path)
+    backend = _backend(path)
+    try:
+        # Some broken files open well and fail at their first tile: better told now.
+        backend.read_tile(len(backend.levels) - 1, 0, 0)
+        return Slide(path, backend, mpp, icc)
+    except CwtnetError:
+        backend.close()
+        raise
+
+
+def _backend(path: Path) -> Backend:
+    if path.is_dir():
+        raise SlideError(f"Slide {str(path)!r} is a folder; give a slide file inside it.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        vendor = openslide.OpenSlide.detect_format(path)
+    except FileNotFoundError:
+        raise SlideError(f"Slide {str(path)!r} does not exist; check the path.") from None
+    except OSError as error:
+        raise SlideError(
+            f"Slide {str(path)!r} cannot be opened: {error.strerror}; check its permissions."
+        ) from error
+    if not start:
+        raise SlideError(f"Slide {str(path)!r} is an empty file; copy it again from its source.")
+    # OpenSlide takes an OME-TIFF with SubIFDs for a single level without a pixel size.
+    if vendor is not None and vendor != _GENERIC:
+        return OpenSlideBackend(path)
+    return TiffBackend(path) if start in _TIFF_STARTS else ImageBackend(path)

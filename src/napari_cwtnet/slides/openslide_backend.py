@@ -1,0 +1,186 @@
+"""Scanner formats and DICOM, through OpenSlide."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import openslide
+from tifffile import TiffFile, TiffPage
+
+from napari_cwtnet.errors import SlideError
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.levels import Level, exact_downsample
+from napari_cwtnet.slides.resolution import number, stated_resolution
+from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles
+
+_TILE = 512
+_FITTING = range(128, 2049)
+_JPEG, _JPEG2000_RGB = 7, 33005
+
+
+class OpenSlideBackend:
+    """A slide that OpenSlide reads.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    SlideError
+        If OpenSlide cannot open it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._handle: openslide.OpenSlide | None = self._open()
+        properties = dict(self._handle.properties)
+        self.properties: Mapping[str, str] = properties
+        self.format = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
+        self.background = _background(properties)
+        self.resolution = stated_resolution(
+            number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
+            number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+            "openslide.mpp-x",
+        )
+        # Only the profile's bytes are wanted: parsing it is left to where failure is reported.
+        profile = openslide.lowlevel.read_icc_profile(self._handle._osr)
+        self.icc_profile = bytes(profile) if profile else None
+        self._stated = self._handle.level_downsamples
+        self.levels = _levels(self._handle, properties)
+        self._aperio = AperioPages.of(path, self.levels) if self.format == "aperio" else None
+        if self._aperio is not None:
+            self.levels = self._aperio.levels
+
+    def read_tile(self, level: int, column: int, row: int) -> Pixels:
+        """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
+        if self._aperio is not None:
+            return self._aperio.pages[level].read_tile(column, row)
+        stored = self.levels[level]
+        x, y = column * stored.tile.width, row * stored.tile.height
+        width = min(stored.tile.width, stored.size.width - x)
+        height = min(stored.tile.height, stored.size.height - y)
+        return self._region(level, x, y, Size(width, height))
+
+    def identity(self) -> Iterator[bytes]:
+        """OpenSlide's own hash of the slide's data, or pixels of the coarsest level."""
+        quickhash = self.properties.get(openslide.PROPERTY_NAME_QUICKHASH1)
+        if quickhash:
+            yield quickhash.encode()
+        else:
+            yield self.read_tile(len(self.levels) - 1, 0, 0).tobytes()
+
+    def close(self) -> None:
+        """Let go of the file; the handle itself ends with the last read that still uses it."""
+        with self._lock:
+            self._handle = None
+        if self._aperio is not None:
+            self._aperio.close()
+
+    def _region(self, level: int, x: int, y: int, size: Size) -> Pixels:
+        # OpenSlide divides by its own downsample, so it is multiplied by that one here.
+        stated = self._stated[level]
+        place = (round(x * stated), round(y * stated))
+        error: openslide.OpenSlideError | None = None
+        for _ in range(2):
+            handle = self._handle
+            if handle is None:
+                raise SlideError(f"Slide {self._path.name!r} is closed; open it again to read.")
+            try:
+                return np.array(handle.read_region(place, level, size))
+            except openslide.OpenSlideError as failure:
+                error = failure
+                # A handle is of no use after its first error, also to the other threads.
+                self._replace(handle)
+        reason = " ".join(str(error).split())
+        raise SlideError(
+            f"Slide {self._path.name!r} cannot be read at {x},{y} of level {level}: {reason}; "
+            "copy the file again from its source."
+        ) from error
+
+    def _replace(self, spoilt: openslide.OpenSlide) -> None:
+        with self._lock:
+            if self._handle is spoilt:
+                self._handle = self._open()
+
+    def _open(self) -> openslide.OpenSlide:
+        try:
+            return openslide.OpenSlide(self._path)
+        except openslide.OpenSlideError as error:
+            reason = " ".join(str(error).split())
+            raise SlideError(
+                f"Slide {self._path.name!r} cannot be opened: {reason}; "
+                "copy the file again from its source, with the files that belong to it."
+            ) from error
+
+
+class AperioPages:
+    """The levels of an Aperio SVS file as TIFF pages.
+
+    OpenSlide reads a level whose downsample is not whole (2.0005, since sizes are rounded) at
+    fractions of a pixel: it interpolates, and blurs each tile differently. Its tiles decoded
+    directly are the stored pixels.
+    """
+
+    def __init__(self, file: TiffFile, pages: list[PageTiles], levels: tuple[Level, ...]) -> None:
+        self._file = file
+        self.pages = pages
+        self.levels = levels
+
+    @classmethod
+    def of(cls, path: Path, levels: tuple[Level, ...]) -> AperioPages | None:
+        """The pages of these levels; None where they are not all found or not decodable here."""
+        try:
+            file = TiffFile(path)
+        except DECODE_ERRORS:
+            return None
+        try:
+            by_size = {
+                Size(page.imagewidth, page.imagelength): page
+                for page in file.pages
+                if isinstance(page, TiffPage)
+                and page.is_tiled
+                and page.compression in (_JPEG, _JPEG2000_RGB)
+            }
+            lock = threading.Lock()
+            pages = [PageTiles(by_size[level.size], lock, path.name) for level in levels]
+        except (*DECODE_ERRORS, SlideError):
+            file.close()
+            return None
+        direct = [
+            Level(level.downsample, level.size, page.tile)
+            for level, page in zip(levels, pages, strict=True)
+        ]
+        return cls(file, pages, tuple(direct))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+def _levels(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> tuple[Level, ...]:
+    sizes = [Size(*size) for size in handle.level_dimensions]
+    levels = []
+    for index, (size, stated) in enumerate(zip(sizes, handle.level_downsamples, strict=True)):
+        stored = [
+            int(properties.get(f"openslide.level[{index}].tile-{side}", "0"))
+            for side in ("width", "height")
+        ]
+        tile = Size(*(side if side in _FITTING else _TILE for side in stored))
+        levels.append(Level(exact_downsample(sizes[0], size, stated), size, tile))
+    return tuple(levels)
+
+
+def _background(properties: Mapping[str, str]) -> Colour:
+    text = properties.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR, "")
+    try:
+        red, green, blue = bytes.fromhex(text)
+    except ValueError:
+        return WHITE
+    return red, green, blue

@@ -1,0 +1,108 @@
+"""A stored level to any coarser downsample: registered to sub-pixel, block by block.
+
+The kernel is Pillow's antialiased bicubic, the one that low-resolution training images are made
+with, so that what the network sees here is what it was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.backend import Pixels
+
+BLOCK_SIDE = 4096
+"""Source pixels along a side of the largest rectangle that is held at once (16 Mpx)."""
+
+_SUPPORT = 2.0
+_WHOLE = 1e-6
+
+Gather = Callable[[int, int, int, int], Pixels]
+
+
+class Axis(NamedTuple):
+    """Where output pixels lie along one axis of a level.
+
+    Pixel ``k`` covers ``[start + k * step, start + (k + 1) * step)``, in pixels of the level.
+    """
+
+    start: float
+    step: float
+    count: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether output pixels are the level's own."""
+        return (
+            abs(self.start - round(self.start)) < _WHOLE
+            and abs(self.step - 1) * self.count < _WHOLE * max(1, self.count)
+        )
+
+    def blocks(self, side: int) -> Iterator[tuple[int, int]]:
+        """First and one past the last output pixel of each block."""
+        margin = _margin(self.step)
+        length = max(1, int((side - 2 * margin) / self.step))
+        for first in range(0, self.count, length):
+            yield first, min(first + length, self.count)
+
+
+def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BLOCK_SIDE) -> None:
+    """Fill ``out`` with a level's pixels, resampled.
+
+    Parameters
+    ----------
+    gather : callable
+        ``gather(left, top, right, bottom)`` gives the level's pixels (h, w, 3) uint8, replicated
+        beyond its edges.
+    x, y : Axis
+        Where the output pixels lie.
+    out : ndarray
+        (y.count, x.count, 3) uint8, written to.
+    block_side : int
+        Bound for the sides of the rectangles asked of ``gather``, in pixels; exceeded only where
+        the kernel of a single output pixel is wider.
+    """
+    if x.whole and y.whole:
+        left, top = round(x.start), round(y.start)
+        for i0, i1 in y.blocks(block_side):
+            for j0, j1 in x.blocks(block_side):
+                out[i0:i1, j0:j1] = gather(left + j0, top + i0, left + j1, top + i1)
+        return
+    for i0, i1 in y.blocks(block_side):
+        for j0, j1 in x.blocks(block_side):
+            out[i0:i1, j0:j1] = _block(gather, x, y, (j0, j1), (i0, i1))
+
+
+def _block(
+    gather: Gather, x: Axis, y: Axis, columns: tuple[int, int], rows: tuple[int, int]
+) -> Pixels:
+    left, right = _span(x, *columns)
+    top, bottom = _span(y, *rows)
+    source = gather(left, top, right, bottom)
+    # Pillow keeps the box in single precision: relative to the block, it stays exact to 1e-3 px.
+    box = (
+        x.start + columns[0] * x.step - left,
+        y.start + rows[0] * y.step - top,
+        x.start + columns[1] * x.step - left,
+        y.start + rows[1] * y.step - top,
+    )
+    size = Size(columns[1] - columns[0], rows[1] - rows[0])
+    image = Image.fromarray(source).resize(size, Image.Resampling.BICUBIC, box=box)
+    return np.asarray(image)
+
+
+def _span(axis: Axis, first: int, last: int) -> tuple[int, int]:
+    margin = _margin(axis.step)
+    return (
+        math.floor(axis.start + first * axis.step) - margin,
+        math.ceil(axis.start + last * axis.step) + margin,
+    )
+
+
+def _margin(step: float) -> int:
+    return math.ceil(_SUPPORT * max(1.0, step)) + 1

@@ -1,0 +1,187 @@
+"""Tiles of TIFF pages, decoded directly: the file is read under a lock, decoded outside of it."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tifffile import TiffFileError, TiffPage
+
+from napari_cwtnet.errors import SlideError
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.backend import Pixels
+from napari_cwtnet.slides.colour import grey_to_rgb, straight_alpha, to_uint8
+
+# imagecodecs raises RuntimeErrors of its own; tifffile lets the rest through on broken files.
+DECODE_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    TiffFileError,
+)
+
+_STRIP_TILE_ROWS = 256
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_JPEG_FAMILY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34933, 34892}
+_ASSOCIATED_ALPHA = 1
+
+
+class PageTiles:
+    """The tiles of one page, as RGB or RGBA.
+
+    Strips are offered as tiles as wide as the page, some strips together.
+
+    Parameters
+    ----------
+    page : TiffPage
+        One two-dimensional image.
+    lock : Lock
+        Of the file handle, shared by its pages.
+    name : str
+        Of the file, for messages.
+
+    Raises
+    ------
+    SlideError
+        If its kind of samples cannot be shown as RGB.
+    """
+
+    def __init__(self, page: TiffPage, lock: threading.Lock, name: str) -> None:
+        self._page = page
+        self._lock = lock
+        self._name = name
+        self.size = Size(page.imagewidth, page.imagelength)
+        self._check_kind()
+        self._decode = page.decode
+        self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
+        if page.is_tiled:
+            self._segment = Size(page.tilewidth, page.tilelength)
+            self.tile = self._segment
+        else:
+            rows = min(page.rowsperstrip or page.imagelength, page.imagelength)
+            self._segment = Size(page.imagewidth, rows)
+            self.tile = Size(page.imagewidth, rows * max(1, _STRIP_TILE_ROWS // rows))
+        self._columns = -(-self.size.width // self._segment.width)
+        self._rows = -(-self.size.height // self._segment.height)
+        self._maximum = self._sample_maximum()
+
+    def read_tile(self, column: int, row: int) -> Pixels:
+        """One tile cut at the page's edge, (h, w, 3 or 4) uint8.
+
+        Raises
+        ------
+        SlideError
+            If the file ends there or the tile cannot be decoded.
+        """
+        per_tile = self.tile.height // self._segment.height
+        rows = range(row * per_tile, min((row + 1) * per_tile, self._rows))
+        strips = [self._samples(column, segment_row) for segment_row in rows]
+        return self._to_rgb(strips[0] if len(strips) == 1 else np.concatenate(strips))
+
+    def encoded(self, limit: int) -> Iterator[bytes]:
+        """Stored bytes of the page's tiles, up to about ``limit`` bytes."""
+        for index in range(self._columns * self._rows * self._planes):
+            data = self._encoded(index)
+            limit -= len(data)
+            yield data
+            if limit < 0:
+                return
+
+    def _samples(self, column: int, row: int) -> NDArray[Any]:
+        index = row * self._columns + column
+        planes = self._columns * self._rows
+        parts = [self._decoded(index + plane * planes) for plane in range(self._planes)]
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        width = min(self._segment.width, self.size.width - column * self._segment.width)
+        height = min(self._segment.height, self.size.height - row * self._segment.height)
+        return samples[:height, :width]
+
+    def _decoded(self, index: int) -> NDArray[Any]:
+        data = self._encoded(index)
+        channels = 1 if self._planes > 1 else self._page.samplesperpixel
+        if not data:
+            # A tile that was never written; TIFF has no word for it but readers agree on blank.
+            blank = 0 if self._page.photometric == _MIN_IS_WHITE else self._maximum
+            shape = (self._segment.height, self._segment.width, channels)
+            return np.full(shape, blank, self._page.dtype)
+        try:
+            samples, _, shape = self._decode(data, index, jpegtables=self._page.jpegtables)
+        except DECODE_ERRORS as error:
+            raise self._unreadable(index, " ".join(str(error).split())) from error
+        if samples is None:
+            raise self._unreadable(index, "no samples")
+        return np.asarray(samples)[0, : shape[1], : shape[2]]
+
+    def _encoded(self, index: int) -> bytes:
+        try:
+            offset, count = self._page.dataoffsets[index], self._page.databytecounts[index]
+            if count == 0:
+                return b""
+            with self._lock:
+                handle = self._page.parent.filehandle
+                handle.seek(offset)
+                data = handle.read(count)
+        except DECODE_ERRORS as error:
+            raise self._unreadable(index, " ".join(str(error).split())) from error
+        if len(data) < count:
+            raise self._unreadable(index, f"the file ends {count - len(data)} bytes too early")
+        return bytes(data)
+
+    def _unreadable(self, index: int, why: str) -> SlideError:
+        return SlideError(
+            f"Slide {self._name!r} cannot be read at tile {index} of its "
+            f"{self.size.width} × {self.size.height} image: {why}; "
+            "copy the file again from its source."
+        )
+
+    def _to_rgb(self, samples: NDArray[Any]) -> Pixels:
+        photometric = self._page.photometric
+        if photometric == _PALETTE:
+            palette = np.asarray(self._page.colormap)
+            return to_uint8(palette[:, samples[..., 0]].transpose(1, 2, 0), 65535)
+        pixels = to_uint8(samples, self._maximum)
+        if photometric == _MIN_IS_WHITE:
+            pixels = np.concatenate([255 - pixels[..., :1], pixels[..., 1:]], axis=2)
+        if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
+            pixels = grey_to_rgb(pixels)
+        if pixels.shape[2] == 4 and _ASSOCIATED_ALPHA in (self._page.extrasamples or ()):
+            return straight_alpha(pixels)
+        return pixels
+
+    def _sample_maximum(self) -> int:
+        tag = self._page.tags.get("MaxSampleValue")
+        stated = tag.value if tag is not None else 0
+        largest = max(stated) if isinstance(stated, Sequence) else int(stated)
+        full = (1 << int(self._page.bitspersample)) - 1
+        return largest if 0 < largest < full and self._page.bitspersample > 8 else full
+
+    def _check_kind(self) -> None:
+        page = self._page
+        problem = None
+        kind = page.photometric
+        colours = {_RGB: 3, _YCBCR: 3}.get(kind, 1)
+        if page.dtype is None or page.dtype.kind not in "ub":
+            problem = f"samples of type {page.dtype}"
+        elif kind not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR):
+            problem = f"colour model {getattr(kind, 'name', kind)}"
+        elif kind == _YCBCR and page.compression not in _JPEG_FAMILY:
+            problem = "YCbCr samples outside JPEG"
+        elif page.imagedepth != 1:
+            problem = f"volume of {page.imagedepth} planes"
+        elif not colours <= page.samplesperpixel <= colours + 1:
+            problem = f"{page.samplesperpixel} channels"
+        if problem:
+            raise SlideError(
+                f"Slide {self._name!r} has an unsupported kind of image ({problem}); "
+                "convert it to 8-bit or 16-bit RGB or greyscale."
+            )
