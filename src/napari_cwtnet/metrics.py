@@ -10,9 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 _WINDOW = 11
 _SIGMA = 1.5
@@ -29,7 +29,7 @@ def _smooth(image: Tensor) -> Tensor:
     kernel = image.new_tensor(_gaussian())
     rows = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
     columns = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
-    return F.conv2d(F.conv2d(image, rows, groups=channels), columns, groups=channels)
+    return conv2d(conv2d(image, rows, groups=channels), columns, groups=channels)
 
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:
@@ -79,7 +79,9 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
         part = _cropped(picture, crop)
         if min(part.shape[:2]) < _WINDOW:
             raise ValueError(f"SSIM wants at least 11 × 11 pixels, got {part.shape[:2]}")
-        pair.append(torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].double() / 255)
+        pair.append(
+            torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].double() / 255
+        )
     with torch.no_grad():
         return float(ssim_map(*pair).mean())
 

@@ -28,7 +28,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(N, C, H, W)`` to the same."""
-        return features + self.second(torch.relu(self.first(features)))
+        correction: Tensor = self.second(torch.relu(self.first(features)))
+        return features + correction
 
 
 class WaveletResidualBlock(nn.Module):
@@ -44,9 +45,10 @@ class WaveletResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(N, C, H, W)`` to the same."""
-        correction = self.second(torch.relu(self.first(features)))
+        correction: Tensor = self.second(torch.relu(self.first(features)))
         pooled = correction.mean((2, 3), keepdim=True)
-        return features + correction * torch.sigmoid(self.up(torch.relu(self.down(pooled))))
+        weights: Tensor = torch.sigmoid(self.up(torch.relu(self.down(pooled))))
+        return features + correction * weights
 
 
 class WaveletReconstruction(nn.Module):
@@ -67,7 +69,8 @@ class WaveletReconstruction(nn.Module):
         """``(N, 3, h, w)`` in 0..1 to an approximated reference ``(N, 3, 2h, 2w)``."""
         features = self.head(lr)
         features = features + self.body(features)
-        return bicubic(lr, 2) + self.tail(self.shuffle(self.up(features)))
+        detail: Tensor = self.tail(self.shuffle(self.up(features)))
+        return bicubic(lr, 2) + detail
 
 
 class CrossScaleBlock(nn.Module):

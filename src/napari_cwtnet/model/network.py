@@ -39,10 +39,9 @@ class CwtNet(nn.Module):
             if config.wt_source == "wr":
                 self.wr = WaveletReconstruction(config)
         if config.skip != "none":
-            last = self.tail[-1]
             # An untrained network with a global skip is exactly the bicubic enlargement.
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            for parameter in self.tail[-1].parameters():
+                nn.init.zeros_(parameter)
 
     def forward(
         self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False

@@ -48,7 +48,9 @@ class Model:
 def user_model_folder() -> Path:
     """Where models made on this machine are kept; ``CWTNET_MODELS`` overrides it."""
     override = os.environ.get("CWTNET_MODELS")
-    return Path(override) if override else Path(platformdirs.user_data_dir("napari-cwtnet")) / "models"
+    return (
+        Path(override) if override else Path(platformdirs.user_data_dir("napari-cwtnet")) / "models"
+    )
 
 
 def list_models() -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Bicubic resampling of tensors with the antialiased kernel (a = -0.5) that slides are read with."""
+"""Bicubic resampling of tensors with the antialiased kernel (a = -0.5) of slide reading."""
 
 from __future__ import annotations
 

@@ -50,9 +50,7 @@ def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def load_fields(
-    source: ImageSource, root: Path, scale: int, *, held_out: bool
-) -> Iterator[Field]:
+def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) -> Iterator[Field]:
     """The training part or the held-out part of a source, split by file.
 
     Raises
@@ -114,9 +112,7 @@ class PatchSampler:
         triples = [self._patch_of(self._fields[i], generator) for i in drawn]
         return Batch(*(_stack(images) for images in zip(*triples, strict=True)))
 
-    def _patch_of(
-        self, field: Field, generator: np.random.Generator
-    ) -> list[NDArray[np.uint8]]:
+    def _patch_of(self, field: Field, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
         height, width = field.lr.shape[:2]
         y = int(generator.integers(height - self._patch + 1))
         x = int(generator.integers(width - self._patch + 1))

@@ -68,7 +68,8 @@ class Recipe(BaseModel):
 
     def to_yaml(self) -> str:
         """The recipe as YAML text that :func:`load_recipe` reads back to an equal one."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        fields = self.model_dump(mode="json")
+        return str(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True))
 
 
 def load_recipe(path: Path) -> Recipe:

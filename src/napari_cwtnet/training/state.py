@@ -55,7 +55,9 @@ class RunState:
         """Write the whole state to ``path`` (safetensors), whole or not at all."""
         tensors: dict[str, Tensor] = {}
         for part, network in (("network", self.network), ("average", self.average)):
-            tensors |= {f"{part}/{n}": p.detach().contiguous() for n, p in network.named_parameters()}
+            tensors |= {
+                f"{part}/{n}": p.detach().contiguous() for n, p in network.named_parameters()
+            }
         for name, parameter in self.network.named_parameters():
             for moment in _MOMENTS:
                 value = self.optimiser.state[parameter].get(moment)
@@ -106,7 +108,10 @@ class RunState:
             if f"exp_avg/{name}" in tensors:
                 self.optimiser.state[parameter] = {
                     "step": torch.tensor(float(self.step)),
-                    **{moment: tensors[f"{moment}/{name}"].clone(
-                        memory_format=torch.preserve_format
-                    ) for moment in _MOMENTS},
+                    **{
+                        moment: tensors[f"{moment}/{name}"].clone(
+                            memory_format=torch.preserve_format
+                        )
+                        for moment in _MOMENTS
+                    },
                 }
