@@ -7,9 +7,31 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
+
 _settings = tempfile.TemporaryDirectory(prefix="napari-cwtnet-")
 atexit.register(_settings.cleanup)
 
 # Before torch and napari are imported: both read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NAPARI_CONFIG", str(Path(_settings.name) / "settings.yaml"))
+
+
+class DataDir:
+    """Real slides and images; ``data_dir / "slides/…"`` skips a test, by name, without them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __truediv__(self, name: str) -> Path:
+        path = self.root / name
+        if not path.exists():
+            pytest.skip(f"test data {name!r} is not there")
+        return path
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> DataDir:
+    """Folder of test data: ``$CWTNET_TEST_DATA``, else ``shared/data`` beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    return DataDir(Path(os.environ.get("CWTNET_TEST_DATA", beside)))

@@ -61,7 +61,7 @@ class ImageBackend:
             if size.width * size.height > MAX_PIXELS:
                 raise _too_large(path.name, f"{size.width} × {size.height}")
             try:
-                self._pixels = _pixels(image)
+                pixels = _pixels(image)
             except (OSError, SyntaxError, ValueError) as error:
                 raise _broken(path.name, error) from error
             self.format = str(image.format).lower()
@@ -77,20 +77,21 @@ class ImageBackend:
             if dpi
             else stated_resolution(None, None, "pixel size")
         )
-        self.levels = (Level(1.0, size, Size(_TILE, _TILE)),)
+        self.levels: tuple[Level, ...] = (Level(1.0, size, Size(_TILE, _TILE)),)
+        self._images = [pixels]
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the image's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
         y, x = row * _TILE, column * _TILE
-        return self._pixels[y : y + _TILE, x : x + _TILE].copy()
+        return self._images[level][y : y + _TILE, x : x + _TILE].copy()
 
     def identity(self) -> Iterator[bytes]:
         """Hash of the pixels."""
-        yield hashlib.sha256(np.ascontiguousarray(self._pixels)).digest()
+        yield hashlib.sha256(self._images[0].tobytes()).digest()
 
     def close(self) -> None:
         """Let go of the pixels."""
-        self._pixels = self._pixels[:0]
+        self._images.clear()
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -13,6 +13,7 @@ from tifffile import TiffFile, TiffPage
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.fractions import MARGIN, unblend
 from napari_cwtnet.slides.levels import Level, exact_downsample
 from napari_cwtnet.slides.resolution import number, stated_resolution
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles
@@ -66,7 +67,17 @@ class OpenSlideBackend:
         x, y = column * stored.tile.width, row * stored.tile.height
         width = min(stored.tile.width, stored.size.width - x)
         height = min(stored.tile.height, stored.size.height - y)
-        return self._region(level, x, y, Size(width, height))
+        # OpenSlide divides by its own downsample, so it is multiplied by that one here.
+        stated = self._stated[level]
+        if stated.is_integer():
+            return self._region(level, (round(x * stated), round(y * stated)), Size(width, height))
+        left, top = max(0, x - MARGIN), max(0, y - MARGIN)
+        right = min(stored.size.width, x + width + MARGIN)
+        bottom = min(stored.size.height, y + height + MARGIN)
+        place = (round(left * stated), round(top * stated))
+        pixels = self._region(level, place, Size(right - left, bottom - top))
+        pixels = unblend(pixels, (place[0] / stated - left, place[1] / stated - top))
+        return pixels[y - top : y - top + height, x - left : x - left + width]
 
     def identity(self) -> Iterator[bytes]:
         """OpenSlide's own hash of the slide's data, or pixels of the coarsest level."""
@@ -83,10 +94,7 @@ class OpenSlideBackend:
         if self._aperio is not None:
             self._aperio.close()
 
-    def _region(self, level: int, x: int, y: int, size: Size) -> Pixels:
-        # OpenSlide divides by its own downsample, so it is multiplied by that one here.
-        stated = self._stated[level]
-        place = (round(x * stated), round(y * stated))
+    def _region(self, level: int, place: tuple[int, int], size: Size) -> Pixels:
         error: openslide.OpenSlideError | None = None
         for _ in range(2):
             handle = self._handle
@@ -100,8 +108,8 @@ class OpenSlideBackend:
                 self._replace(handle)
         reason = " ".join(str(error).split())
         raise SlideError(
-            f"Slide {self._path.name!r} cannot be read at {x},{y} of level {level}: {reason}; "
-            "copy the file again from its source."
+            f"Slide {self._path.name!r} cannot be read at {place[0]},{place[1]} of level {level}: "
+            f"{reason}; copy the file again from its source."
         ) from error
 
     def _replace(self, spoilt: openslide.OpenSlide) -> None:
@@ -172,7 +180,7 @@ def _levels(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> tuple
             int(properties.get(f"openslide.level[{index}].tile-{side}", "0"))
             for side in ("width", "height")
         ]
-        tile = Size(*(side if side in _FITTING else _TILE for side in stored))
+        tile = Size(*stored) if all(side in _FITTING for side in stored) else Size(_TILE, _TILE)
         levels.append(Level(exact_downsample(sizes[0], size, stated), size, tile))
     return tuple(levels)
 

@@ -26,29 +26,26 @@ Gather = Callable[[int, int, int, int], Pixels]
 
 
 class Axis(NamedTuple):
-    """Where output pixels lie along one axis of a level.
+    """Where ``length`` output pixels lie along one axis of a level, in its pixels.
 
-    Pixel ``k`` covers ``[start + k * step, start + (k + 1) * step)``, in pixels of the level.
+    Pixel ``k`` covers ``[start + k * step, start + (k + 1) * step)``.
     """
 
     start: float
     step: float
-    count: int
+    length: int
 
     @property
     def whole(self) -> bool:
         """Whether output pixels are the level's own."""
-        return (
-            abs(self.start - round(self.start)) < _WHOLE
-            and abs(self.step - 1) * self.count < _WHOLE * max(1, self.count)
-        )
+        return abs(self.start - round(self.start)) < _WHOLE and abs(self.step - 1) < _WHOLE
 
     def blocks(self, side: int) -> Iterator[tuple[int, int]]:
         """First and one past the last output pixel of each block."""
         margin = _margin(self.step)
-        length = max(1, int((side - 2 * margin) / self.step))
-        for first in range(0, self.count, length):
-            yield first, min(first + length, self.count)
+        count = max(1, int((side - 2 * margin) / self.step))
+        for first in range(0, self.length, count):
+            yield first, min(first + count, self.length)
 
 
 def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BLOCK_SIDE) -> None:
@@ -62,7 +59,7 @@ def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BL
     x, y : Axis
         Where the output pixels lie.
     out : ndarray
-        (y.count, x.count, 3) uint8, written to.
+        (y.length, x.length, 3) uint8, written to.
     block_side : int
         Bound for the sides of the rectangles asked of ``gather``, in pixels; exceeded only where
         the kernel of a single output pixel is wider.

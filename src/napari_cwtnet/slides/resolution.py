@@ -86,7 +86,7 @@ def user_resolution(mpp: float) -> Resolution:
     RequestError
         If it is not a number between `FINEST_MPP` and `COARSEST_MPP`.
     """
-    if isinstance(mpp, bool) or not isinstance(mpp, int | float) or not _sane(float(mpp)):
+    if not _sane(mpp):
         raise RequestError(
             f"mpp {mpp!r} is not a pixel size of a slide; "
             f"give µm per pixel between {FINEST_MPP:g} and {COARSEST_MPP:g}."

@@ -333,9 +333,10 @@ class Slide:
         x0, x1 = min(max(left, 0), width - 1), max(min(right, width), 1)
         y0, y1 = min(max(top, 0), height - 1), max(min(bottom, height), 1)
         pixels = self._assemble(level, x0, y0, x1, y1)
-        before_after = ((max(0, y0 - top), max(0, bottom - y1)), (max(0, x0 - left), max(0, right - x1)))
-        if any(map(any, before_after)):
-            pixels = np.pad(pixels, (*before_after, (0, 0)), mode="edge")
+        vertical = (max(0, y0 - top), max(0, bottom - y1))
+        horizontal = (max(0, x0 - left), max(0, right - x1))
+        if any(vertical) or any(horizontal):
+            pixels = np.pad(pixels, (vertical, horizontal, (0, 0)), mode="edge")
         return pixels[: bottom - top, : right - left]
 
     def _level(self, level: int) -> Level:

@@ -112,8 +112,8 @@ class PageTiles:
         if not data:
             # A tile that was never written; TIFF has no word for it but readers agree on blank.
             blank = 0 if self._page.photometric == _MIN_IS_WHITE else self._maximum
-            shape = (self._segment.height, self._segment.width, channels)
-            return np.full(shape, blank, self._page.dtype)
+            height, width = self._segment.height, self._segment.width
+            return np.full((height, width, channels), blank, self._page.dtype)
         try:
             samples, _, shape = self._decode(data, index, jpegtables=self._page.jpegtables)
         except DECODE_ERRORS as error:
