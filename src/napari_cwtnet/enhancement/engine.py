@@ -1,0 +1,116 @@
+"""The network at work on tiles, with a memory of those it did."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from cachetools import LRUCache
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.devices import choose_device
+from napari_cwtnet.enhancement.plan import Plan
+from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.errors import ModelError
+from napari_cwtnet.model import Model
+from napari_cwtnet.slides import Slide
+
+CACHE_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """A tile and its SR pixels ``(h, w, 3)`` uint8, ready for :meth:`Canvas.add`."""
+
+    tile: Tile
+    sr: NDArray[np.uint8]
+    cached: bool
+
+
+class Engine:
+    """Runs plans of one model on one device; keeps finished tiles within a byte budget.
+
+    Parameters
+    ----------
+    model : Model
+        What computes.
+    device : str
+        As :func:`choose_device` takes it.
+    cache_bytes : int
+        Budget of the tile memory; 0 keeps nothing.
+    """
+
+    def __init__(self, model: Model, device: str = "auto", cache_bytes: int = CACHE_BYTES) -> None:
+        self.model = model
+        self.device = choose_device(device)
+        self._network = model.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._done: LRUCache[Hashable, NDArray[np.uint8]] = LRUCache(
+            cache_bytes, getsizeof=lambda tile: tile.nbytes
+        )
+        self._lock = threading.Lock()
+
+    def run(
+        self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
+    ) -> Iterator[TileResult]:
+        """Compute the tiles of a plan, centre first; finished ones are not computed again.
+
+        Raises
+        ------
+        CancelledError
+            Between two tiles, after ``cancel`` was called.
+        ModelError
+            If the network gives values that are not finite.
+        """
+        for tile in plan.tiles:
+            if cancel is not None:
+                cancel.raise_if_cancelled()
+            key = self._key(slide, plan, tile)
+            with self._lock:
+                sr = self._done.get(key)
+            if sr is not None:
+                yield TileResult(tile, sr, cached=True)
+                continue
+            sr = self._compute(slide, plan, tile)
+            with self._lock:
+                if sr.nbytes <= self._done.maxsize:
+                    self._done[key] = sr
+            yield TileResult(tile, sr, cached=False)
+
+    def forget(self) -> None:
+        """Drop every finished tile."""
+        with self._lock:
+            self._done.clear()
+
+    def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
+        source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
+        return (*source, plan.mode, self.model.sha256, tile)
+
+    @torch.inference_mode()
+    def _compute(self, slide: Slide, plan: Plan, tile: Tile) -> NDArray[np.uint8]:
+        lr = self._to_tensor(slide.read(tile.read, plan.downsample))
+        reference = None
+        if plan.mode != "single-image":
+            reference = self._to_tensor(slide.read(tile.read, plan.downsample / 2))
+        output = self._network(lr, reference).sr[0]
+        if not bool(torch.isfinite(output).all()):
+            raise ModelError(
+                f"Model {self.model.name!r} gave values that are not finite for the tile at "
+                f"{tile.read}; the weights are damaged or the device is at fault."
+            )
+        s, rows, columns = plan.scale, tile.rows, tile.columns
+        output = output[
+            :,
+            (rows.start - rows.read_start) * s : (rows.stop - rows.read_start) * s,
+            (columns.start - columns.read_start) * s : (columns.stop - columns.read_start) * s,
+        ]
+        image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+        return np.ascontiguousarray(image.cpu().numpy())
+
+    def _to_tensor(self, image: NDArray[np.uint8]) -> Tensor:
+        tensor = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None]
+        return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)

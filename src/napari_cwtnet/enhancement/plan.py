@@ -1,0 +1,136 @@
+"""From a request to the tiles that answer it, and to the words that say what will happen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from napari_cwtnet.enhancement.request import EnhanceRequest
+from napari_cwtnet.enhancement.tiling import Lattice, Tile
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region, Size, describe_resolution
+from napari_cwtnet.model import Model
+from napari_cwtnet.slides import Slide
+
+Mode = Literal["cross-scale", "single-image", "oracle"]
+RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything about an enhancement that is known before the first pixel is computed."""
+
+    region: Region
+    """What is covered, level-0 pixels: the request's region within the slide."""
+    downsample: float
+    """Of LR; the reference has half of it."""
+    scale: int
+    mode: Mode
+    native_mpp: float | None
+    """µm per level-0 pixel; None where the slide does not say."""
+    model_name: str
+    lattice: Lattice
+    tiles: tuple[Tile, ...]
+    """Centre first."""
+
+    @property
+    def output_downsample(self) -> float:
+        """Level-0 pixels per SR pixel; below 1 is beyond native."""
+        return self.downsample / self.scale
+
+    @property
+    def output_size(self) -> Size:
+        """Of the SR image, pixels."""
+        return self.region.size_at(self.output_downsample)
+
+    @property
+    def output_mpp(self) -> float | None:
+        """µm per SR pixel."""
+        return None if self.native_mpp is None else self.native_mpp * self.output_downsample
+
+    @property
+    def beyond_native(self) -> bool:
+        """Whether the result is finer than the slide, which then holds no truth."""
+        return self.output_downsample < 1
+
+    @property
+    def sentence(self) -> str:
+        """What will happen, in plain words."""
+        parts = [f"reads {describe_resolution(self.native_mpp, self.downsample)}"]
+        if self.mode != "single-image":
+            finer = describe_resolution(self.native_mpp, self.downsample / 2)
+            parts.append(f"reference {finer}")
+        parts.append(f"writes {describe_resolution(self.native_mpp, self.output_downsample)}")
+        if self.beyond_native:
+            end = "beyond native: the slide holds no truth for this detail"
+        else:
+            end = "the slide holds the truth, PSNR will be shown"
+        if self.mode == "oracle":
+            end = "ORACLE: the reference is the answer, this is no enhancement"
+        return f"{', '.join(parts)} — {end}"
+
+    @property
+    def badge(self) -> str:
+        """The mark that a computed image carries wherever it is shown."""
+        word = "ORACLE" if self.mode == "oracle" else "COMPUTED"
+        if self.output_mpp is None or self.native_mpp is None:
+            pixel = f"downsample {self.output_downsample:g}"
+        else:
+            pixel = f"{self.output_mpp:.3g} µm/px from native {self.native_mpp:.3g}"
+        return f"{word} ×{self.scale} · {pixel} · {self.model_name} · research use only"
+
+
+def make_plan(slide: Slide, model: Model, request: EnhanceRequest) -> Plan:
+    """Decide mode and tiles.
+
+    Raises
+    ------
+    RequestError
+        If the region misses the slide, or the reference asked for does not exist or does not suit
+        the model.
+    """
+    region = request.region.intersection(slide.bounds)
+    if region is None:
+        raise RequestError(
+            f"Region {request.region} lies outside the slide, which is {slide.size.width} × "
+            f"{slide.size.height} pixels at level 0; choose a region inside."
+        )
+    lattice = Lattice(
+        region=region,
+        slide_size=slide.size,
+        downsample=request.downsample,
+        scale=model.scale,
+        tile=model.config.tile,
+        halo=model.config.halo,
+    )
+    return Plan(
+        region=region,
+        downsample=request.downsample,
+        scale=model.scale,
+        mode=_mode(model, request),
+        native_mpp=slide.mpp,
+        model_name=model.name,
+        lattice=lattice,
+        tiles=lattice.tiles(),
+    )
+
+
+def _mode(model: Model, request: EnhanceRequest) -> Mode:
+    has_next = request.downsample >= 2 or math.isclose(request.downsample, 2)
+    if request.reference == "none":
+        return "single-image"
+    if request.reference == "auto":
+        wanted = model.scale > 2 and has_next and model.takes_reference
+        return "cross-scale" if wanted else "single-image"
+    if not has_next:
+        raise RequestError(
+            f"Reference next: at downsample {request.downsample:g} the next-higher level would be "
+            f"{request.downsample / 2:g}, finer than the slide; use a downsample of at least 2, "
+            "or reference none."
+        )
+    if not model.config.wt_branch or (model.scale > 2 and not model.takes_reference):
+        raise RequestError(
+            f"Model {model.name!r} was not trained with a reference; use reference none or auto."
+        )
+    return "oracle" if model.scale == 2 else "cross-scale"

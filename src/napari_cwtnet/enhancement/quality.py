@@ -1,0 +1,78 @@
+"""Errors against the slide's own pixels, wherever they hold the truth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_cwtnet.enhancement.plan import Plan
+from napari_cwtnet.geometry import Region, Size
+from napari_cwtnet.metrics import psnr, ssim
+from napari_cwtnet.slides import Slide
+
+_SMALLEST = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """PSNR (dB) and SSIM against the truth: 8-bit RGB, cropped by the scale.
+
+    All None where the slide holds no truth; the reference's are None without a reference.
+    """
+
+    psnr: float | None = None
+    ssim: float | None = None
+    psnr_bicubic: float | None = None
+    ssim_bicubic: float | None = None
+    psnr_reference_bicubic: float | None = None
+    ssim_reference_bicubic: float | None = None
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Field names and values."""
+        return asdict(self)
+
+
+def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
+    """Bicubic enlargement of LR, or of the reference, to the output: ``(height, width, 3)`` uint8."""
+    downsample = plan.downsample / 2 if reference else plan.downsample
+    factor = plan.scale // 2 if reference else plan.scale
+    columns, rows = plan.lattice.size
+    if reference:
+        columns, rows = 2 * columns, 2 * rows
+    covered = Region(
+        plan.region.x, plan.region.y, columns * downsample, rows * downsample
+    )
+    size = Size(columns * factor, rows * factor)
+    image = Image.fromarray(slide.read(covered, downsample)).resize(size, Image.Resampling.BICUBIC)
+    width, height = plan.output_size
+    return np.asarray(image)[:height, :width]
+
+
+def truth(slide: Slide, plan: Plan) -> NDArray[np.uint8] | None:
+    """The slide's own pixels at the output's downsample; None beyond native."""
+    if plan.beyond_native:
+        return None
+    return slide.read(plan.region, plan.output_downsample)
+
+
+def measure(slide: Slide, plan: Plan, image: NDArray[np.uint8]) -> Quality:
+    """Compare an SR image ``(height, width, 3)`` with the truth, and bicubic with it."""
+    real, crop = truth(slide, plan), plan.scale
+    if real is None or min(real.shape[:2]) < _SMALLEST + 2 * crop:
+        return Quality()
+    plain = enlarged(slide, plan, reference=False)
+    if plan.mode == "single-image":
+        finer = None
+    else:
+        finer = enlarged(slide, plan, reference=True)
+    return Quality(
+        psnr=psnr(image, real, crop),
+        ssim=ssim(image, real, crop),
+        psnr_bicubic=psnr(plain, real, crop),
+        ssim_bicubic=ssim(plain, real, crop),
+        psnr_reference_bicubic=None if finer is None else psnr(finer, real, crop),
+        ssim_reference_bicubic=None if finer is None else ssim(finer, real, crop),
+    )

@@ -1,0 +1,68 @@
+"""What a user asks for, the same from dock, command line and Python."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
+
+ReferenceChoice = Literal["auto", "next", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class EnhanceRequest:
+    """A region to enhance.
+
+    Parameters
+    ----------
+    region : Region
+        Level-0 pixels.
+    downsample : float
+        Level-0 pixels per LR pixel, at least 1.
+    reference : {"auto", "next", "none"}
+        WT input: the next-higher level, none, or what suits the model.
+
+    Raises
+    ------
+    RequestError
+        If the downsample is below 1 or the reference is unknown.
+    """
+
+    region: Region
+    downsample: float
+    reference: ReferenceChoice = "auto"
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.downsample) or self.downsample < 1:
+            raise RequestError(
+                f"Downsample {self.downsample:g} is below 1; the slide's finest level is 1, so "
+                "give a number of at least 1."
+            )
+        if self.reference not in get_args(ReferenceChoice):
+            raise RequestError(
+                f"Reference {self.reference!r} is unknown; choose auto, next or none."
+            )
+
+
+def suiting_downsample(screen_pixel: float, scale: int) -> float:
+    """The LR downsample at which SR pixels meet screen pixels.
+
+    Parameters
+    ----------
+    screen_pixel : float
+        Level-0 pixels per screen pixel, above 0.
+    scale : int
+        SR pixels per LR pixel along each axis.
+
+    Returns
+    -------
+    float
+        ``max(1, scale · 2^round(log2 screen_pixel))``.
+
+    >>> suiting_downsample(0.9, 4), suiting_downsample(0.1, 4)
+    (4.0, 1.0)
+    """
+    return max(1.0, float(scale * 2.0 ** round(math.log2(screen_pixel))))

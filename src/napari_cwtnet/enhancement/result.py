@@ -1,0 +1,145 @@
+"""An enhanced region, and the function that makes one."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cwtnet import __version__
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.blend import Canvas
+from napari_cwtnet.enhancement.engine import Engine
+from napari_cwtnet.enhancement.plan import RESEARCH_USE, Mode, Plan, make_plan
+from napari_cwtnet.enhancement.quality import Quality, measure
+from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import Model, load_model
+from napari_cwtnet.slides import Slide
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Computed pixels with all that must be known about them."""
+
+    image: NDArray[np.uint8]
+    """``(height, width, 3)`` RGB."""
+    plan: Plan
+    metrics: Quality
+    provenance: dict[str, Any]
+    seconds: float
+
+    @property
+    def mpp(self) -> float | None:
+        """µm per pixel of the image; None where the slide does not say."""
+        return self.plan.output_mpp
+
+    @property
+    def mode(self) -> Mode:
+        """Whether a reference was used, and whether that is fair."""
+        return self.plan.mode
+
+    @property
+    def region(self) -> Region:
+        """What the image covers, level-0 pixels."""
+        return self.plan.region
+
+
+def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
+    """Where computed pixels come from, as JSON values; nothing that names a patient."""
+    model = engine.model
+    return {
+        "computed": True,
+        "notice": RESEARCH_USE,
+        "badge": plan.badge,
+        "slide_fingerprint": slide.fingerprint,
+        "region": [plan.region.x, plan.region.y, plan.region.width, plan.region.height],
+        "input_downsample": plan.downsample,
+        "output_downsample": plan.output_downsample,
+        "native_mpp": plan.native_mpp,
+        "output_mpp": plan.output_mpp,
+        "mode": plan.mode,
+        "beyond_native": plan.beyond_native,
+        "icc_to_srgb": slide.icc,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "tile": plan.lattice.tile,
+        "halo": plan.lattice.halo,
+        "device": str(engine.device),
+        "dtype": "float32",
+        "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def enhance(
+    slide: Slide,
+    region: Region | Sequence[float],
+    downsample: float = 1.0,
+    *,
+    model: Model | str | Path,
+    reference: ReferenceChoice = "auto",
+    device: str = "auto",
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Result:
+    """Super-resolve a region of a slide.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+    region : Region or (x, y, width, height)
+        Level-0 pixels; what lies outside the slide is left out.
+    downsample : float
+        Level-0 pixels per LR pixel, at least 1. The result has ``downsample / scale``.
+    model : Model, str or Path
+        A loaded model, the name of one, or a ``.safetensors`` file.
+    reference : {"auto", "next", "none"}
+        WT input: the next-higher level, none, or what suits the model.
+    device : str
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+    cancel : CancelToken, optional
+        Stops the work within one tile.
+    progress : callable, optional
+        Called after each tile with the tiles done and the tiles in all.
+
+    Returns
+    -------
+    Result
+        ``image`` has the size of the region at ``downsample / scale``, at least 1 × 1.
+
+    Raises
+    ------
+    RequestError, ModelError, SlideError
+        If the request cannot be served; the message says what to do.
+    CancelledError
+        If ``cancel`` was called.
+    """
+    request = EnhanceRequest(
+        region if isinstance(region, Region) else Region(*region), downsample, reference
+    )
+    loaded = model if isinstance(model, Model) else load_model(model)
+    began = time.perf_counter()
+    engine = Engine(loaded, device, cache_bytes=0)
+    plan = make_plan(slide, loaded, request)
+    canvas = Canvas(plan)
+    for done, finished in enumerate(engine.run(slide, plan, cancel), start=1):
+        canvas.add(finished.tile, finished.sr)
+        if progress is not None:
+            progress(done, len(plan.tiles))
+    image = canvas.image
+    return Result(
+        image=image,
+        plan=plan,
+        metrics=measure(slide, plan, image),
+        provenance=provenance(slide, plan, engine),
+        seconds=time.perf_counter() - began,
+    )

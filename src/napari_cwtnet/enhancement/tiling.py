@@ -1,0 +1,179 @@
+"""Where tiles lie, and how much each pixel of a tile counts.
+
+LR pixels form a lattice: pixel k of an axis covers ``[phase + k·d, phase + (k + 1)·d)`` in level-0
+pixels, where the phase is that of the region. Tile i owns the lattice pixels ``[i·step,
+(i + 1)·step)`` of the whole slide, not of the region, so that neighbouring views share tiles.
+It is computed from its own pixels and a halo, and fades into its neighbours across a ramp that
+lies inside the halo. At the slide's edge a tile moves inwards and keeps its size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cwtnet.geometry import Region, Size
+
+FULL_WEIGHT = 256
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One tile along one axis, in lattice pixels."""
+
+    index: int
+    read_start: int
+    read_stop: int
+    start: int
+    """First pixel that counts: own pixels and the ramps."""
+    stop: int
+    ramp_in: int
+    """Length of the ramp that begins at ``start``; 0 at the slide's edge."""
+    ramp_out: int
+
+    def weights(self, scale: int) -> NDArray[np.uint32]:
+        """Weights 0..256 of the SR pixels from ``start`` to ``stop``.
+
+        Where two tiles overlap their weights sum to exactly 256.
+        """
+        weights = np.full((self.stop - self.start) * scale, FULL_WEIGHT, np.uint32)
+        for length, reverse in ((self.ramp_in * scale, False), (self.ramp_out * scale, True)):
+            if length:
+                ramp = (np.arange(length) * 2 + 1) * FULL_WEIGHT // (2 * length)
+                if reverse:
+                    weights[-length:] = FULL_WEIGHT - ramp
+                else:
+                    weights[:length] = ramp
+        return weights
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A tile of the lattice."""
+
+    columns: Span
+    rows: Span
+    read: Region
+    """What to read for it, level-0 pixels."""
+
+    @property
+    def index(self) -> tuple[int, int]:
+        """Column and row on the slide's grid of tiles."""
+        return self.columns.index, self.rows.index
+
+    def weights(self, scale: int) -> NDArray[np.uint32]:
+        """Weights of its SR pixels, ``(h, w)``; overlapping tiles sum to 256²."""
+        return self.rows.weights(scale)[:, None] * self.columns.weights(scale)[None, :]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The LR pixels of a slide at one downsample and phase, and the tiles that a region needs.
+
+    Parameters
+    ----------
+    region : Region
+        Level-0 pixels, within the slide.
+    slide_size : Size
+        Level-0 pixels.
+    downsample : float
+        Level-0 pixels per lattice pixel.
+    scale : int
+        SR pixels per lattice pixel along each axis.
+    tile, halo : int
+        Side of a computed tile and overlap on each side, lattice pixels.
+    """
+
+    region: Region
+    slide_size: Size
+    downsample: float
+    scale: int
+    tile: int
+    halo: int
+
+    @cached_property
+    def origin(self) -> tuple[int, int]:
+        """Column and row of the region's first lattice pixel."""
+        return (
+            math.floor(self.region.x / self.downsample + _ROUNDING),
+            math.floor(self.region.y / self.downsample + _ROUNDING),
+        )
+
+    @cached_property
+    def phase(self) -> tuple[float, float]:
+        """Level-0 position of lattice pixel (0, 0); tells apart lattices that share no pixel."""
+        column, row = self.origin
+        return (
+            round(self.region.x - column * self.downsample, 6),
+            round(self.region.y - row * self.downsample, 6),
+        )
+
+    @property
+    def size(self) -> Size:
+        """Lattice pixels that cover the region."""
+        return Size(
+            max(1, math.ceil(self.region.width / self.downsample - _ROUNDING)),
+            max(1, math.ceil(self.region.height / self.downsample - _ROUNDING)),
+        )
+
+    def tiles(self) -> tuple[Tile, ...]:
+        """Every tile that touches the region, nearest to its centre first."""
+        columns = self._spans(self.origin[0], self.size.width, self.slide_size.width, 0)
+        rows = self._spans(self.origin[1], self.size.height, self.slide_size.height, 1)
+        middle_x = self.origin[0] + self.size.width / 2
+        middle_y = self.origin[1] + self.size.height / 2
+
+        def distance(tile: Tile) -> tuple[float, int, int]:
+            dx = (tile.columns.start + tile.columns.stop) / 2 - middle_x
+            dy = (tile.rows.start + tile.rows.stop) / 2 - middle_y
+            return dx * dx + dy * dy, tile.rows.index, tile.columns.index
+
+        tiles = [Tile(c, r, self._level0(c, r)) for r in rows for c in columns]
+        return tuple(sorted(tiles, key=distance))
+
+    def _spans(self, first: int, count: int, slide_side: int, axis: int) -> list[Span]:
+        end = max(
+            first + count,
+            math.ceil((slide_side - self.phase[axis]) / self.downsample - _ROUNDING),
+        )
+        step = self.tile - 2 * self.halo
+        ramp = self.halo // 2
+        # A remainder too short to hold a ramp belongs to the tile before it.
+        last = max(0, -(-(end - ramp) // step) - 1)
+        spans = []
+        for index in range(max(0, (first - ramp) // step), last + 1):
+            own_start, own_stop = index * step, end if index == last else (index + 1) * step
+            start = own_start - (ramp if index else 0)
+            stop = own_stop + (ramp if index < last else 0)
+            if start >= first + count:
+                break
+            if stop <= first:
+                continue
+            read_stop = min(max(own_start - self.halo, 0) + self.tile, end)
+            read_start = max(0, read_stop - self.tile)
+            spans.append(
+                Span(
+                    index=index,
+                    read_start=read_start,
+                    read_stop=read_stop,
+                    start=start,
+                    stop=stop,
+                    ramp_in=2 * ramp if index else 0,
+                    ramp_out=2 * ramp if index < last else 0,
+                )
+            )
+        return spans
+
+    def _level0(self, columns: Span, rows: Span) -> Region:
+        d = self.downsample
+        return Region(
+            self.phase[0] + columns.read_start * d,
+            self.phase[1] + rows.read_start * d,
+            (columns.read_stop - columns.read_start) * d,
+            (rows.read_stop - rows.read_start) * d,
+        )
