@@ -27,9 +27,7 @@ def pattern(region: Region, downsample: float) -> NDArray[np.float64]:
     return np.dstack([128 + 100 * wave for wave in waves])
 
 
-def mean_cos(
-    centre: NDArray[np.float64], period: float, extent: float
-) -> NDArray[np.float64]:
+def mean_cos(centre: NDArray[np.float64], period: float, extent: float) -> NDArray[np.float64]:
     """Mean of a cosine over pixels of an extent."""
     return np.cos(2 * np.pi * centre / period) * np.sinc(extent / period)
 
@@ -71,7 +69,7 @@ def write_ome(path: Path, mpp: float = 0.25, unit: str = "µm") -> Path:
 
 
 def shift(a: NDArray[np.generic], b: NDArray[np.generic]) -> tuple[float, float]:
-    """Sub-pixel shift (x, y) of ``b`` against ``a``, least squares on gradients of smooth images."""
+    """Sub-pixel shift (x, y) of ``b`` against ``a``, by least squares on their gradients."""
     first, second = (np.asarray(i, np.float64).mean(axis=2) for i in (a, b))
     down, right = np.gradient((first + second) / 2)
     inner = (slice(2, -2), slice(2, -2))

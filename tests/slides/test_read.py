@@ -105,13 +105,17 @@ def test_threads_read_the_same_bytes(slide: Slide) -> None:
     [
         (
             lambda s: s.read(Region(0, 0, 9, 9), 0.5),
-            "Downsample 0.5 cannot be read; the slide has no pixels finer than level 0, "
-            "give 1 or more.",
+            (
+                "Downsample 0.5 cannot be read; the slide has no pixels finer than level 0, "
+                "give 1 or more."
+            ),
         ),
         (
             lambda s: s.read(Region(731, 0, 9, 9), 1),
-            "Region 731,0,9,9 is outside the slide of 731 × 517 pixels; "
-            "give a region that overlaps it.",
+            (
+                "Region 731,0,9,9 is outside the slide of 731 × 517 pixels; "
+                "give a region that overlaps it."
+            ),
         ),
         (
             lambda s: s.read_level(3, 0, 0, 1, 1),

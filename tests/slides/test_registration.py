@@ -88,4 +88,4 @@ def test_real_levels_lie_where_level_0_says(data_dir, name: str, downsample: flo
     want = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC, box=box)
     # Scanners reduce with filters of their own, so the limit is a tenth of an output pixel.
     assert max(map(abs, shift(np.asarray(want), got))) < 0.1
-    assert np.corrcoef(np.asarray(want).ravel(), got.ravel())[0, 1] > 0.97
+    assert np.corrcoef(np.asarray(want).ravel(), got.ravel())[0, 1] > 0.95

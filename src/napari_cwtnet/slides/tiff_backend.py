@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ from napari_cwtnet.slides.resolution import (
     stated_resolution,
     tag_resolution,
 )
-from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles
+from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles, cut_off
 
 _IDENTITY_BYTES = 4 * 2**20
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
@@ -48,6 +50,7 @@ class TiffBackend:
         except DECODE_ERRORS as error:
             raise self._broken(error) from error
         try:
+            self._check_directories()
             series = max(self._file.series, key=_area)
             self._check_plane(series)
             lock = threading.Lock()
@@ -77,6 +80,16 @@ class TiffBackend:
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+    def _check_directories(self) -> None:
+        # A chain of directories that leads beyond the file has lost levels: they come last.
+        layout, handle = self._file.tiff, self._file.filehandle
+        handle.seek(self._file.pages[-1].offset)
+        (tags,) = struct.unpack(layout.tagnoformat, handle.read(layout.tagnosize))
+        handle.seek(tags * layout.tagsize, os.SEEK_CUR)
+        (following,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
+        if following >= handle.size:
+            raise cut_off(self._name, handle.size, following)
 
     def _check_plane(self, series: TiffPageSeries) -> None:
         page = _page(series)

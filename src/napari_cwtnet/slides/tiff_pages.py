@@ -53,7 +53,7 @@ class PageTiles:
     Raises
     ------
     SlideError
-        If its kind of samples cannot be shown as RGB.
+        If its kind of samples cannot be shown as RGB, or the file ends before its tiles do.
     """
 
     def __init__(self, page: TiffPage, lock: threading.Lock, name: str) -> None:
@@ -74,6 +74,7 @@ class PageTiles:
         self._columns = -(-self.size.width // self._segment.width)
         self._rows = -(-self.size.height // self._segment.height)
         self._maximum = self._sample_maximum()
+        self._check_whole()
 
     def read_tile(self, column: int, row: int) -> Pixels:
         """One tile cut at the page's edge, (h, w, 3 or 4) uint8.
@@ -165,6 +166,12 @@ class PageTiles:
         full = (1 << int(self._page.bitspersample)) - 1
         return largest if 0 < largest < full and self._page.bitspersample > 8 else full
 
+    def _check_whole(self) -> None:
+        spans = zip(self._page.dataoffsets, self._page.databytecounts, strict=True)
+        end = max((offset + count for offset, count in spans), default=0)
+        if end > self._page.parent.filehandle.size:
+            raise cut_off(self._name, self._page.parent.filehandle.size, end)
+
     def _check_kind(self) -> None:
         page = self._page
         problem = None
@@ -185,3 +192,11 @@ class PageTiles:
                 f"Slide {self._name!r} has an unsupported kind of image ({problem}); "
                 "convert it to 8-bit or 16-bit RGB or greyscale."
             )
+
+
+def cut_off(name: str, size: int, needed: int) -> SlideError:
+    """The error of a file that is shorter than its directory says."""
+    return SlideError(
+        f"Slide {name!r} is cut off: the file has {size} bytes and needs at least {needed}; "
+        "copy the file again from its source."
+    )
