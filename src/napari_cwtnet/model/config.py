@@ -19,7 +19,7 @@ class NetworkConfig(BaseModel):
     The defaults are the paper's ×2 network; :func:`preset` gives the other starting points.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     scale: Scale = Field(2, description="SR pixels per LR pixel along each axis")
     blocks: int = Field(12, ge=1, le=64, description="number of CWTBs, n")

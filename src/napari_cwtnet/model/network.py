@@ -61,13 +61,10 @@ class CwtNet(nn.Module):
         Raises
         ------
         ValueError
-            If the sizes of ``lr`` and ``reference`` do not fit.
+            If ``lr`` is not such a batch, ``reference`` does not fit it, or ``lr`` has an odd side
+            and V is made by halving (``value="down_up"``).
         """
-        if reference is not None and reference.shape[-2:] != tuple(2 * n for n in lr.shape[-2:]):
-            raise ValueError(
-                f"the reference must be twice the size of LR {tuple(lr.shape[-2:])}, "
-                f"got {tuple(reference.shape[-2:])}"
-            )
+        self._check_shapes(lr, reference)
         f_sr = first = self.head(lr - self.mean)
         f_hwt, source = self._enter_wt(lr, reference)
         records = []
@@ -87,6 +84,20 @@ class CwtNet(nn.Module):
         if self.config.wt_front == "average":
             return F.avg_pool2d(reference, 2)
         return sub_bands(reference, self.config.bands)
+
+    def _check_shapes(self, lr: Tensor, reference: Tensor | None) -> None:
+        if lr.ndim != 4 or lr.shape[1] != 3 or 0 in lr.shape:
+            raise ValueError(f"LR must be (N, 3, h, w), got {tuple(lr.shape)}")
+        n, _, height, width = lr.shape
+        wanted = (n, 3, 2 * height, 2 * width)
+        if reference is not None and tuple(reference.shape) != wanted:
+            raise ValueError(
+                f"the reference must be twice the size of LR, {wanted}, "
+                f"got {tuple(reference.shape)}"
+            )
+        halves = self.config.wt_branch and self.config.value == "down_up"
+        if halves and (height % 2 or width % 2):
+            raise ValueError(f"value 'down_up' wants even LR sizes, got {(height, width)}")
 
     def _enter_wt(
         self, lr: Tensor, reference: Tensor | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,4 +16,7 @@ def bicubic(image: Tensor, factor: float) -> Tensor:
     height, width = (round(side * factor) for side in image.shape[-2:])
     if factor == 1:
         return image
-    return F.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
+    # torch has no antialiased kernel for bfloat16
+    exact = image.float() if image.dtype in (torch.bfloat16, torch.float16) else image
+    resized = F.interpolate(exact, size=(height, width), mode="bicubic", antialias=True)
+    return resized.to(image.dtype)

@@ -24,7 +24,10 @@ def patch_sums(image: Tensor) -> Tensor:
 
 def patch_norms(features: Tensor) -> Tensor:
     """Euclidean norms of the 3×3 patches of ``(N, C, H, W)``: ``(N, 1, H, W)``, above 0."""
-    return patch_sums(features.square().sum(1, keepdim=True)).sqrt().clamp_min(_EPSILON)
+    squares = patch_sums(features.square().sum(1, keepdim=True))
+    # Clamped before the root: its slope at 0 is infinite and would turn gradients into NaN.
+    least = max(_EPSILON**2, torch.finfo(squares.dtype).tiny)
+    return squares.clamp_min(least).sqrt()
 
 
 def identity_index(features: Tensor) -> Tensor:
