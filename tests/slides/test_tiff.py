@@ -151,6 +151,14 @@ def test_what_is_unsupported_is_said(tmp_path: Path, name: str) -> None:
     assert "RGB or greyscale" in str(caught.value)
 
 
+@pytest.mark.parametrize("options", [{}, {"imagej": True}])
+def test_a_stack_in_one_page_is_refused(tmp_path: Path, options: dict[str, bool]) -> None:
+    stack = np.stack([GREY] * 3)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **options)
+    with pytest.raises(SlideError, match=r"multi-channel image \(3 . × 517 Y × 731 X"):
+        open_slide(tmp_path / "a.tif")
+
+
 def test_fluorescence_ome_is_refused_with_its_axes(tmp_path: Path) -> None:
     channels = np.stack([GREY] * 3).astype(np.uint16)
     tifffile.imwrite(tmp_path / "a.ome.tif", channels, ome=True, metadata={"axes": "CYX"})

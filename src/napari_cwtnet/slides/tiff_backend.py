@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 import threading
@@ -93,7 +94,9 @@ class TiffBackend:
 
     def _check_plane(self, series: TiffPageSeries) -> None:
         page = _page(series)
-        if len(series.levels[0].pages) > 1:
+        plane = page.imagewidth * page.imagelength * page.samplesperpixel
+        # ImageJ and tifffile itself write a stack as a single page and a shape.
+        if len(series.levels[0].pages) > 1 or math.prod(series.shape) > plane * page.imagedepth:
             axes = " × ".join(
                 f"{length} {axis}" for axis, length in zip(series.axes, series.shape, strict=True)
             )
