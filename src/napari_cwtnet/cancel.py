@@ -12,13 +12,15 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._lock = threading.Lock()
         self.reason = ""
 
     def cancel(self, reason: str = "cancelled") -> None:
         """Ask the work to stop at its next step."""
-        if not self._event.is_set():
-            self.reason = reason
-            self._event.set()
+        with self._lock:
+            if not self._event.is_set():
+                self.reason = reason
+                self._event.set()
 
     @property
     def cancelled(self) -> bool:

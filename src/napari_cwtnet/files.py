@@ -25,7 +25,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield partial
-        with partial.open("rb") as handle:
+        with partial.open("r+b") as handle:  # Windows syncs only what is open for writing
             os.fsync(handle.fileno())
         partial.replace(path)
     except OSError as error:

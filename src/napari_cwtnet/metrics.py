@@ -60,8 +60,13 @@ def psnr(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
 
     >>> psnr(np.zeros((4, 4, 3), np.uint8), np.full((4, 4, 3), 255, np.uint8))
     0.0
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or nothing is left after cropping.
     """
-    a, b = _cropped(image, crop), _cropped(truth, crop)
+    a, b = _cropped_pair(image, truth, crop)
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
@@ -72,11 +77,10 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
     Raises
     ------
     ValueError
-        If less than 11 × 11 pixels are left after cropping.
+        If the shapes differ or less than 11 × 11 pixels are left after cropping.
     """
     pair = []
-    for picture in (image, truth):
-        part = _cropped(picture, crop)
+    for part in _cropped_pair(image, truth, crop):
         if min(part.shape[:2]) < _WINDOW:
             raise ValueError(f"SSIM wants at least 11 × 11 pixels, got {part.shape[:2]}")
         pair.append(
@@ -86,5 +90,13 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
         return float(ssim_map(*pair).mean())
 
 
-def _cropped(image: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
-    return image[crop : image.shape[0] - crop, crop : image.shape[1] - crop]
+def _cropped_pair(
+    image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if image.shape != truth.shape:
+        raise ValueError(f"images of different shapes: {image.shape} and {truth.shape}")
+    height, width = image.shape[:2]
+    if crop < 0 or min(height, width) <= 2 * crop:
+        raise ValueError(f"a crop of {crop} leaves nothing of {image.shape[:2]}")
+    inside = (slice(crop, height - crop), slice(crop, width - crop))
+    return image[inside], truth[inside]

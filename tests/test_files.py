@@ -1,0 +1,95 @@
+"""Files appear whole or not at all, on a disk that is really full too."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.files import written_whole
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """The system refuses, with a real OSError, to let a file grow beyond ``size`` bytes."""
+    resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    with written_whole(path) as partial:
+        partial.write_bytes(b"whole")
+        assert partial.parent == tmp_path  # the rename stays on one disk
+        assert partial.suffix == ".bin"
+        assert not path.exists()
+    assert path.read_bytes() == b"whole"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_older_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old and longer")
+    with written_whole(path) as partial:
+        partial.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("older", [None, b"old"])
+def test_interrupted_block_leaves_all_as_it_was(tmp_path: Path, older: bytes | None) -> None:
+    path = tmp_path / "a.bin"
+    if older is not None:
+        path.write_bytes(older)
+
+    def write() -> None:
+        with written_whole(path) as partial:
+            partial.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert names(tmp_path) == ([] if older is None else ["a.bin"])
+    assert older is None or path.read_bytes() == older
+
+
+@pytest.mark.parametrize("older", [None, b"old"])
+def test_full_disk_leaves_all_as_it_was(tmp_path: Path, older: bytes | None) -> None:
+    path = tmp_path / "a.bin"
+    if older is not None:
+        path.write_bytes(older)
+    with (
+        largest_file(1000),
+        pytest.raises(OutputError, match=r"^Cannot write .*a\.bin: File too large; free some"),
+        written_whole(path) as partial,
+    ):
+        partial.write_bytes(bytes(2000))
+    assert names(tmp_path) == ([] if older is None else ["a.bin"])
+    assert older is None or path.read_bytes() == older
+
+
+def test_missing_folder_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"^Folder .*nowhere does not exist; make it"),
+        written_whole(tmp_path / "nowhere" / "a.bin"),
+    ):
+        pytest.fail("the block must not be entered")
+
+
+def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputError, match=r"a\.bin: No such file"),
+        written_whole(tmp_path / "a.bin"),
+    ):
+        pass
