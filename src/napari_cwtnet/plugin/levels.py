@@ -1,0 +1,159 @@
+"""`TiledLevel`: a level of a slide that napari reads like an array, and only where it looks."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from napari_cwtnet.geometry import Region, Size
+from napari_cwtnet.plugin.pyramid import ShownLevel, shown_levels
+from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.cache import SHARED_CACHE
+
+_DERIVED_TILE = 512
+_CHUNK_SIDES = (256, 1024)
+
+Pixels = NDArray[np.uint8]
+
+
+def tiled_levels(slide: Slide) -> list[TiledLevel]:
+    """What a multiscale layer of a slide is made of, finest first."""
+    return [TiledLevel(slide, level) for level in shown_levels(slide.levels)]
+
+
+class TiledLevel:
+    """A level, (height, width, 3) uint8 RGB, decoded tile by tile when it is indexed.
+
+    From any thread; tiles are kept in the cache that all slides share.
+
+    Parameters
+    ----------
+    slide : Slide
+        Where pixels come from; held as long as the level is.
+    level : ShownLevel
+        Which pixels.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, slide: Slide, level: ShownLevel) -> None:
+        self.slide = slide
+        self.level = level
+        self.shape = (level.size.height, level.size.width, 3)
+        self.size = math.prod(self.shape)
+        self.chunks = (*self._chunk()[::-1], 3)
+        if level.stored is None:
+            self._owner = object()
+            weakref.finalize(self, SHARED_CACHE.forget, self._owner).atexit = False
+
+    @property
+    def downsample(self) -> int:
+        """Level-0 pixels per pixel."""
+        return self.level.downsample
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Pixels:
+        """Pixels of a rectangle; any basic index of numpy's.
+
+        Raises
+        ------
+        SlideError
+            If the file cannot be read there.
+        """
+        keys = key if isinstance(key, tuple) else (key,)
+        if Ellipsis in keys:
+            at = keys.index(Ellipsis)
+            missing = self.ndim - (len(keys) - 1)
+            keys = keys[:at] + (slice(None),) * missing + keys[at + 1 :]
+        keys += (slice(None),) * (self.ndim - len(keys))
+        (y0, y1, rows), (x0, x1, columns) = (
+            _span(k, length) for k, length in zip(keys[:2], self.shape[:2], strict=True)
+        )
+        if y0 >= y1 or x0 >= x1:
+            return np.empty(self.shape, np.uint8)[:0][rows, columns, keys[2]]
+        return self._read(x0, y0, x1, y1)[rows, columns, keys[2]]
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("A level is made into an array by reading it; that is always a copy.")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TiledLevel:
+        return self  # nothing in it changes, and an open file is not copied
+
+    def __repr__(self) -> str:
+        """Slide, downsample and size."""
+        size = self.level.size
+        kind = "derived" if self.level.stored is None else f"level {self.level.stored}"
+        return (
+            f"TiledLevel({self.slide.path.name!r}, {kind}, downsample {self.downsample}, "
+            f"{size.width} × {size.height})"
+        )
+
+    def _chunk(self) -> Size:
+        """What a request is widened to: whole tiles, not tiny ones and not whole rows of strips."""
+        if self.level.stored is None:
+            return Size(_DERIVED_TILE, _DERIVED_TILE)
+        smallest, largest = _CHUNK_SIDES
+        tile = self.slide.levels[self.level.stored].tile
+        return Size(
+            *(
+                min(side * math.ceil(smallest / side), largest) if side < largest else largest
+                for side in tile
+            )
+        )
+
+    def _read(self, x0: int, y0: int, x1: int, y1: int) -> Pixels:
+        if self.level.stored is not None:
+            return self.slide.read_level(self.level.stored, x0, y0, x1 - x0, y1 - y0)
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        side = _DERIVED_TILE
+        for row in range(y0 // side, -(-y1 // side)):
+            for column in range(x0 // side, -(-x1 // side)):
+                left, top = column * side, row * side
+                tile = self._derived(column, row)
+                right, bottom = left + tile.shape[1], top + tile.shape[0]
+                into = (
+                    slice(max(top, y0) - y0, min(bottom, y1) - y0),
+                    slice(max(left, x0) - x0, min(right, x1) - x0),
+                )
+                out[into] = tile[
+                    max(top, y0) - top : y1 - top,
+                    max(left, x0) - left : x1 - left,
+                ]
+        return out
+
+    def _derived(self, column: int, row: int) -> Pixels:
+        def derive() -> Pixels:
+            d, side = self.downsample, _DERIVED_TILE
+            width = min(side, self.shape[1] - column * side)
+            height = min(side, self.shape[0] - row * side)
+            place = Region(column * side * d, row * side * d, width * d, height * d)
+            return self.slide.read(place, d)
+
+        return SHARED_CACHE.get((self._owner, self.downsample, column, row), derive)
+
+
+def _span(key: Any, length: int) -> tuple[int, int, Any]:
+    """First and end of what an index touches, and the index relative to the first."""
+    if isinstance(key, slice):
+        start, stop, step = key.indices(length)
+        if step == 1:
+            return start, stop, slice(None)
+        touched = range(start, stop, step)
+        if not touched:
+            return 0, 0, slice(None)
+        low, high = min(touched[0], touched[-1]), max(touched[0], touched[-1])
+        return low, high + 1, slice(None, None, step)
+    index = int(key)
+    if not -length <= index < length:
+        raise IndexError(f"index {index} is out of bounds for {length} pixels")
+    index %= length
+    return index, index + 1, 0

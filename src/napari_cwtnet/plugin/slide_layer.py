@@ -1,0 +1,48 @@
+"""The layer of a slide: what it is made of, and the way back from it to its `Slide`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cwtnet.plugin.levels import TiledLevel, tiled_levels
+from napari_cwtnet.slides import Slide
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+KEY = "napari_cwtnet"
+"""Of a layer's metadata: everything this plugin knows about the layer is under it."""
+
+
+def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
+    """Data and keyword arguments of a slide's layer, as ``viewer.add_image`` takes them."""
+    settings = {
+        "name": slide.path.stem,
+        "rgb": True,
+        "multiscale": True,
+        "contrast_limits": (0, 255),
+        "metadata": {KEY: {"slide": slide}},
+        **placement(slide),
+    }
+    return tiled_levels(slide), settings
+
+
+def placement(slide: Slide) -> dict[str, Any]:
+    """Scale and units of a slide's layer: µm where its pixel size is known, else pixels."""
+    if slide.mpp is None:
+        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
+    return {"scale": (slide.mpp, slide.mpp), "units": ("um", "um")}
+
+
+def slide_of(layer: Layer | None) -> Slide | None:
+    """The slide that a layer shows; None for a layer of anything else."""
+    known = layer.metadata.get(KEY) if layer is not None else None
+    slide = known.get("slide") if isinstance(known, dict) else None
+    return slide if isinstance(slide, Slide) else None
+
+
+def warm(levels: list[TiledLevel]) -> None:
+    """Decode the coarsest level into the cache, for napari reads it on the GUI thread."""
+    np.asarray(levels[-1])
