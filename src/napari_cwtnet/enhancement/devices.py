@@ -33,5 +33,7 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device(next(iter(found)))
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in found:
-        raise RequestError(f"Device {name!r} is not here; choose auto or one of {', '.join(found)}.")
+        raise RequestError(
+            f"Device {name!r} is not here; choose auto or one of {', '.join(found)}."
+        )
     return torch.device(wanted)

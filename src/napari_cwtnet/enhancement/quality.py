@@ -42,9 +42,7 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
     columns, rows = plan.lattice.size
     if reference:
         columns, rows = 2 * columns, 2 * rows
-    covered = Region(
-        plan.region.x, plan.region.y, columns * downsample, rows * downsample
-    )
+    covered = Region(plan.region.x, plan.region.y, columns * downsample, rows * downsample)
     size = Size(columns * factor, rows * factor)
     image = Image.fromarray(slide.read(covered, downsample)).resize(size, Image.Resampling.BICUBIC)
     width, height = plan.output_size

@@ -1,0 +1,28 @@
+"""The command line ``napari-cwtnet``: the engine without a window, and the way to the window.
+
+Exit codes: 0 done, 2 bad input (one line on stderr says what), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from napari_cwtnet.cli.arguments import build_parser
+from napari_cwtnet.errors import CwtnetError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    # Spinning OpenMP threads slow down whatever else runs; must be set before torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = build_parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments) or 0)
+    except CwtnetError as error:
+        print(f"napari-cwtnet: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("napari-cwtnet: interrupted, nothing was written", file=sys.stderr)
+        return 130

@@ -1,0 +1,103 @@
+"""What can be typed; nothing heavy is imported before a command is chosen."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from napari_cwtnet import __version__
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _command(name: str) -> object:
+    def run(arguments: argparse.Namespace) -> int | None:
+        module = import_module(f"napari_cwtnet.cli.{name}")
+        result: int | None = module.run(arguments)
+        return result
+
+    return run
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command; ``run`` in its namespace does the work."""
+    parser = _OneLineParser(
+        prog="napari-cwtnet",
+        description="Super-resolution of whole-slide pathology images. "
+        "For Research Use Only. Not for use in diagnostic procedures.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, help_text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        command.set_defaults(run=_command(name))
+        return command
+
+    demo = add("demo", "enhance the sample slide, with and beyond its truth")
+    demo.add_argument("--output", type=Path, default=Path("demo-output"), help="folder")
+    demo.add_argument("--no-window", action="store_true", help="do not open napari")
+    _json(demo)
+
+    view = add("view", "open a slide in napari, with the docks")
+    view.add_argument("slide", type=Path)
+
+    info = add("info", "size, pixel size, levels, and what can be enhanced")
+    info.add_argument("slide", type=Path)
+    _mpp(info)
+    _json(info)
+
+    enhance = add("enhance", "super-resolve a region of a slide")
+    enhance.add_argument("slide", type=Path)
+    enhance.add_argument("--region", required=True, help="X,Y,W,H in level-0 pixels")
+    enhance.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
+    enhance.add_argument(
+        "--model", required=True, help="a name or a .safetensors file"
+    )
+    enhance.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    enhance.add_argument("--output", type=Path, required=True, help=".png or .ome.tif")
+    enhance.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _mpp(enhance)
+    _device(enhance)
+    _json(enhance)
+
+    evaluate = add("evaluate", "measure a model on a folder of images")
+    evaluate.add_argument("--images", type=Path, required=True, help="folder")
+    evaluate.add_argument("--model", required=True)
+    evaluate.add_argument("--reference", choices=("next", "none", "oracle"), default="none")
+    evaluate.add_argument("--pattern", action="append", default=[], help="only these file names")
+    evaluate.add_argument(
+        "--halvings", type=int, choices=range(4), default=0, help="halve each image first"
+    )
+    _device(evaluate)
+    _json(evaluate)
+
+    train = add("train", "train a model by a recipe")
+    train.add_argument("recipe", type=Path, help="a YAML file, or the name of a shipped model")
+    train.add_argument("--data", type=Path, required=True, help="folder of the recipe's sources")
+    train.add_argument("--output", type=Path, required=True, help="folder; a run in it goes on")
+    _json(train)
+
+    models = add("models", "list the models at hand")
+    _json(models)
+
+    doctor = add("doctor", "what is installed here, and what is missing")
+    _json(doctor)
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="report as one JSON object")
+
+
+def _mpp(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mpp", type=float, help="µm per level-0 pixel, instead of the file's")
+
+
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")

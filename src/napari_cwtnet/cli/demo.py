@@ -1,0 +1,126 @@
+"""``demo``: the main job on the sample slide, once where the slide holds the truth, once beyond."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from napari_cwtnet.cli.enhance import summary
+from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.enhancement import Result, enhance, enlarged, truth
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export import labelled, save_image, side_by_side
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.geometry import Region, describe_resolution
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides import Slide, open_slide
+from napari_cwtnet.slides.sample import sample_slide
+
+MODEL = "cwtnet-lite-x4"
+CHECKABLE = (Region(950, 900, 480, 480), 4.0)
+BEYOND = (Region(1040, 960, 240, 240), 2.0)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fetch, enhance twice, write, report, and open napari where there is a screen."""
+    folder: Path = arguments.output
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Folder {folder} cannot be made: {error.strerror}.") from error
+    model = load_model(MODEL)
+    path = sample_slide()
+    summaries = {}
+    with open_slide(path) as slide:
+        for name, (region, downsample) in {"checkable": CHECKABLE, "beyond": BEYOND}.items():
+            result = enhance(slide, region, downsample, model=model, progress=Progress("tile"))
+            save_image(folder / f"{name}.png", result.image, result.provenance, result.mpp)
+            save_image(
+                folder / f"{name}-side-by-side.png",
+                _side_by_side(slide, result),
+                result.provenance,
+                None,
+            )
+            summaries[name] = summary(result)
+    with written_whole(folder / "report.json") as partial:
+        partial.write_text(json.dumps(summaries, indent=2, ensure_ascii=False), encoding="utf-8")
+    report(_sentences(folder, summaries), as_json=False) if not arguments.json else report(
+        {"folder": str(folder)} | summaries, as_json=True
+    )
+    return 0 if arguments.no_window else _open_window(path)
+
+
+def _side_by_side(slide: Slide, result: Result) -> Any:
+    plan, quality = result.plan, result.metrics
+    native = plan.native_mpp
+    panels = [
+        labelled(
+            enlarged(slide, plan, reference=False),
+            [
+                f"LR {describe_resolution(native, plan.downsample)}, bicubic ×{plan.scale}",
+                _figures(quality.psnr_bicubic, quality.ssim_bicubic),
+            ],
+            computed=False,
+        ),
+        labelled(
+            enlarged(slide, plan, reference=True),
+            [
+                f"Reference {describe_resolution(native, plan.downsample / 2)}, "
+                f"bicubic ×{plan.scale // 2}",
+                _figures(quality.psnr_reference_bicubic, quality.ssim_reference_bicubic),
+            ],
+            computed=False,
+        ),
+        labelled(
+            result.image,
+            [
+                f"COMPUTED {describe_resolution(native, plan.output_downsample)}, "
+                f"{plan.model_name}",
+                _figures(quality.psnr, quality.ssim),
+            ],
+            computed=True,
+        ),
+    ]
+    real = truth(slide, plan)
+    if real is not None:
+        panels.append(
+            labelled(
+                real,
+                [f"Truth {describe_resolution(native, plan.output_downsample)}", "the slide's own"],
+                computed=False,
+            )
+        )
+    return side_by_side(panels)
+
+
+def _figures(psnr: float | None, ssim: float | None) -> str:
+    if psnr is None or ssim is None:
+        return "no truth at this resolution"
+    return f"PSNR {psnr:.2f} dB, SSIM {ssim:.3f}"
+
+
+def _sentences(folder: Path, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    known = summaries["checkable"]
+    return {
+        "checkable": known["what"],
+        "model": _figures(known["psnr"], known["ssim"]),
+        "bicubic": _figures(known["psnr_bicubic"], known["ssim_bicubic"]),
+        "bicubic of reference": _figures(
+            known["psnr_reference_bicubic"], known["ssim_reference_bicubic"]
+        ),
+        "beyond native": summaries["beyond"]["what"],
+        "look at": [str(p) for p in sorted(folder.glob("*side-by-side.png"))],
+        "report": str(folder / "report.json"),
+    }
+
+
+def _open_window(path: Path) -> int:
+    from napari_cwtnet.plugin.app import napari_available, view
+
+    reason = napari_available()
+    if reason is not None:
+        print(f"No window: {reason}")
+        return 0
+    return view(path)

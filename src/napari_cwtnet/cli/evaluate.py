@@ -1,0 +1,33 @@
+"""``evaluate``: a model against bicubic on a folder of images."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.evaluation import evaluate_images, image_files
+from napari_cwtnet.model import load_model
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and report."""
+    files = image_files(arguments.images, arguments.pattern)
+    evaluation = evaluate_images(
+        files,
+        load_model(arguments.model),
+        arguments.reference,
+        device=arguments.device,
+        halvings=arguments.halvings,
+        progress=Progress("image"),
+    )
+    report(
+        {
+            "model": evaluation.model,
+            "scale": evaluation.scale,
+            "mode": evaluation.mode,
+            "images": len(files),
+            **evaluation.means(),
+            "per_image": [{"name": n} | f for n, f in evaluation.images.items()],
+        },
+        as_json=arguments.json,
+    )

@@ -1,0 +1,69 @@
+"""Reports, as JSON for programs or as lines for people."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+
+def report(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print a report on stdout."""
+    if as_json:
+        print(json.dumps(_finite(values), ensure_ascii=False))
+        return
+    width = max(len(key) for key in values)
+    for key, value in values.items():
+        if isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value):
+            for number, item in enumerate(value):
+                print(f"{key if number == 0 else '':{width}}  {_words(item)}")
+        elif value is not None:
+            print(f"{key:{width}}  {_words(value)}")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: a PSNR of equal images becomes null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " × ".join(_words(item) for item in value)
+    return str(value)
+
+
+class Progress:
+    """A bar on stderr with the time left; silent where stderr is no terminal."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: tqdm[Any] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Say how far the work is."""
+        if self._bar is None:
+            self._bar = tqdm(
+                total=total, unit=self._unit, leave=False, disable=not sys.stderr.isatty()
+            )
+        self._bar.update(done - self._bar.n)
+        if done == total:
+            self._bar.close()
+
+    @property
+    def callback(self) -> Callable[[int, int], None]:
+        """The function to hand to the engine."""
+        return self.__call__

@@ -1,0 +1,51 @@
+"""``train``: a model from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from napari_cwtnet.cli.report import report
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.training.events import Done, StepDone, Validation
+from napari_cwtnet.training.recipe import load_recipe, shipped_recipes
+from napari_cwtnet.training.trainer import Trainer
+
+_SAY_EVERY = 100
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train to the end of the recipe, going on with a run that is already in the folder."""
+    path: Path = arguments.recipe
+    recipe = load_recipe(shipped_recipes().get(str(path), path))
+    if not arguments.data.is_dir():
+        raise TrainingError(f"Data folder {arguments.data} does not exist; check --data.")
+    trainer = Trainer(recipe, arguments.data, arguments.output)
+    for event in trainer.run():
+        if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
+            left = event.seconds / event.step * (recipe.steps - event.step)
+            where = f"step {event.step}/{recipe.steps}"
+            print(f"{where}  loss {event.loss:.4f}  {left / 60:.0f} min left", file=sys.stderr)
+        elif isinstance(event, Validation):
+            print(f"step {event.step}: {_gains(event)}", file=sys.stderr)
+        elif isinstance(event, Done):
+            report(
+                {
+                    "weights": str(event.weights),
+                    "steps": event.step,
+                    "seconds": round(trainer.state.seconds, 1),
+                    "validation_psnr": event.best_psnr,
+                },
+                as_json=arguments.json,
+            )
+
+
+def _gains(event: Validation) -> str:
+    words = f"PSNR {event.psnr:.2f} dB, {event.psnr - event.psnr_bicubic:+.2f} over bicubic"
+    if event.psnr_with_reference is not None and event.psnr_reference_bicubic is not None:
+        gain = event.psnr_with_reference - event.psnr_reference_bicubic
+        words += (
+            f"; with reference {event.psnr_with_reference:.2f} dB, {gain:+.2f} over its bicubic"
+        )
+    return words

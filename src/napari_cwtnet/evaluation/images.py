@@ -1,0 +1,119 @@
+"""A model against bicubic on a folder of images, each taken as high-resolution truth."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from napari_cwtnet.enhancement import enhance
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import Model
+from napari_cwtnet.slides import open_slide
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Figures per image and their means: PSNR in dB, SSIM; None where they do not apply."""
+
+    model: str
+    scale: int
+    mode: str
+    images: dict[str, dict[str, float | None]]
+
+    def means(self) -> dict[str, float | None]:
+        """Mean over images of every figure."""
+        names = next(iter(self.images.values()))
+        return {name: self._mean(name) for name in names}
+
+    def _mean(self, name: str) -> float | None:
+        values = [figures[name] for figures in self.images.values()]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else None
+
+
+def image_files(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
+    """Images of a folder in order of name; with patterns, only those that match one.
+
+    Raises
+    ------
+    RequestError
+        If there is none.
+    """
+    found = sorted(
+        path
+        for path in (folder.iterdir() if folder.is_dir() else [])
+        if path.suffix.lower() in _SUFFIXES
+        and (not patterns or any(fnmatch.fnmatch(path.name, p) for p in patterns))
+    )
+    if not found:
+        raise RequestError(f"Folder {folder} holds no PNG, JPEG or TIFF image to evaluate on.")
+    return found
+
+
+def evaluate_images(
+    files: Sequence[Path],
+    model: Model,
+    reference: Literal["next", "none", "oracle"] = "none",
+    *,
+    device: str = "auto",
+    halvings: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Shrink each image by the scale (antialiased bicubic), enhance it, compare with itself.
+
+    Parameters
+    ----------
+    files : sequence of Path
+        Images; each is cropped to a multiple of the scale.
+    model : Model
+        What to measure.
+    reference : {"next", "none", "oracle"}
+        ``next`` makes the WT input by the same kernel at half the downsample. At ×2 that is the
+        image itself, and only ``oracle`` asks for it.
+    device : str
+        As :func:`napari_cwtnet.enhance` takes it.
+    halvings : int
+        Times each image is halved before it is taken as truth, for oversampled scans.
+    progress : callable, optional
+        Called after each image with the images done and the images in all.
+
+    Raises
+    ------
+    RequestError
+        If the reference does not suit the model, or an image is smaller than the scale.
+    """
+    if reference == "next" and model.scale == 2:
+        raise RequestError(
+            "Reference next at ×2 is the answer itself; use reference none, or oracle to see what "
+            "the answer is worth."
+        )
+    base = 2**halvings
+    factor = base * model.scale
+    figures: dict[str, dict[str, float | None]] = {}
+    mode = ""
+    for done, path in enumerate(files, start=1):
+        with open_slide(path) as slide:
+            width, height = (side - side % factor for side in slide.size)
+            if min(width, height) == 0:
+                raise RequestError(f"Image {path} is smaller than {factor} pixels; leave it out.")
+            result = enhance(
+                slide,
+                Region(0, 0, width, height),
+                factor,
+                model=model,
+                reference="none" if reference == "none" else "next",
+                device=device,
+            )
+            figures[path.name] = result.metrics.as_dict()
+            mode = result.mode
+        if progress is not None:
+            progress(done, len(files))
+    return Evaluation(model.name, model.scale, mode, figures)

@@ -1,0 +1,40 @@
+"""Pictures for people: images side by side, each with its name and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+_GAP = 8
+_LINE = 22
+_FONT_SIZE = 15
+_INK = (20, 20, 20)
+_COMPUTED_INK = (170, 30, 30)
+
+
+def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) -> Image.Image:
+    """An image ``(height, width, 3)`` with lines of text above it; red says computed."""
+    header = _LINE * len(lines) + _GAP
+    panel = Image.new("RGB", (image.shape[1], image.shape[0] + header), "white")
+    panel.paste(Image.fromarray(np.ascontiguousarray(image)), (0, header))
+    draw = ImageDraw.Draw(panel)
+    font = ImageFont.load_default(_FONT_SIZE)
+    for number, line in enumerate(lines):
+        ink = _COMPUTED_INK if computed and number == 0 else _INK
+        draw.text((2, 2 + number * _LINE), line, fill=ink, font=font)
+    return panel
+
+
+def side_by_side(panels: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """Panels in one row on white, ``(height, width, 3)`` uint8."""
+    width = sum(p.width for p in panels) + _GAP * (len(panels) + 1)
+    height = max(p.height for p in panels) + 2 * _GAP
+    row = Image.new("RGB", (width, height), "white")
+    left = _GAP
+    for panel in panels:
+        row.paste(panel, (left, _GAP))
+        left += panel.width + _GAP
+    return np.asarray(row)
