@@ -42,7 +42,8 @@ class Model:
     @property
     def takes_reference(self) -> bool:
         """Whether it was trained with the next-higher level as WT input."""
-        return self.config.wt_branch and self.provenance.get("reference_share", 0) > 0
+        share = self.provenance.get("reference_share", 0)
+        return self.config.wt_branch and isinstance(share, int | float) and share > 0
 
 
 def user_model_folder() -> Path:
@@ -57,7 +58,7 @@ def list_models() -> dict[str, Path]:
     """Names and files of every model that :func:`load_model` knows; shipped ones first."""
     found: dict[str, Path] = {}
     for folder in (_SHIPPED, user_model_folder()):
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
+        for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):  # hidden ones are not whole yet
             found.setdefault(path.stem, path)
     return found
 

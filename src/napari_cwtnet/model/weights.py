@@ -50,7 +50,7 @@ def save_weights(
         "provenance": json.dumps(provenance, ensure_ascii=False, sort_keys=True),
     }
     with written_whole(path) as partial:
-        partial.write_bytes(save(tensors, metadata))
+        partial.write_bytes(_in_order(save(tensors, metadata)))
 
 
 def read_weights(path: Path) -> tuple[CwtNet, dict[str, Any], str]:
@@ -63,38 +63,99 @@ def read_weights(path: Path) -> tuple[CwtNet, dict[str, Any], str]:
     Raises
     ------
     ModelError
-        If the file is missing, a pickle, damaged, or not a CWT-Net.
+        If the file is missing, a pickle, damaged, not a CWT-Net, or does not fit its own config.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelError(f"Weights {path} cannot be read: {error.strerror}.") from error
-    if content.startswith(_PICKLE_STARTS):
+        raise ModelError(
+            f"Weights {path} cannot be read: {error.strerror or error}; check the path."
+        ) from error
+    # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
+    if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
         raise ModelError(
             f"Weights {path} are a pickle, which can run code when loaded; "
             "only .safetensors files are opened."
         )
+    sha256 = hashlib.sha256(content).hexdigest()
+    del content
     try:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
-            tensors = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
+            if metadata.get("format") != FORMAT:
+                raise ModelError(
+                    f"Weights {path} are not a CWT-Net: format {metadata.get('format')!r}, "
+                    f"wanted {FORMAT!r}; choose another file."
+                )
+            config = _config(path, metadata.get("config", ""))
+            shapes = {
+                name: tuple(archive.get_slice(name).get_shape())
+                for name in archive.keys()  # noqa: SIM118
+            }
+            _check_fit(path, config, shapes)
+            tensors = {name: archive.get_tensor(name).float() for name in shapes}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"Weights {path} are damaged: {_one_line(error)}.") from error
-    if metadata.get("format") != FORMAT:
         raise ModelError(
-            f"Weights {path} are not a CWT-Net: format {metadata.get('format')!r}, "
-            f"wanted {FORMAT!r}."
-        )
-    try:
-        network = CwtNet(NetworkConfig.model_validate_json(metadata["config"]))
-        network.load_state_dict(tensors)
-        provenance = json.loads(metadata.get("provenance", "{}"))
-    except (ValidationError, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"Weights {path} do not fit their own config: {_one_line(error)}."
+            f"Weights {path} are damaged: {_one_line(error)}; copy or make the file again."
         ) from error
-    return network.eval(), provenance, hashlib.sha256(content).hexdigest()
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ModelError(
+                f"Weights {path} are damaged: {name} holds values that are not finite; "
+                "copy or make the file again."
+            )
+    provenance = _provenance(path, metadata.get("provenance", "{}"))
+    network = CwtNet(config)
+    network.load_state_dict(tensors)
+    return network.eval(), provenance, sha256
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors shuffles them, which changes sha256."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def _config(path: Path, text: str) -> NetworkConfig:
+    try:
+        return NetworkConfig.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        what = f"{where or 'the whole'}: {first['msg']}"
+    raise ModelError(
+        f"Weights {path} have no usable config: {_one_line(what)}; choose another file."
+    )
+
+
+def _check_fit(path: Path, config: NetworkConfig, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare without building: a config from a stranger may ask for gigabytes."""
+    with torch.device("meta"):
+        wanted = {name: tuple(v.shape) for name, v in CwtNet(config).state_dict().items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
+            raise ModelError(
+                f"Weights {path} do not fit their own config: {name} has shape "
+                f"{shapes.get(name, 'none')}, wanted {wanted.get(name, 'none')}; "
+                "choose another file."
+            )
+
+
+def _provenance(path: Path, text: str) -> dict[str, Any]:
+    try:
+        provenance = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        provenance = _one_line(error)
+    if isinstance(provenance, dict):
+        return provenance
+    raise ModelError(
+        f"Weights {path} have no usable provenance: {_one_line(provenance)}; choose another file."
+    )
+
+
+def _one_line(what: object) -> str:
+    return " ".join(str(what).split())[:200]
