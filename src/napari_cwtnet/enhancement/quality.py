@@ -36,7 +36,7 @@ class Quality:
 
 
 def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
-    """Bicubic enlargement of LR, or of the reference, to the output: ``(height, width, 3)`` uint8."""
+    """LR, or the reference, enlarged bicubically: ``(height, width, 3)`` uint8 as the output."""
     downsample = plan.downsample / 2 if reference else plan.downsample
     factor = plan.scale // 2 if reference else plan.scale
     columns, rows = plan.lattice.size

@@ -142,9 +142,9 @@ class Lattice:
             math.ceil((slide_side - self.phase[axis]) / self.downsample - _ROUNDING),
         )
         step = self.tile - 2 * self.halo
-        ramp = self.halo // 2
-        # A remainder too short to hold a ramp belongs to the tile before it.
-        last = max(0, -(-(end - ramp) // step) - 1)
+        ramp = min(self.halo, step) // 2
+        # The last tile needs no halo beyond the slide, so it owns what lies in it too.
+        last = 0 if end <= self.tile else -(-(end - self.halo) // step) - 1
         spans = []
         for index in range(max(0, (first - ramp) // step), last + 1):
             own_start, own_stop = index * step, end if index == last else (index + 1) * step

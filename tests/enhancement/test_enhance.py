@@ -1,0 +1,194 @@
+"""Computed pixels: right place, right values, whatever the tiles."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cwtnet import enhance
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, enlarged, make_plan, truth
+from napari_cwtnet.errors import CancelledError, ModelError, RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.metrics import psnr
+from tests.slides.pattern import pattern, shift
+
+FIELD = Region(37, 21, 520, 400)
+
+
+@pytest.mark.parametrize("reference", ["none", "next"])
+def test_an_untrained_model_is_bicubic_of_the_finest_input(
+    pattern_slide, make_model, reference
+) -> None:
+    model = make_model(4)
+    result = enhance(pattern_slide, FIELD, 4, model=model, reference=reference, device="cpu")
+    expected = enlarged(pattern_slide, result.plan, reference=reference == "next")
+    inner = (slice(16, -16), slice(16, -16))
+    difference = np.abs(result.image[inner].astype(int) - expected[inner])
+    assert difference.max() <= 2
+    assert difference.mean() < 0.1
+
+
+@pytest.mark.parametrize("downsample", [1.0, 1.5, 2.0, 4.0])
+@pytest.mark.parametrize("scale", [2, 4])
+def test_pixels_lie_where_the_pattern_has_them(
+    pattern_slide, make_model, downsample, scale
+) -> None:
+    region = Region(101.3, 57.7, 380, 300)
+    result = enhance(pattern_slide, region, downsample, model=make_model(scale), device="cpu")
+    expected = pattern(region, downsample / scale)
+    dx, dy = shift(expected, result.image)
+    assert abs(dx) * downsample / scale < 0.05
+    assert abs(dy) * downsample / scale < 0.05
+    assert result.image.shape == expected.shape
+
+
+def test_tiles_make_what_the_whole_would(pattern_slide, make_model) -> None:
+    """Aligned search, two blocks: a receptive field that the halo holds; no pooling (lr_up)."""
+    model = make_model(2, seed=1, wt_source="lr_up", halo=24, tile=96)
+    tiled = enhance(pattern_slide, FIELD, 2, model=model, device="cpu").image
+    lr = pattern_slide.read(Region(37, 21, 520, 400), 2)
+    tensor = torch.from_numpy(lr.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        whole = model.network(tensor).sr[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+    inner = (slice(64, -64), slice(64, -64))
+    assert np.abs(tiled[inner].astype(int) - whole.numpy()[inner]).max() <= 1
+
+
+def test_the_order_of_tiles_does_not_change_a_byte(pattern_slide, make_model) -> None:
+    model = make_model(2, seed=2)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2))
+    results = list(Engine(model, "cpu").run(pattern_slide, plan))
+    assert len(results) > 20
+    first = Canvas(plan)
+    for result in results:
+        first.add(result.tile, result.sr)
+    assert (first.rgba[..., 3] == 255).all()
+    for seed in range(3):
+        random.Random(seed).shuffle(results)
+        again = Canvas(plan)
+        for result in results:
+            again.add(result.tile, result.sr)
+        assert np.array_equal(again.rgba, first.rgba)
+
+
+def test_a_part_equals_the_same_part_of_a_larger_region(pattern_slide, make_model) -> None:
+    model = make_model(2, seed=3)
+    large = enhance(pattern_slide, Region(0, 0, 600, 480), 2, model=model, device="cpu").image
+    part = enhance(pattern_slide, Region(100, 80, 200, 160), 2, model=model, device="cpu").image
+    assert np.array_equal(part, large[80:240, 100:300])
+
+
+def test_uncomputed_places_are_transparent(pattern_slide, make_model) -> None:
+    model = make_model(2)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2))
+    canvas = Canvas(plan)
+    assert (canvas.rgba == 0).all()
+    first = next(Engine(model, "cpu").run(pattern_slide, plan))
+    rows, columns = canvas.add(first.tile, first.sr)
+    assert (canvas.rgba[rows, columns, 3] == 255).all()
+    canvas.rgba[rows, columns] = 0
+    assert (canvas.rgba == 0).all()
+    centre = plan.output_size.height // 2, plan.output_size.width // 2
+    assert rows.start <= centre[0] < rows.stop
+    assert columns.start <= centre[1] < columns.stop
+
+
+def test_finished_tiles_are_not_computed_again(pattern_slide, make_model) -> None:
+    model = make_model(2, seed=4)
+    engine = Engine(model, "cpu")
+    plan = make_plan(pattern_slide, model, EnhanceRequest(Region(0, 0, 400, 400), 2))
+    fresh = list(engine.run(pattern_slide, plan))
+    again = list(engine.run(pattern_slide, plan))
+    assert not any(r.cached for r in fresh)
+    assert all(r.cached for r in again)
+    assert all(np.array_equal(a.sr, b.sr) for a, b in zip(fresh, again, strict=True))
+    panned = make_plan(pattern_slide, model, EnhanceRequest(Region(100, 0, 400, 400), 2))
+    assert sum(r.cached for r in engine.run(pattern_slide, panned)) >= len(panned.tiles) / 2
+    engine.forget()
+    assert not next(engine.run(pattern_slide, plan)).cached
+
+
+def test_the_tile_memory_stays_within_its_budget(pattern_slide, make_model) -> None:
+    model = make_model(2)
+    engine = Engine(model, "cpu", cache_bytes=100_000)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2))
+    sizes = [r.sr.nbytes for r in engine.run(pattern_slide, plan)]
+    assert sum(sizes) > 200_000
+    kept = sum(r.cached for r in engine.run(pattern_slide, plan))
+    assert kept < len(sizes)
+
+
+def test_cancel_takes_effect_within_one_tile(pattern_slide, make_model) -> None:
+    model = make_model(2)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2))
+    token = CancelToken()
+    seen = 0
+    with pytest.raises(CancelledError, match="moved on"):
+        for _ in Engine(model, "cpu").run(pattern_slide, plan, token):
+            seen += 1
+            if seen == 3:
+                token.cancel("moved on")
+    assert seen == 3
+
+
+def test_truth_and_figures_only_where_the_slide_holds_them(pattern_slide, make_model) -> None:
+    model = make_model(4)
+    known = enhance(pattern_slide, FIELD, 4, model=model, device="cpu")
+    assert known.mode == "cross-scale"
+    figures = known.metrics
+    real = truth(pattern_slide, known.plan)
+    assert real is not None
+    assert np.array_equal(real, pattern_slide.read(FIELD, 1))
+    assert figures.psnr == pytest.approx(psnr(known.image, real, crop=4))
+    assert figures.psnr_bicubic is not None
+    assert figures.psnr_reference_bicubic is not None
+    assert figures.psnr_reference_bicubic > figures.psnr_bicubic
+    beyond = enhance(pattern_slide, FIELD, 2, model=model, device="cpu")
+    assert set(beyond.metrics.as_dict().values()) == {None}
+
+
+def test_provenance_says_computed_and_names_nobody(pattern_slide, make_model) -> None:
+    model = make_model(4)
+    result = enhance(pattern_slide, FIELD, 2, model=model, device="cpu")
+    record = result.provenance
+    assert record["computed"] is True
+    assert record["model_sha256"] == model.sha256
+    assert record["slide_fingerprint"] == pattern_slide.fingerprint
+    assert record["region"] == [37, 21, 520, 400]
+    assert record["mode"] == "cross-scale"
+    assert record["beyond_native"] is True
+    assert record["output_mpp"] == pytest.approx(0.125)
+    assert "Research Use Only" in record["notice"]
+    assert pattern_slide.path.name not in str(record)
+
+
+def test_progress_counts_tiles(pattern_slide, make_model) -> None:
+    seen: list[tuple[int, int]] = []
+    enhance(
+        pattern_slide,
+        (0, 0, 200, 200),
+        2,
+        model=make_model(2),
+        device="cpu",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+    assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1] == (len(seen), len(seen))
+
+
+def test_values_that_are_not_finite_are_an_error(pattern_slide, make_model) -> None:
+    model = make_model(2)
+    with torch.no_grad():
+        model.network.head.bias.fill_(torch.nan)
+        model.network.tail[-1].weight.fill_(1)
+    with pytest.raises(ModelError, match="not finite"):
+        enhance(pattern_slide, (0, 0, 100, 100), 2, model=model, device="cpu")
+
+
+def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
+    with pytest.raises(RequestError, match="Device 'tpu' is not here"):
+        enhance(pattern_slide, (0, 0, 100, 100), 2, model=make_model(2), device="tpu")
