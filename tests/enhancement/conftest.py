@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("models")
 
     def make(
-        scale: int = 2, *, seed: int | None = None, share: float = 0.5, **changes: object
+        scale: int = 2, *, seed: int | None = None, share: float = 0.5, **changes: Any
     ) -> Model:
         settings = {"blocks": 1, "channels": 8, "tile": 64, "halo": 12} | changes
         network = CwtNet(preset("lite", scale, **settings))

@@ -56,9 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     enhance.add_argument("slide", type=Path)
     enhance.add_argument("--region", required=True, help="X,Y,W,H in level-0 pixels")
     enhance.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
-    enhance.add_argument(
-        "--model", required=True, help="a name or a .safetensors file"
-    )
+    enhance.add_argument("--model", required=True, help="a name or a .safetensors file")
     enhance.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
     enhance.add_argument("--output", type=Path, required=True, help=".png or .ome.tif")
     enhance.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")

@@ -146,7 +146,7 @@ class Lattice:
         # The last tile needs no halo beyond the slide, so it owns what lies in it too.
         last = 0 if end <= self.tile else -(-(end - self.halo) // step) - 1
         spans = []
-        for index in range(max(0, (first - ramp) // step), last + 1):
+        for index in range(max(0, min(last, (first - ramp) // step)), last + 1):
             own_start, own_stop = index * step, end if index == last else (index + 1) * step
             start = own_start - (ramp if index else 0)
             stop = own_stop + (ramp if index < last else 0)
