@@ -110,3 +110,14 @@ def test_shapes_must_agree_and_something_must_be_left(metric: object) -> None:
 def test_examples_in_the_docstrings_hold() -> None:
     tried = doctest.testmod(metrics)
     assert (tried.attempted, tried.failed) == (1, 0)
+
+
+def test_ssim_of_a_tall_image_is_the_mean_of_the_whole_map() -> None:
+    generator = np.random.default_rng(3)
+    first = generator.integers(0, 256, (700, 40, 3), dtype=np.uint8)
+    second = np.clip(first.astype(int) + generator.integers(-40, 40, first.shape), 0, 255)
+    pair = [
+        torch.from_numpy(i.astype(np.float64)).permute(2, 0, 1)[None] / 255 for i in (first, second)
+    ]
+    wanted = float(ssim_map(*pair).mean())
+    assert ssim(first, second.astype(np.uint8)) == pytest.approx(wanted, abs=1e-12)

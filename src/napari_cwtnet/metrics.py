@@ -16,6 +16,7 @@ from torch.nn.functional import conv2d
 
 _WINDOW = 11
 _SIGMA = 1.5
+_BAND = 256
 
 
 @lru_cache(maxsize=1)
@@ -79,15 +80,21 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
     ValueError
         If the shapes differ or less than 11 × 11 pixels are left after cropping.
     """
-    pair = []
-    for part in _cropped_pair(image, truth, crop):
-        if min(part.shape[:2]) < _WINDOW:
-            raise ValueError(f"SSIM wants at least 11 × 11 pixels, got {part.shape[:2]}")
-        pair.append(
-            torch.from_numpy(np.ascontiguousarray(part)).permute(2, 0, 1)[None].double() / 255
-        )
-    with torch.no_grad():
-        return float(ssim_map(*pair).mean())
+    first, second = _cropped_pair(image, truth, crop)
+    if min(first.shape[:2]) < _WINDOW:
+        raise ValueError(f"SSIM wants at least 11 × 11 pixels, got {first.shape[:2]}")
+    total, rows = 0.0, first.shape[0] - _WINDOW + 1
+    # Bands bound the memory of large images: a dozen float64 maps would be alive at once.
+    for top in range(0, rows, _BAND):
+        band = slice(top, min(top + _BAND, rows) + _WINDOW - 1)
+        with torch.no_grad():
+            local = ssim_map(_tensor(first[band]), _tensor(second[band]))
+        total += float(local.mean()) * local.shape[2]
+    return total / rows
+
+
+def _tensor(image: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].double() / 255
 
 
 def _cropped_pair(
