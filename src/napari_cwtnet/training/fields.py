@@ -50,8 +50,8 @@ def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) -> Iterator[Field]:
-    """The training part or the held-out part of a source, split by file.
+def image_files(source: ImageSource, root: Path, *, held_out: bool) -> list[Path]:
+    """The image files of the training part or of the held-out part of a source, sorted.
 
     Raises
     ------
@@ -59,17 +59,41 @@ def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) 
         If the folder does not exist or holds no image.
     """
     folder = root / source.folder
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in _SUFFIXES)
+    files = sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in _SUFFIXES)
     if not files:
         raise TrainingError(
             f"Source {source.name!r}: folder {folder} holds no PNG, JPEG or TIFF image; "
             "check the data root."
         )
-    for path in files:
-        if held_out != any(fnmatch.fnmatch(path.name, pattern) for pattern in source.held_out):
+    return [
+        path
+        for path in files
+        if held_out == any(fnmatch.fnmatch(path.name, pattern) for pattern in source.held_out)
+    ]
+
+
+def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) -> Iterator[Field]:
+    """The training part or the held-out part of a source, split by file.
+
+    Images below 16 × 16 pixels are passed over.
+
+    Raises
+    ------
+    TrainingError
+        If the folder does not exist, holds no image, or an image cannot be read.
+    """
+    for path in image_files(source, root, held_out=held_out):
+        try:
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise TrainingError(
+                f"Source {source.name!r}: image {path} cannot be read: "
+                f"{' '.join(str(error).split())}; remove or replace it."
+            ) from error
+        if min(pixels.shape[:2]) < _MULTIPLE * 2**source.halvings:
             continue
-        with Image.open(path) as picture:
-            truth = shrink(np.asarray(picture.convert("RGB")), 2**source.halvings)
+        truth = shrink(pixels, 2**source.halvings)
         height, width = (side - side % _MULTIPLE for side in truth.shape[:2])
         truth = truth[:height, :width]
         yield Field(path.name, shrink(truth, scale), shrink(truth, scale // 2), truth)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model.config import NetworkConfig, Scale, preset
@@ -15,7 +15,7 @@ from napari_cwtnet.model.config import NetworkConfig, Scale, preset
 class ImageSource(BaseModel):
     """A folder of images, each taken as high-resolution truth."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(description="short name, as in model cards")
     folder: str = Field(description="path, relative to the data root given to the run")
@@ -28,7 +28,7 @@ class ImageSource(BaseModel):
 class Loss(BaseModel):
     """Eqs. 10 to 12: ``L = sr (L1 + sr_ssim (1 - SSIM)) + wt (L1 + wt_ssim (1 - SSIM))``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     sr: float = Field(0.3, ge=0, description="λ1, weight of the image")
     wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
@@ -40,9 +40,12 @@ class Loss(BaseModel):
 class Recipe(BaseModel):
     """Data, network, loss, optimiser, schedule and budget of one run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(description="name of the model that comes out")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
+        description="name of the model that comes out and of its file",
+    )
     scale: Scale
     preset: str = Field("lite", description="see napari_cwtnet.model.preset")
     network: dict[str, Any] = Field({}, description="fields that differ from the preset")
@@ -62,8 +65,25 @@ class Recipe(BaseModel):
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass")
     seed: int = 0
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name == "last":
+            raise ValueError("last.safetensors is the run's own state; choose another name")
+        return name
+
     def network_config(self) -> NetworkConfig:
-        """The network that this recipe trains."""
+        """The network that this recipe trains.
+
+        Raises
+        ------
+        ValueError
+            If the preset or a field of ``network`` is unknown or out of range.
+        """
+        if "scale" in self.network:
+            raise ValueError("network.scale: the recipe's own scale says it; leave it out")
+        for name in self.network.keys() - NetworkConfig.model_fields.keys():
+            raise ValueError(f"network.{name}: there is no such field")
         return preset(self.preset, self.scale, **self.network)
 
     def to_yaml(self) -> str:
@@ -82,13 +102,27 @@ def load_recipe(path: Path) -> Recipe:
     """
     try:
         recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        recipe.network_config()
     except OSError as error:
         raise TrainingError(f"Recipe {path} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise TrainingError(f"Recipe {path}: {where or 'the file'}: {first['msg']}.") from error
+        raise TrainingError(f"Recipe {path}: {_first(error, 'the file')}.") from error
     except (yaml.YAMLError, ValueError) as error:
         raise TrainingError(f"Recipe {path}: {' '.join(str(error).split())}.") from error
+    try:
+        recipe.network_config()
+    except ValidationError as error:
+        raise TrainingError(f"Recipe {path}: network.{_first(error, 'sizes')}.") from error
+    except ValueError as error:
+        raise TrainingError(f"Recipe {path}: {error}.") from error
     return recipe
+
+
+def _first(error: ValidationError, whole: str) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or whole}: {' '.join(first['msg'].split())}"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Names and files of the recipes that made the shipped models."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.yaml"))}

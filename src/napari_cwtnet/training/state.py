@@ -68,6 +68,12 @@ class RunState:
             "seconds": self.seconds,
             "best_psnr": self.best_psnr,
             "generator": self.generator.bit_generator.state,
+            # a parameter that a batch does not use is not stepped, so each has its own count
+            "adam_steps": {
+                name: float(self.optimiser.state[parameter]["step"])
+                for name, parameter in self.network.named_parameters()
+                if "step" in self.optimiser.state[parameter]
+            },
         }
         metadata = {"progress": json.dumps(progress), "recipe": self.recipe.model_dump_json()}
         with written_whole(path) as partial:
@@ -84,16 +90,27 @@ class RunState:
         """
         try:
             with safe_open(path, framework="pt") as archive:
-                metadata = archive.metadata()
+                metadata = archive.metadata() or {}
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise TrainingError(f"Checkpoint {path} cannot be read: {error}.") from error
-        if Recipe.model_validate_json(metadata["recipe"]) != recipe:
+            raise TrainingError(
+                f"Checkpoint {path} cannot be read: {' '.join(str(error).split())[:200]}; "
+                "delete it to start again, or choose another output folder."
+            ) from error
+        try:
+            same = Recipe.model_validate_json(metadata["recipe"]) == recipe
+            state = cls(recipe)
+            if same:
+                state._restore(tensors, json.loads(metadata["progress"]))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"Checkpoint {path} cannot be read: {' '.join(str(error).split())[:200]}; "
+                "delete it to start again, or choose another output folder."
+            ) from error
+        if not same:
             raise TrainingError(
                 f"Checkpoint {path} was made by another recipe; choose another output folder."
             )
-        state = cls(recipe)
-        state._restore(tensors, json.loads(metadata["progress"]))
         return state
 
     def _restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
@@ -104,13 +121,15 @@ class RunState:
             for part, network in (("network", self.network), ("average", self.average)):
                 for name, parameter in network.named_parameters():
                     parameter.copy_(tensors[f"{part}/{name}"])
+        steps = progress.get("adam_steps", {})
         for name, parameter in self.network.named_parameters():
             if f"exp_avg/{name}" in tensors:
                 self.optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self.step)),
+                    "step": torch.tensor(float(steps.get(name, self.step))),
+                    # laid out in memory as the parameter is, so that sums round the same way
                     **{
-                        moment: tensors[f"{moment}/{name}"].clone(
-                            memory_format=torch.preserve_format
+                        moment: torch.empty_like(parameter, requires_grad=False).copy_(
+                            tensors[f"{moment}/{name}"]
                         )
                         for moment in _MOMENTS
                     },

@@ -14,16 +14,17 @@ import torch
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.model.weights import save_weights
 from napari_cwtnet.training.events import CheckpointWritten, Done, Event, StepDone, Validation
-from napari_cwtnet.training.fields import Batch, Field, PatchSampler, load_fields
+from napari_cwtnet.training.fields import Batch, Field, PatchSampler, image_files, load_fields
 from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.state import RunState
 from napari_cwtnet.training.validation import centre_crops, mean_psnr, mean_psnr_bicubic
 
 _VALIDATION_SIDE = 96
+_LOG_HEAD = ("step", "seconds", "psnr", "bicubic", "with_reference", "reference_bicubic")
 
 
 class Trainer:
@@ -43,7 +44,7 @@ class Trainer:
     def __init__(self, recipe: Recipe, data_root: Path, output: Path) -> None:
         self.recipe = recipe
         self.output = output
-        output.mkdir(parents=True, exist_ok=True)
+        _refuse_overlap(recipe, data_root)
         training, held_out = [], []
         for source in recipe.sources:
             fields = list(load_fields(source, data_root, recipe.scale, held_out=False))
@@ -57,7 +58,14 @@ class Trainer:
         self.held_out = centre_crops(held_out, recipe.scale, _VALIDATION_SIDE)
         last = output / "last.safetensors"
         self.state = RunState.load(last, recipe) if last.exists() else RunState(recipe)
-        (output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+            self._drop_log_after(self.state.step)
+        except OSError as error:
+            raise OutputError(
+                f"Cannot write to {output}: {error.strerror or error}; choose another output."
+            ) from error
 
     @property
     def weights(self) -> Path:
@@ -70,19 +78,27 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss is no longer finite; the last checkpoint is kept.
+            If the loss or its gradient is no longer finite; the last checkpoint is kept.
+        OutputError
+            If the folder cannot be written to.
         """
         cancel = cancel or CancelToken()
         state = self.state
+        last = self.output / "last.safetensors"
+        saved = state.step if last.exists() else -1
         while state.step < self.recipe.steps and not cancel.cancelled:
             yield self._step()
             if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
-                yield self._validate()
-                state.save(self.output / "last.safetensors")
-                yield CheckpointWritten(state.step, self.output / "last.safetensors")
-        if cancel.cancelled:
-            yield self._validate()
-            state.save(self.output / "last.safetensors")
+                validation = self._validate()
+                state.save(last)
+                saved = state.step
+                yield validation
+                yield CheckpointWritten(saved, last)
+        if cancel.cancelled and saved != state.step:
+            validation = self._validate()
+            state.save(last)
+            yield validation
+            yield CheckpointWritten(state.step, last)
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
 
     def _step(self) -> StepDone:
@@ -96,18 +112,23 @@ class Trainer:
         loss = self._loss(batch, with_reference)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise TrainingError(
-                f"The loss is {value} at step {state.step}; the last checkpoint is kept. "
-                "Lower learning_rate in the recipe and start again."
-            )
+            raise self._diverged("loss", value)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_clip)
+        norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_clip)
+        if not math.isfinite(float(norm)):
+            raise self._diverged("gradient norm", float(norm))
         state.optimiser.step()
         state.step += 1
         state.update_average()
         state.seconds += time.perf_counter() - began
         return StepDone(state.step, value, rate, state.seconds)
+
+    def _diverged(self, what: str, value: float) -> TrainingError:
+        return TrainingError(
+            f"The {what} is {value} at step {self.state.step}; the last checkpoint is kept. "
+            "Lower learning_rate in the recipe and start again in another output folder."
+        )
 
     def _loss(self, batch: Batch, with_reference: bool) -> torch.Tensor:
         network = self.state.network
@@ -155,13 +176,38 @@ class Trainer:
             event.psnr_with_reference,
             event.psnr_reference_bicubic,
         )
-        with path.open("a", newline="", encoding="utf-8") as handle:
-            writer = csv.writer(handle)
-            if fresh:
-                writer.writerow(
-                    ("step", "seconds", "psnr", "bicubic", "with_reference", "reference_bicubic")
+        try:
+            with path.open("a", newline="", encoding="utf-8") as handle:
+                csv.writer(handle).writerows([_LOG_HEAD, row] if fresh else [row])
+        except OSError as error:
+            raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+    def _drop_log_after(self, step: int) -> None:
+        """Forget what a run that was killed logged after the checkpoint: it comes again."""
+        path = self.output / "log.csv"
+        if not path.exists():
+            return
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.reader(handle))[1:]
+        kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+        with path.open("w", newline="", encoding="utf-8") as handle:
+            csv.writer(handle).writerows([_LOG_HEAD, *kept])
+
+
+def _refuse_overlap(recipe: Recipe, data_root: Path) -> None:
+    """An image that one source holds out must not be trained on as part of another."""
+    kept = {
+        path.resolve()
+        for source in recipe.sources
+        for path in image_files(source, data_root, held_out=True)
+    }
+    for source in recipe.sources:
+        for path in image_files(source, data_root, held_out=False):
+            if path.resolve() in kept:
+                raise TrainingError(
+                    f"Source {source.name!r} trains on {path.name}, which another source holds "
+                    "out; give both the same held_out patterns."
                 )
-            writer.writerow(row)
 
 
 def held_out_fields(recipe: Recipe, data_root: Path) -> dict[str, list[Field]]:
