@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-import weakref
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.plugin.pyramid import ShownLevel, shown_levels
 from napari_cwtnet.slides import Slide
@@ -18,11 +21,27 @@ _DERIVED_TILE = 512
 _CHUNK_SIDES = (256, 1024)
 
 Pixels = NDArray[np.uint8]
+Report = Callable[[str], None]
 
 
-def tiled_levels(slide: Slide) -> list[TiledLevel]:
-    """What a multiscale layer of a slide is made of, finest first."""
-    return [TiledLevel(slide, level) for level in shown_levels(slide.levels)]
+def tiled_levels(slide: Slide, report: Report) -> list[TiledLevel]:
+    """What a multiscale layer of a slide is made of, finest first.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+    report : callable
+        Told in one line, and once, what cannot be read; from the thread that reads.
+    """
+    told = threading.Event()
+
+    def report_once(message: str) -> None:
+        if not told.is_set():
+            told.set()
+            report(message)
+
+    return [TiledLevel(slide, level, report_once) for level in shown_levels(slide.levels)]
 
 
 class TiledLevel:
@@ -36,20 +55,21 @@ class TiledLevel:
         Where pixels come from; held as long as the level is.
     level : ShownLevel
         Which pixels.
+    report : callable
+        Told in one line what cannot be read.
     """
 
     dtype = np.dtype(np.uint8)
     ndim = 3
 
-    def __init__(self, slide: Slide, level: ShownLevel) -> None:
+    def __init__(self, slide: Slide, level: ShownLevel, report: Report) -> None:
         self.slide = slide
         self.level = level
         self.shape = (level.size.height, level.size.width, 3)
         self.size = math.prod(self.shape)
         self.chunks = (*self._chunk()[::-1], 3)
-        if level.stored is None:
-            self._owner = object()
-            weakref.finalize(self, SHARED_CACHE.forget, self._owner).atexit = False
+        self._owner = object()
+        self._report = report
 
     @property
     def downsample(self) -> int:
@@ -60,13 +80,7 @@ class TiledLevel:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Pixels:
-        """Pixels of a rectangle; any basic index of numpy's.
-
-        Raises
-        ------
-        SlideError
-            If the file cannot be read there.
-        """
+        """Pixels of a rectangle; any basic index of numpy's."""
         keys = key if isinstance(key, tuple) else (key,)
         if Ellipsis in keys:
             at = keys.index(Ellipsis)
@@ -111,22 +125,37 @@ class TiledLevel:
         )
 
     def _read(self, x0: int, y0: int, x1: int, y1: int) -> Pixels:
+        """Pixels of a rectangle; tiles that cannot be read are background, and reported once."""
+        try:
+            return self._read_all(x0, y0, x1, y1)
+        except SlideError as error:
+            self._report(str(error))
+        out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
+        out[:] = self.slide.background
+        width, height = self._chunk()
+        for top in range(y0 // height * height, y1, height):
+            for left in range(x0 // width * width, x1, width):
+                xs, ys = (
+                    (max(left, x0), min(left + width, x1)),
+                    (max(top, y0), min(top + height, y1)),
+                )
+                with contextlib.suppress(SlideError):
+                    pixels = self._read_all(xs[0], ys[0], xs[1], ys[1])
+                    out[ys[0] - y0 : ys[1] - y0, xs[0] - x0 : xs[1] - x0] = pixels
+        return out
+
+    def _read_all(self, x0: int, y0: int, x1: int, y1: int) -> Pixels:
         if self.level.stored is not None:
             return self.slide.read_level(self.level.stored, x0, y0, x1 - x0, y1 - y0)
         out = np.empty((y1 - y0, x1 - x0, 3), np.uint8)
         side = _DERIVED_TILE
         for row in range(y0 // side, -(-y1 // side)):
             for column in range(x0 // side, -(-x1 // side)):
-                left, top = column * side, row * side
                 tile = self._derived(column, row)
-                right, bottom = left + tile.shape[1], top + tile.shape[0]
-                into = (
-                    slice(max(top, y0) - y0, min(bottom, y1) - y0),
-                    slice(max(left, x0) - x0, min(right, x1) - x0),
-                )
-                out[into] = tile[
-                    max(top, y0) - top : y1 - top,
-                    max(left, x0) - left : x1 - left,
+                left, top = column * side, row * side
+                right, bottom = min(left + tile.shape[1], x1), min(top + tile.shape[0], y1)
+                out[max(top, y0) - y0 : bottom - y0, max(left, x0) - x0 : right - x0] = tile[
+                    max(top, y0) - top : bottom - top, max(left, x0) - left : right - left
                 ]
         return out
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.notifications import show_warning
 
 from napari_cwtnet.plugin.levels import TiledLevel, tiled_levels
 from napari_cwtnet.slides import Slide
@@ -26,7 +27,7 @@ def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
         "metadata": {KEY: {"slide": slide}},
         **placement(slide),
     }
-    return tiled_levels(slide), settings
+    return tiled_levels(slide, show_warning), settings
 
 
 def placement(slide: Slide) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -58,6 +59,8 @@ class Slide:
         self._cache = cache
         self._owner = object()
         self._closed = False
+        # A slide that nobody holds any more, such as one of a deleted layer, lets go of its file.
+        self._finalizer = weakref.finalize(self, backend.close)
         self._fingerprint: str | None = None
         self._to_srgb: ProfileToSrgb | None = None
         self._icc_note: str | None = None
@@ -280,7 +283,7 @@ class Slide:
         """Let go of the file and of the cached tiles; reading is an error from now on."""
         if not self._closed:
             self._closed = True
-            self._backend.close()
+            self._finalizer()
             self._cache.forget(self._owner)
 
     def __enter__(self) -> Slide:
