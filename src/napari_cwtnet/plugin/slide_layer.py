@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.utils.notifications import show_warning
 
 from napari_cwtnet.plugin.levels import TiledLevel, tiled_levels
@@ -42,8 +41,3 @@ def slide_of(layer: Layer | None) -> Slide | None:
     known = layer.metadata.get(KEY) if layer is not None else None
     slide = known.get("slide") if isinstance(known, dict) else None
     return slide if isinstance(slide, Slide) else None
-
-
-def warm(levels: list[TiledLevel]) -> None:
-    """Decode the coarsest level into the cache, for napari reads it on the GUI thread."""
-    np.asarray(levels[-1])

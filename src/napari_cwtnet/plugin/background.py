@@ -1,0 +1,64 @@
+"""Work in another thread, and its answer in the window's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from napari.qt.threading import create_worker
+from napari.utils.notifications import show_error
+
+from napari_cwtnet.errors import CwtnetError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer, in one line."""
+
+    message: str
+
+
+def in_background(
+    work: Callable[[], T],
+    answer: Callable[[T], None],
+    failed: Callable[[str], None] = show_error,
+) -> Any:
+    """Run ``work`` in a thread, then ``answer`` or ``failed`` in the window's.
+
+    Parameters
+    ----------
+    work : callable
+        Touches nothing of Qt or napari.
+    answer : callable
+        Takes what ``work`` gives.
+    failed : callable
+        Takes the message of a `CwtnetError`; other errors are faults, which napari shows.
+
+    Returns
+    -------
+    FunctionWorker
+        napari's, already started.
+    """
+
+    def guarded() -> T | Failure:
+        try:
+            return work()
+        except CwtnetError as error:
+            return Failure(str(error))
+        except RuntimeError as error:
+            # napari's workers take these for Qt's own and drop them without a word.
+            return Failure(f"{type(error).__name__}: {error}")
+
+    def deliver(result: T | Failure) -> None:
+        if isinstance(result, Failure):
+            failed(result.message)
+        else:
+            answer(result)
+
+    worker = create_worker(guarded, _start_thread=False, _ignore_errors=True)
+    worker.returned.connect(deliver)
+    worker.start()
+    return worker

@@ -1,0 +1,47 @@
+"""What napari's menus and the command palette do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_cwtnet.plugin.reader import LayerData, read_slides
+from napari_cwtnet.slides.sample import SAMPLE_NAME, cache_folder, sample_slide
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+PLUGIN = "napari-cwtnet"
+SLIDE, ENHANCE = "Slide", "Enhance"
+
+
+def open_slide(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a slide and open it with this plugin."""
+    from napari_cwtnet.plugin.open_dialog import ask_for_slide
+    from napari_cwtnet.plugin.opening import open_in
+
+    path = ask_for_slide(None)
+    if path is not None:
+        open_in(viewer, path)
+
+
+def enhance_view(viewer: napari.viewer.Viewer) -> None:
+    """Enhance what the canvas shows, with what the Enhance dock is set to."""
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE)
+    dock.enhance_view()
+
+
+def sample() -> list[LayerData]:
+    """The sample slide's layer; fetched at first use, for which napari waits.
+
+    Raises
+    ------
+    SlideError
+        If it cannot be fetched.
+    """
+    from napari.utils.notifications import show_info
+    from qtpy.QtWidgets import QApplication
+
+    if not (cache_folder() / SAMPLE_NAME).is_file():
+        show_info("Fetching the sample slide (1.9 MB), once…")
+        QApplication.processEvents()  # to be seen before the wait
+    return read_slides(sample_slide())

@@ -1,0 +1,21 @@
+"""Which slide a dock is about, as layers come, go and are chosen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_cwtnet.plugin.slide_layer import slide_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+
+def slide_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | None:
+    """The active layer if it is a slide's, else the last one meant, else the topmost slide."""
+    active = viewer.layers.selection.active
+    if slide_of(active) is not None:
+        return active
+    if last is not None and last in viewer.layers:
+        return last
+    return next((layer for layer in reversed(viewer.layers) if slide_of(layer) is not None), None)

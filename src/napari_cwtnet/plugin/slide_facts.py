@@ -1,0 +1,122 @@
+"""What the Slide dock says of a slide, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_cwtnet.geometry import MAGNIFICATION_TOLERANCE, Size, magnification
+from napari_cwtnet.slides import Slide
+
+USER_NOTE = "set by user"
+
+MAGNIFICATIONS = {5: 2.0, 10: 1.0, 20: 0.5, 40: 0.25}
+"""µm per screen pixel that the names stand for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A magnification to look at a slide with.
+
+    Parameters
+    ----------
+    label : int
+        20 for 20×.
+    pixel : float or None
+        Level-0 pixels per screen pixel; None where the pixel size is not known.
+    native : bool
+        Whether the slide has pixels that fine.
+    """
+
+    label: int
+    pixel: float | None
+    native: bool
+
+    @property
+    def text(self) -> str:
+        """What is on the button."""
+        return f"{self.label}×" if self.native else f"{self.label}×*"
+
+    @property
+    def explanation(self) -> str:
+        """What happens when it is pressed, or why it cannot be."""
+        if self.pixel is None:
+            return "The pixel size is not known; set µm/px above"
+        words = f"One screen pixel is {MAGNIFICATIONS[self.label]:g} µm"
+        return words if self.native else f"{words}: finer than the slide, whose pixels get enlarged"
+
+
+def jumps(mpp: float | None) -> list[Jump]:
+    """The magnifications that can be jumped to.
+
+    >>> [(jump.text, jump.pixel) for jump in jumps(0.5)]
+    [('5×', 4.0), ('10×', 2.0), ('20×', 1.0), ('40×*', 0.5)]
+    """
+    if mpp is None:
+        return [Jump(label, None, native=True) for label in MAGNIFICATIONS]
+    finest = mpp * (1 - MAGNIFICATION_TOLERANCE)
+    return [
+        Jump(label, pixel / mpp, native=pixel >= finest) for label, pixel in MAGNIFICATIONS.items()
+    ]
+
+
+def size_text(size: Size, mpp: float | None) -> str:
+    """Pixels and, where known, millimetres.
+
+    >>> size_text(Size(46000, 32914), 0.5)
+    '46000 × 32914 px · 23.0 × 16.5 mm'
+    """
+    pixels = f"{size.width} × {size.height} px"
+    if mpp is None:
+        return pixels
+    width, height = (f"{length * mpp / 1000:.3g}" for length in size)
+    width, height = (text if "." in text else f"{text}.0" for text in (width, height))
+    return f"{pixels} · {width} × {height} mm"
+
+
+def magnification_text(mpp: float | None) -> str:
+    """The name of a pixel size; a dash where it has none.
+
+    >>> magnification_text(0.499), magnification_text(None)
+    ('20×', '–')
+    """
+    label = magnification(mpp)
+    return f"{label}×" if label else "–"
+
+
+def view_text(mpp: float | None, pixel: float) -> str:
+    """What one screen pixel is.
+
+    >>> view_text(0.5, 2), view_text(None, 2)
+    ('1.00 µm per screen pixel (10×)', '2.00 px per screen pixel')
+    """
+    if mpp is None:
+        return f"{pixel:#.3g} px per screen pixel"
+    label = magnification(mpp * pixel)
+    return f"{mpp * pixel:#.3g} µm per screen pixel" + (f" ({label}×)" if label else "")
+
+
+def level_rows(slide: Slide) -> list[tuple[str, str, str]]:
+    """Downsample, µm/px and size of each stored level."""
+    return [
+        (
+            f"{level.downsample:.4g}",
+            "–" if slide.mpp is None else f"{slide.mpp * level.downsample:.4g}",
+            f"{level.size.width} × {level.size.height}",
+        )
+        for level in slide.levels
+    ]
+
+
+def is_set_by_user(slide: Slide) -> bool:
+    """Whether the pixel size is not the file's."""
+    return slide.mpp_note == USER_NOTE
+
+
+def user_mpp(slide: Slide) -> float | None:
+    """The pixel size that the user set; None where the file's holds."""
+    return slide.mpp if is_set_by_user(slide) else None
+
+
+def wants_icc(slide: Slide) -> bool:
+    """Whether the profile is applied, or would be if there was one."""
+    return slide.icc or slide.icc_profile is None or slide.icc_note is not None
