@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import struct
@@ -23,6 +24,9 @@ from napari_cwtnet.slides.resolution import (
     tag_resolution,
 )
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles, cut_off
+
+# What tifffile would print on stderr of a damaged file is said by the error that follows.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _IDENTITY_BYTES = 4 * 2**20
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")

@@ -1,0 +1,137 @@
+"""What others script against: names, types and values of the reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet.geometry import Region
+from tests.cli.conftest import Run
+from tests.slides.pattern import pattern
+
+
+def test_info(run: Run, slide_file: Path) -> None:
+    done = run("info", slide_file, "--json")
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["path"] == str(slide_file)
+    assert said["format"] == "ome-tiff"
+    assert said["size"] == [731, 517]
+    assert said["mpp"] == 0.25
+    assert said["magnification"] == 40
+    assert [level["downsample"] for level in said["levels"]] == [1, 2, 4]
+    assert said["levels"][2]["size"] == [182, 129]
+    modes = {(e["model"], e["downsample"]): e["mode"] for e in said["enhance"]}
+    assert modes["small-x4", 4.0] == "cross-scale"
+    assert modes["small-x4", 1.0] == "single-image"
+    assert modes["small-x2", 4.0] == "single-image"
+
+
+def test_info_for_people_has_the_same_facts(run: Run, slide_file: Path) -> None:
+    said = run("info", slide_file, "--mpp", "0.5").stdout
+    assert "731 × 517" in said
+    assert "set by user" in said
+    assert "beyond native" in said
+
+
+def test_enhance_writes_the_pixels_that_python_gives(
+    run: Run, slide_file: Path, models: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.png"
+    done = run(
+        "enhance", slide_file, "--region", "100,60,240,200", "--downsample", 4,
+        "--model", "small-x4", "--output", output, "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["mode"] == "cross-scale"
+    assert said["output_size"] == [240, 200]
+    assert said["mpp"] == 0.25
+    assert said["downsample"] == 1
+    assert said["beyond_native"] is False
+    assert said["tiles"] >= 1
+    assert said["seconds"] > 0
+    assert said["psnr"] > said["psnr_bicubic"]
+    assert 0 < said["ssim"] <= 1
+    with open_slide(slide_file) as slide:
+        result = enhance(
+            slide, (100, 60, 240, 200), 4,
+            model=load_model(models / "small-x4.safetensors"), device="cpu",
+        )  # fmt: skip
+    with Image.open(output) as picture:
+        assert np.array_equal(np.asarray(picture), result.image)
+        assert json.loads(picture.text["Comment"])["computed"] is True
+        assert picture.text["Title"].startswith("COMPUTED ×4")
+
+
+def test_enhance_beyond_native_has_no_figures(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    done = run(
+        "enhance", slide_file, "--region", "101.5,60.25,120,100", "--model", "small-x2",
+        "--output", tmp_path / "out.ome.tif", "--json",
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    assert said["mode"] == "single-image"
+    assert said["beyond_native"] is True
+    assert said["downsample"] == 0.5
+    assert said["mpp"] == 0.125
+    assert said["output_size"] == [240, 200]
+    assert said["psnr"] is said["ssim"] is said["psnr_bicubic"] is said["ssim_bicubic"] is None
+    with open_slide(tmp_path / "out.ome.tif") as written:
+        assert written.mpp == pytest.approx(0.125)
+        assert written.size == (240, 200)
+        expected = pattern(Region(101.5, 60.25, 120, 100), 0.5)
+        image = written.read(written.bounds, 1)
+        assert np.abs(image[8:-8, 8:-8] - expected[8:-8, 8:-8]).mean() < 1
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as tiff:
+        assert "COMPUTED ×2" in (tiff.ome_metadata or "")
+        assert "Research Use Only" in (tiff.ome_metadata or "")
+
+
+def test_the_oracle_is_named(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    done = run(
+        "enhance", slide_file, "--region", "0,0,200,200", "--downsample", 2, "--model", "small-x2",
+        "--reference", "next", "--output", tmp_path / "o.png", "--json",
+    )  # fmt: skip
+    assert json.loads(done.stdout)["mode"] == "oracle"
+
+
+@pytest.mark.parametrize("reference", ["none", "next"])
+def test_evaluate(run: Run, tmp_path: Path, reference: str) -> None:
+    for number in range(2):
+        image = pattern(Region(number * 91.0, 40, 160, 120), 1.0)
+        Image.fromarray(np.rint(image).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    words = ("evaluate", "--images", tmp_path, "--model", "small-x4", "--json")
+    done = run(*words, "--reference", reference)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["images"] == 2
+    assert said["mode"] == ("cross-scale" if reference == "next" else "single-image")
+    per_image = [figures["psnr"] for figures in said["per_image"]]
+    assert said["psnr"] == pytest.approx(np.mean(per_image))
+    assert said["psnr_bicubic"] > 30
+    if reference == "next":
+        assert said["psnr_reference_bicubic"] == pytest.approx(said["psnr"], abs=2)
+        assert said["psnr_reference_bicubic"] != said["psnr_bicubic"]
+    else:
+        assert said["psnr_reference_bicubic"] is None
+        assert said["psnr"] == pytest.approx(said["psnr_bicubic"], abs=2)
+
+
+def test_models(run: Run) -> None:
+    said = json.loads(run("models", "--json").stdout)["models"]
+    found = {model["name"]: model for model in said}
+    assert found["small-x4"]["modes"] == ["single-image", "cross-scale"]
+    assert found["small-x2"]["scale"] == 2
+
+
+def test_doctor(run: Run) -> None:
+    said = json.loads(run("doctor", "--json").stdout)
+    assert said["openslide"].startswith("4.")
+    assert "small-x2: good" in said["models"]
+    assert any(line.startswith("cpu: ") for line in said["devices"])

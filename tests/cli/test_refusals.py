@@ -1,0 +1,112 @@
+"""Bad input ends in one line that says what, which value and what to do; exit 2; no file."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cli.conftest import Run
+
+
+def refused(done, *words: str) -> None:
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def enhance_words(slide: Path, output: Path, **changes: object) -> list[object]:
+    options = {"region": "0,0,100,100", "downsample": 2, "model": "small-x2", "output": output}
+    words: list[object] = ["enhance", slide]
+    for name, value in (options | changes).items():
+        words += [f"--{name}", value]
+    return words
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"region": "900,0,100,100"}, ("Region 900,0,100,100", "731 × 517", "inside")),
+        ({"region": "0,0,100"}, ("'0,0,100'", "X,Y,WIDTH,HEIGHT")),
+        ({"region": "0,0,-5,100"}, ("no area", "above 0")),
+        ({"downsample": 0.5}, ("Downsample 0.5", "at least 1")),
+        ({"downsample": "x"}, ("--downsample", "'x'")),
+        ({"model": "best"}, ("Model 'best'", "small-x2")),
+        ({"reference": "prior"}, ("prior", "auto")),
+        ({"device": "tpu"}, ("Device 'tpu'", "cpu")),
+        ({"mpp": 0.001}, ("0.001",)),
+    ],
+)
+def test_bad_values(run: Run, slide_file: Path, tmp_path: Path, changes, words) -> None:
+    output = tmp_path / "out.png"
+    refused(run(*enhance_words(slide_file, output, **changes)), *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_bad_slides(run_process: Run, slide_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    text = tmp_path / "text.svs"
+    text.write_text("not a slide")
+    cut = tmp_path / "cut.ome.tif"
+    cut.write_bytes(slide_file.read_bytes()[:-20_000])
+    for path in (tmp_path / "nowhere.svs", text, cut, tmp_path):
+        refused(run_process(*enhance_words(path, output)), path.name)
+    assert not output.exists()
+
+
+def test_bad_weights(run: Run, slide_file: Path, models: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    pickled = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(3)}, pickled)
+    corrupt = tmp_path / "corrupt.safetensors"
+    corrupt.write_bytes((models / "small-x2.safetensors").read_bytes()[:5000])
+    refused(run(*enhance_words(slide_file, output, model=pickled)), "weights.pt", "pickle")
+    refused(run(*enhance_words(slide_file, output, model=corrupt)), "corrupt", "damaged")
+    assert not output.exists()
+
+
+def test_bad_outputs(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    refused(run(*enhance_words(slide_file, tmp_path / "out.bmp")), "out.bmp", ".png")
+    refused(run(*enhance_words(slide_file, tmp_path / "no" / "out.png")), "does not exist")
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    refused(run(*enhance_words(slide_file, folder)), "is a folder")
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.ome.tif"])
+def test_a_full_disk_leaves_no_half_file(
+    run_process: Run, slide_file: Path, tmp_path: Path, name: str
+) -> None:
+    output = tmp_path / name
+    output.write_text("what was there before")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    words = enhance_words(slide_file, output, region="0,0,500,500", downsample=1)
+    refused(run_process(*words, preexec_fn=limit), name, "free some space")
+    assert output.read_text() == "what was there before"
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_bad_words(run: Run) -> None:
+    refused(run("enhanse"), "enhanse")
+    refused(run("info"), "slide")
+    refused(run("evaluate", "--images", "nowhere", "--model", "small-x2"), "nowhere")
+    refused(
+        run("evaluate", "--images", "nowhere", "--model", "best"),
+        "nowhere",
+    )
+
+
+def test_the_oracle_is_refused_unless_asked_for_by_name(run: Run, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 64), (200, 100, 150)).save(tmp_path / "flat.png")
+    words = ("evaluate", "--images", tmp_path, "--model", "small-x2", "--reference")
+    refused(run(*words, "next"), "×2", "oracle")
+    assert run(*words, "oracle").returncode == 0
