@@ -149,6 +149,15 @@ def test_mean_is_taken_off_first_and_added_last() -> None:
 
 
 @torch.no_grad()
+def test_long_skip_is_eq_3() -> None:
+    lr = pair()[0]
+    network = build(tiny(wt_branch=False))
+    first = network.head(lr - network.mean)
+    last = network.blocks[1].sr(network.blocks[0].sr(first))
+    torch.testing.assert_close(network(lr).sr, network.tail(first + last) + network.mean)
+
+
+@torch.no_grad()
 def test_sr_branch_alone_ignores_the_reference() -> None:
     lr, reference = pair()
     network = build(tiny(wt_branch=False))

@@ -54,12 +54,13 @@ def test_full_search_is_the_argmax_of_the_whole_matrix(
     assert torch.equal(found.flatten(1), cosines(query, key).argmax(2))
 
 
-def test_full_search_takes_the_lowest_index_of_a_tie() -> None:
+def test_a_tie_goes_to_the_lowest_index() -> None:
     query = torch.zeros(1, 1, 9, 9)
     query[0, 0, 4, 4] = 1
     key = torch.zeros(1, 1, 9, 9)
     key[0, 0, 1, 2] = key[0, 0, 6, 6] = 1  # two patches alike
     assert search_full(query, key)[0, 4, 4] == 1 * 9 + 2
+    assert search_window(query, key, 4)[0, 4, 4] == 1 * 9 + 2
     assert search_full(torch.zeros_like(query), key).abs().max() == 0
 
 
