@@ -11,6 +11,7 @@ from napari_cwtnet.enhancement.tiling import Lattice, Tile
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.model import Model
+from napari_cwtnet.model.header import ModelHeader
 from napari_cwtnet.slides import Slide
 
 Mode = Literal["cross-scale", "single-image", "oracle"]
@@ -81,7 +82,7 @@ class Plan:
         return f"{word} ×{self.scale} · {pixel} · {self.model_name} · research use only"
 
 
-def make_plan(slide: Slide, model: Model, request: EnhanceRequest) -> Plan:
+def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest) -> Plan:
     """Decide mode and tiles.
 
     Raises
@@ -116,7 +117,7 @@ def make_plan(slide: Slide, model: Model, request: EnhanceRequest) -> Plan:
     )
 
 
-def _mode(model: Model, request: EnhanceRequest) -> Mode:
+def _mode(model: Model | ModelHeader, request: EnhanceRequest) -> Mode:
     has_next = request.downsample >= 2 or math.isclose(request.downsample, 2)
     if request.reference == "none":
         return "single-image"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.metrics import psnr, ssim
@@ -56,21 +57,26 @@ def truth(slide: Slide, plan: Plan) -> NDArray[np.uint8] | None:
     return slide.read(plan.region, plan.output_downsample)
 
 
-def measure(slide: Slide, plan: Plan, image: NDArray[np.uint8]) -> Quality:
-    """Compare an SR image ``(height, width, 3)`` with the truth, and bicubic with it."""
+def measure(
+    slide: Slide, plan: Plan, image: NDArray[np.uint8], cancel: CancelToken | None = None
+) -> Quality:
+    """Compare an SR image ``(height, width, 3)`` with the truth, and bicubic with it.
+
+    Raises
+    ------
+    CancelledError
+        Between two of the images, after ``cancel`` was called.
+    """
+    cancel = cancel or CancelToken()
     real, crop = truth(slide, plan), plan.scale
     if real is None or min(real.shape[:2]) < _SMALLEST + 2 * crop:
         return Quality()
-    plain = enlarged(slide, plan, reference=False)
-    if plan.mode == "single-image":
-        finer = None
-    else:
-        finer = enlarged(slide, plan, reference=True)
-    return Quality(
-        psnr=psnr(image, real, crop),
-        ssim=ssim(image, real, crop),
-        psnr_bicubic=psnr(plain, real, crop),
-        ssim_bicubic=ssim(plain, real, crop),
-        psnr_reference_bicubic=None if finer is None else psnr(finer, real, crop),
-        ssim_reference_bicubic=None if finer is None else ssim(finer, real, crop),
-    )
+    numbers: list[float | None] = []
+    for name in ("model", "bicubic", "reference"):
+        cancel.raise_if_cancelled()
+        if name == "reference" and plan.mode == "single-image":
+            numbers += [None, None]
+            continue
+        picture = image if name == "model" else enlarged(slide, plan, reference=name == "reference")
+        numbers += [psnr(picture, real, crop), ssim(picture, real, crop)]
+    return Quality(*numbers)

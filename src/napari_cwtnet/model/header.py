@@ -1,0 +1,61 @@
+"""What a weights file says of itself, read without its tensors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+
+from napari_cwtnet.errors import ModelError
+from napari_cwtnet.model.config import NetworkConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader:
+    """Enough of a model to plan with; see :class:`~napari_cwtnet.model.Model` for the rest."""
+
+    name: str
+    path: Path
+    config: NetworkConfig
+    provenance: dict[str, Any]
+
+    @property
+    def scale(self) -> int:
+        """SR pixels per LR pixel along each axis."""
+        return self.config.scale
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether it was trained with the next-higher level as WT input."""
+        share = self.provenance.get("reference_share", 0)
+        return self.config.wt_branch and isinstance(share, int | float) and share > 0
+
+
+def read_header(path: Path) -> ModelHeader:
+    """Config and provenance of a weights file, within a few milliseconds.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or has no usable header.
+    """
+    try:
+        stamp = path.stat()
+        return _read(path, stamp.st_mtime_ns, stamp.st_size)
+    except (OSError, SafetensorError, ValidationError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(f"Weights {path} cannot be read: {why}; choose another model.") from error
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
+    with safe_open(path, framework="pt") as archive:
+        metadata = archive.metadata() or {}
+    config = NetworkConfig.model_validate_json(metadata.get("config", ""))
+    provenance = json.loads(metadata.get("provenance", "{}"))
+    return ModelHeader(path.stem, path, config, provenance if isinstance(provenance, dict) else {})
