@@ -1,0 +1,67 @@
+"""The mark on the canvas that says what is computed, for as long as any of it can be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components.overlays import TextOverlay
+
+RESULT_KEY = "napari_cwtnet_result"
+OVERLAY = "cwtnet_badge"
+_CHARACTER = 10.0
+"""Width of a character, screen pixels; rather too much than too little."""
+
+
+def is_computed(layer: Any) -> bool:
+    """Whether a layer shows computed pixels of this plugin."""
+    return RESULT_KEY in layer.metadata
+
+
+def keep_badge(viewer: Any) -> None:
+    """Show the badge of every visible computed layer, from now on, whatever becomes of the docks.
+
+    It is an overlay of its own: the user's text overlay stays as it is.
+    """
+    if OVERLAY not in viewer.canvas.overlays:
+        viewer.canvas.overlays[OVERLAY] = TextOverlay(
+            position="top_center", font_size=10, color="white", box=True, box_color="#7a1f1fe6"
+        )
+
+        def update(*_: Any) -> None:
+            update_badge(viewer)
+
+        def added(event: Any) -> None:
+            if is_computed(event.value):
+                event.value.events.visible.connect(update)
+            update()
+
+        viewer.layers.events.inserted.connect(added)
+        viewer.layers.events.removed.connect(update)
+        viewer.layers.events.reordered.connect(update)
+        viewer.canvas.events.size.connect(update)
+
+
+def update_badge(viewer: Any) -> None:
+    """Write the badges of the visible computed layers on the canvas, topmost first."""
+    badges = [
+        layer.metadata[RESULT_KEY]["badge"]
+        for layer in reversed(viewer.layers)
+        if is_computed(layer) and layer.visible
+    ]
+    overlay = viewer.canvas.overlays.get(OVERLAY)
+    if overlay is not None:
+        fitting = int(viewer.canvas.size[1] / _CHARACTER)
+        lines = [line for badge in dict.fromkeys(badges) for line in _wrapped(badge, fitting)]
+        overlay.text = "\n".join(f" {line} " for line in lines)
+        overlay.visible = bool(badges)
+
+
+def _wrapped(badge: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters, broken between the parts of a badge."""
+    lines: list[str] = []
+    for part in badge.split(" · "):
+        if lines and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines

@@ -1,0 +1,229 @@
+"""The Enhance dock: reads its widgets into a job, hands it over, shows what comes back."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from napari.layers import Shapes
+from napari.utils.notifications import show_error
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.quality_table import QualityTable
+from napari_cwtnet.plugin.enhance_choice import (
+    chosen_header,
+    roi_job,
+    view_job,
+)
+from napari_cwtnet.plugin.enhance_run import Job, Outcome
+from napari_cwtnet.plugin.enhance_words import progress_words, what_will_happen
+from napari_cwtnet.plugin.enhancing import Enhancer
+from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.slide_layer import slide_of
+
+REST_MS = 250
+"""How long the camera has to be still before the sentence follows it, and Live begins."""
+
+
+class EnhanceDock(QWidget):
+    """Enhance what is on the screen, or a region of interest.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.controller = Enhancer(napari_viewer, self)
+        self._layer: Any = None
+        self._last_view: Job | None = None
+        self._build()
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(REST_MS)
+        self._rest.timeout.connect(self._on_rest)
+        self._connect()
+        self._on_rest()
+        self._show_run()
+
+    def enhance_view(self) -> None:
+        """Enhance what the canvas shows."""
+        self._start(view_job)
+
+    def enhance_roi(self) -> None:
+        """Enhance the bounding box of the selected shape."""
+        self._start(roi_job)
+
+    @property
+    def sentence(self) -> str:
+        """What will happen, or why nothing can, as shown."""
+        return self._sentence.text()
+
+    @property
+    def status(self) -> str:
+        """What is happening or has happened, as shown."""
+        return self._status.text()
+
+    def _build(self) -> None:
+        self.view_button = QPushButton("Enhance view")
+        self.roi_button = QPushButton("Enhance ROI")
+        self.live = QCheckBox("Live")
+        self.live.setToolTip("Enhance the view whenever the camera rests")
+        self.cancel_button = QPushButton("Cancel")
+        self.form, self.quality = EnhanceForm(), QualityTable()
+        self._sentence, self._status, self._badge = _words(), _words(), _words()
+        self._badge.setStyleSheet("font-weight: bold")
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(6)
+        policy = self._bar.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._bar.setSizePolicy(policy)
+        self.release_button = QPushButton("Release memory")
+        self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
+        buttons = QHBoxLayout()
+        for widget in (self.roi_button, self.live, self.cancel_button):
+            buttons.addWidget(widget, 0 if widget is self.live else 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.addWidget(self.view_button)
+        layout.addLayout(buttons)
+        for part in (self._sentence, self.form, self._bar, self._status, self._badge, self.quality):
+            layout.addWidget(part)
+        layout.addStretch(1)
+        layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
+        self.setMinimumWidth(300)
+
+    def _connect(self) -> None:
+        self.view_button.clicked.connect(lambda _: self.enhance_view())
+        self.roi_button.clicked.connect(lambda _: self.enhance_roi())
+        self.cancel_button.clicked.connect(lambda _: self._cancel())
+        self.release_button.clicked.connect(lambda _: self.controller.release_memory())
+        self.live.toggled.connect(lambda _: self._on_rest())
+        self.form.changed.connect(self._on_rest)
+        self.controller.changed.connect(self._show_run)
+        self.controller.finished.connect(self._show_outcome)
+        viewer = self._viewer
+        for event in (
+            viewer.scene.camera.events.center,
+            viewer.scene.camera.events.zoom,
+            viewer.canvas.events.size,
+            viewer.dims.events.ndisplay,
+            viewer.layers.events.removed,
+            viewer.layers.selection.events.active,
+        ):
+            event.connect(self._on_change)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        for layer in viewer.layers:
+            self._watch_shapes(layer)
+        # napari's events outlive the widget, and a method of a deleted widget must not be called.
+        gone = self._gone = threading.Event()
+        self.destroyed.connect(lambda *_: gone.set())
+
+    def _watch_shapes(self, layer: Any) -> None:
+        if isinstance(layer, Shapes):
+            layer.events.data.connect(self._on_change)
+            layer.events.highlight.connect(self._on_change)
+
+    def _on_inserted(self, event: Any) -> None:
+        if not self._gone.is_set():
+            self._watch_shapes(event.value)
+            self._rest.start()
+
+    def _on_change(self, *_: Any) -> None:
+        if not self._gone.is_set():
+            self._rest.start()
+
+    def _on_rest(self) -> None:
+        """Say what would happen now; do it where Live is on."""
+        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        self.form.set_slide(slide_of(layer))
+        job, sentence = self._preview(view_job, layer)
+        roi, roi_sentence = self._preview(roi_job, layer)
+        self._sentence.setText(sentence)
+        _enable(self.view_button, job is not None, sentence)
+        _enable(self.roi_button, roi is not None, roi_sentence)
+        _enable(self.live, job is not None or self.live.isChecked(), self.live.toolTip())
+        try:
+            self.form.set_scale(chosen_header(self.form.choice).scale)
+        except CwtnetError:
+            self.form.set_scale(None)
+        if self.live.isChecked() and job is not None and job != self._last_view:
+            self._last_view = job
+            self.controller.start(job, layer)
+
+    def _preview(self, make: Any, layer: Any) -> tuple[Job | None, str]:
+        try:
+            job, plan = make(self._viewer, layer, self.form.choice)
+        except CwtnetError as error:
+            return None, str(error)
+        return job, what_will_happen(plan)
+
+    def _start(self, make: Any) -> None:
+        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        try:
+            job, _ = make(self._viewer, layer, self.form.choice)
+        except CwtnetError as error:
+            show_error(str(error))
+            self._on_rest()
+            return
+        if make is view_job:
+            self._last_view = job
+        self.controller.start(job, layer)
+
+    def _cancel(self) -> None:
+        self.live.setChecked(False)
+        self.controller.cancel()
+
+    def _show_run(self) -> None:
+        """Show where the run is; called ten times a second at most."""
+        controller = self.controller
+        can_cancel = controller.busy and not controller.cancelling
+        _enable(self.cancel_button, can_cancel, "" if can_cancel else "Nothing is running")
+        self._bar.setVisible(controller.busy)
+        if not controller.busy:
+            return
+        run = controller.run
+        self._status.setText(progress_words(run, cancelling=controller.cancelling))
+        if run is not None and run.picture is not None:
+            plan = run.picture.plan
+            self._bar.setRange(0, len(plan.tiles))
+            self._bar.setValue(run.done)
+            self._badge.setText(plan.badge)
+        if run is not None and run.phase != "measuring":
+            self.quality.clear()
+
+    def _show_outcome(self, outcome: Outcome) -> None:
+        self._status.setText(outcome.sentence)
+        if outcome.plan is not None and outcome.quality is not None:
+            self.quality.show_quality(outcome.plan, outcome.quality)
+        if outcome.done == 0:
+            self._badge.clear()
+
+
+def _words() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def _enable(widget: QWidget, enabled: bool, tip: str) -> None:
+    widget.setEnabled(enabled)
+    widget.setToolTip(tip)

@@ -1,0 +1,126 @@
+"""The choices of the Enhance dock: model, source level, reference and device."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QWidget,
+)
+
+from napari_cwtnet.enhancement import list_devices
+from napari_cwtnet.model import list_models
+from napari_cwtnet.plugin.enhance_choice import Choice, source_levels
+from napari_cwtnet.slides import Slide
+
+_TIP = Qt.ItemDataRole.ToolTipRole
+_REFERENCES = {
+    "auto": ("Auto", "The next-higher level at ×4 and ×8, where the slide has one; else none"),
+    "next": ("Next-higher level", "The same place, one octave finer than the source level"),
+    "none": ("None", "Single-image: the model sees the source level alone"),
+}
+
+
+class EnhanceForm(QWidget):
+    """Four combo boxes.
+
+    Attributes
+    ----------
+    changed : Signal
+        The user chose something else.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model, self.level, self.reference, self.device = (_Combo() for _ in range(4))
+        self._scale = QLabel()
+        self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
+        self._slide: Slide | None = None
+        self.model.opening.connect(self.refresh_models)
+        model = QHBoxLayout()
+        model.addWidget(self.model, 1)
+        model.addWidget(self._scale)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Model", model)
+        form.addRow("Source level", self.level)
+        form.addRow("Reference", self.reference)
+        form.addRow("Device", self.device)
+        self._fill_fixed()
+        self.refresh_models()
+        self.level.addItem("Auto, by the zoom", None)
+        for combo in (self.model, self.level, self.reference, self.device):
+            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    @property
+    def choice(self) -> Choice:
+        """What is chosen."""
+        return Choice(
+            self.model.currentText() or None,
+            self.level.currentData(),
+            self.reference.currentData(),
+            self.device.currentData(),
+        )
+
+    def refresh_models(self) -> None:
+        """Look again for models; the chosen one stays chosen where it still exists."""
+        chosen, models = self.model.currentText(), list_models()
+        with QSignalBlocker(self.model):
+            self.model.clear()
+            for name, path in models.items():
+                self.model.addItem(name)
+                self.model.setItemData(self.model.count() - 1, str(path), _TIP)
+            if chosen in models:
+                self.model.setCurrentText(chosen)
+        self.model.setEnabled(bool(models))
+        self.model.setToolTip("" if models else "There is no model in the models folder")
+        if self.model.currentText() != chosen:
+            self.changed.emit()
+
+    def set_slide(self, slide: Slide | None) -> None:
+        """Offer the levels of a slide."""
+        if slide is self._slide:
+            return
+        self._slide, chosen = slide, self.level.currentData()
+        with QSignalBlocker(self.level):
+            while self.level.count() > 1:
+                self.level.removeItem(1)
+            for downsample, words in source_levels(slide) if slide is not None else []:
+                self.level.addItem(words, downsample)
+            self.level.setCurrentIndex(max(0, self.level.findData(chosen)))
+
+    def set_scale(self, scale: int | None) -> None:
+        """Show the factor of the chosen model."""
+        self._scale.setText("" if scale is None else f"×{scale}")
+
+    def _fill_fixed(self) -> None:
+        for value, (words, tip) in _REFERENCES.items():
+            self.reference.addItem(words, value)
+            self.reference.setItemData(self.reference.count() - 1, tip, _TIP)
+        devices = list_devices()
+        self.device.addItem(f"Auto ({next(iter(devices))})", "auto")
+        for name, words in devices.items():
+            self.device.addItem(name, name)
+            self.device.setItemData(self.device.count() - 1, words, _TIP)
+
+
+class _Combo(QComboBox):
+    """Takes the width that there is, and says when its list is about to open."""
+
+    opening = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def showPopup(self) -> None:  # noqa: N802 - Qt's name
+        """Open the list."""
+        self.opening.emit()
+        super().showPopup()

@@ -1,0 +1,86 @@
+"""PSNR and SSIM against the slide's own pixels, or why there are none."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+
+from napari_cwtnet.enhancement import Plan, Quality
+
+BEYOND_NATIVE = (
+    "Beyond native: the slide holds no pixels this fine, so that nothing here can be checked."
+)
+
+
+class QualityTable(QWidget):
+    """Model, bicubic and bicubic of the reference, a row each."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setColumnStretch(0, 1)
+        self._cells: list[tuple[QLabel, QLabel, QLabel]] = []
+        for row, (name, *units) in enumerate(
+            [("Against the slide", "PSNR, dB", "SSIM"), ("", "", ""), ("", "", ""), ("", "", "")]
+        ):
+            cells = (QLabel(name), QLabel(units[0]), QLabel(units[1]))
+            for column, cell in enumerate(cells):
+                if column:
+                    cell.setAlignment(Qt.AlignmentFlag.AlignRight)
+                grid.addWidget(cell, row, column)
+            self._cells.append(cells)
+        self._note = QLabel()
+        self._note.setWordWrap(True)
+        grid.addWidget(self._note, 4, 0, 1, 3)
+        self.clear()
+
+    def clear(self) -> None:
+        """Say nothing."""
+        self._fill([])
+        self._note.hide()
+
+    def show_quality(self, plan: Plan, quality: Quality) -> None:
+        """Show what was measured."""
+        if quality.psnr is None:
+            self._fill([])
+            self._note.setText(
+                BEYOND_NATIVE if plan.beyond_native else "Too small a region to measure."
+            )
+            self._note.show()
+            return
+        self._note.hide()
+        rows = [
+            (plan.model_name, quality.psnr, quality.ssim),
+            ("bicubic", quality.psnr_bicubic, quality.ssim_bicubic),
+            (
+                "bicubic of the reference",
+                quality.psnr_reference_bicubic,
+                quality.ssim_reference_bicubic,
+            ),
+        ]
+        self._fill([row for row in rows if row[1] is not None])
+
+    def text(self) -> str:
+        """All that is shown, line by line."""
+        lines = ["\t".join(c.text() for c in cells) for cells in self._cells if cells[0].text()]
+        return self._note.text() if not self._note.isHidden() else "\n".join(lines)
+
+    def _fill(self, rows: list[tuple[str, float | None, float | None]]) -> None:
+        best = max((row[1] or 0 for row in rows), default=0)
+        for cell in self._cells[0]:
+            cell.setVisible(bool(rows))
+        for index, cells in enumerate(self._cells[1:]):
+            there = index < len(rows)
+            name, psnr, ssim = rows[index] if there else ("", None, None)
+            for cell, text in zip(
+                cells,
+                (
+                    name,
+                    "" if psnr is None else f"{psnr:.2f}",
+                    "" if ssim is None else f"{ssim:.4f}",
+                ),
+                strict=True,
+            ):
+                cell.setText(f"<b>{text}</b>" if there and psnr == best else text)
+                cell.setVisible(there)

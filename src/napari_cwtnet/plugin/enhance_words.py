@@ -1,0 +1,43 @@
+"""How a job is spoken of: what it will do, and what it is at."""
+
+from __future__ import annotations
+
+from napari_cwtnet.enhancement import Plan
+from napari_cwtnet.plugin.enhance_run import Run
+
+
+def progress_words(run: Run | None, *, cancelling: bool) -> str:
+    """Tiles done, pace and time left, or what else it is at; ``None`` is a run that waits."""
+    if run is None:
+        return "Waiting for the tile at work…"
+    if cancelling:
+        return "Cancelling…"
+    if run.picture is None:
+        return "Loading the model…"
+    if run.phase == "measuring":
+        return "Comparing with the slide's own pixels…"
+    parts = [f"{run.done} of {len(run.picture.plan.tiles)} tiles"]
+    pace = run.pace
+    if pace is not None:
+        per_second, left = pace
+        parts += [f"{per_second:.1f} tiles/s", f"{time_words(left)} left"]
+    return " · ".join(parts)
+
+
+def time_words(seconds: float) -> str:
+    """Seconds up to two minutes, minutes beyond.
+
+    >>> time_words(4.2), time_words(150)
+    ('5 s', '3 min')
+    """
+    whole = int(seconds) + (seconds > int(seconds))
+    return f"{whole} s" if whole <= 120 else f"{-(-whole // 60)} min"
+
+
+def what_will_happen(plan: Plan) -> str:
+    """The plan's sentence, and how much work it is."""
+    width, height = plan.output_size
+    count = len(plan.tiles)
+    tiles = "1 tile" if count == 1 else f"{count:,} tiles"
+    sentence = plan.sentence[:1].upper() + plan.sentence[1:]
+    return f"{sentence}. {width:,} × {height:,} pixels, {tiles}."

@@ -1,0 +1,152 @@
+"""Who sees to it that one enhancement runs at a time, and that its tiles come on the screen."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Hashable
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from napari_cwtnet.plugin.engines import Engines
+from napari_cwtnet.plugin.enhance_run import Job, Outcome, Run
+from napari_cwtnet.plugin.result_layer import ResultLayer
+
+REFRESH_MS = 100
+
+
+class Enhancer(QObject):
+    """Runs jobs, the newest only, each in a thread; grows their layers at most ten times a second.
+
+    Lives on the GUI thread. A newer job cancels the one at work and begins when that has ended,
+    within one tile; nothing of the older one is shown any more.
+
+    Attributes
+    ----------
+    changed : Signal
+        There is something new to show about the run: progress, phase or end.
+    finished : Signal(Outcome)
+        The newest job has ended: done, cancelled or failed.
+    """
+
+    changed = Signal()
+    finished = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._engines = Engines()
+        self._results: dict[Hashable, ResultLayer] = {}
+        self._run: Run | None = None
+        self._result: ResultLayer | None = None
+        self._waiting: tuple[Job, Any] | None = None
+        self.outcome: Outcome | None = None
+        """Of the newest job that has ended."""
+        self.generation = 0
+        """Number of the newest job; what belongs to an older one is dropped."""
+        self._timer = QTimer(self)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self._look)
+        # The window may go while a run is at work: its thread then ends by itself after its tile.
+        self._at_work: list[Run] = []
+        self._stop = functools.partial(_cancel_all, self._at_work)
+        self.destroyed.connect(self._stop)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self._stop)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is at work or waits."""
+        return self._run is not None or self._waiting is not None
+
+    @property
+    def run(self) -> Run | None:
+        """The run of the newest job, while it is at work."""
+        return None if self._waiting is not None else self._run
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the end of a run is awaited."""
+        return self._run is not None and self._run.cancelled
+
+    def start(self, job: Job, slide_layer: Any) -> int:
+        """Begin a job, in place of any other; returns its generation."""
+        self.generation += 1
+        if self._run is not None:
+            self._waiting = (job, slide_layer)
+            self._run.cancel("a newer request came")
+        else:
+            self._begin(job, slide_layer)
+        self.changed.emit()
+        return self.generation
+
+    def cancel(self) -> None:
+        """End the work after the tile it is at; finished tiles stay."""
+        dropped = self._waiting is not None
+        self._waiting = None
+        if self._run is not None:
+            self._run.cancel()
+        if dropped or self._run is not None:
+            self.changed.emit()
+
+    def release_memory(self) -> None:
+        """Let go of networks and finished tiles; result layers stay."""
+        self._engines.release()
+
+    def close(self) -> None:
+        """End everything, show nothing more; the thread ends after its tile."""
+        self._timer.stop()
+        self._waiting = None
+        _cancel_all(self._at_work)
+
+    def _begin(self, job: Job, slide_layer: Any) -> None:
+        self._waiting = None
+        self._result = self._layer_for(job, slide_layer)
+        self._run = Run(job, self._engines)
+        self._at_work[:] = [self._run]
+        self._run.start()
+        self._timer.start()
+
+    def _layer_for(self, job: Job, slide_layer: Any) -> ResultLayer:
+        """Views of one model share a layer, and so do runs over one ROI."""
+        place = job.request.region if job.kind == "roi" else None
+        key = (id(slide_layer), job.model, job.request.reference, job.kind, place)
+        self._results = {
+            k: result for k, result in self._results.items() if result.shown is not None
+        }
+        return self._results.setdefault(key, ResultLayer(self._viewer, slide_layer))
+
+    def _look(self) -> None:
+        run, result = self._run, self._result
+        if run is None or result is None:
+            self._timer.stop()
+            return
+        outcome = run.outcome  # before looking at tiles, so that the last ones are seen
+        if outcome is None:
+            if self._waiting is None:
+                result.show(run)
+            self.changed.emit()
+            return
+        run.join()
+        self._run = self._result = None
+        self._at_work.clear()
+        if self._waiting is not None:
+            result.end(run)
+            self._begin(*self._waiting)
+            self.changed.emit()
+            return
+        self._timer.stop()
+        result.show(run)
+        result.end(run)
+        self.outcome = outcome
+        self.changed.emit()
+        if outcome.kind == "failed":
+            show_error(outcome.message)
+        self.finished.emit(outcome)
+
+
+def _cancel_all(runs: list[Run], *_: Any) -> None:
+    for run in runs:
+        run.cancel("the window was closed")

@@ -1,0 +1,108 @@
+"""The layer that a result grows in, over its slide; transparent where nothing is computed yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Image, Shapes
+
+from napari_cwtnet.enhancement import Plan
+from napari_cwtnet.geometry import describe_resolution
+from napari_cwtnet.plugin.badge import RESULT_KEY, is_computed, keep_badge, update_badge
+from napari_cwtnet.plugin.enhance_run import Picture, Run
+from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.viewport import result_transform
+
+
+def result_name(slide_name: str, plan: Plan) -> str:
+    """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1"``.
+
+    The warning comes first: napari's layer list leaves out the middle of long names.
+    """
+    if plan.output_mpp is None:
+        pixel = describe_resolution(None, plan.output_downsample)
+    else:
+        pixel = f"{plan.output_mpp:.3g} µm/px"
+    word = "ORACLE" if plan.mode == "oracle" else "COMPUTED"
+    return f"{word} ×{plan.scale} {pixel} · {slide_name}"
+
+
+class ResultLayer:
+    """What a run has computed, as a layer.
+
+    A later run of the same kind takes the same layer over, so that looking around does not pile up
+    layers; a layer that the user deleted is left deleted for the rest of its run.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where the layer goes.
+    slide_layer : Image
+        What it lies over.
+    """
+
+    def __init__(self, viewer: Any, slide_layer: Any) -> None:
+        self._viewer = viewer
+        self._slide_layer = slide_layer
+        self._run: Run | None = None
+        self._plan: Plan | None = None
+        self.layer: Image | None = None
+        slide_layer.events.scale.connect(self._register)
+
+    @property
+    def shown(self) -> Image | None:
+        """The layer, if it is in the viewer."""
+        return self.layer if any(one == self.layer for one in self._viewer.layers) else None
+
+    def show(self, run: Run) -> None:
+        """Bring the layer up to what ``run`` has computed by now."""
+        if run.picture is None or run.done == 0:
+            return
+        if run is not self._run:
+            self._run = run
+            self._begin(run.picture, run.job.slide.path.stem)
+        elif self.shown is not None:
+            self.shown.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def end(self, run: Run) -> None:
+        """Note in the layer's metadata how much of ``run`` is there, and how good it is."""
+        layer, outcome = self.shown, run.outcome
+        if run is not self._run or outcome is None or layer is None:
+            return
+        quality = None if outcome.quality is None else outcome.quality.as_dict()
+        layer.metadata[RESULT_KEY].update(
+            tiles=outcome.total, tiles_done=outcome.done, quality=quality
+        )
+        layer.refresh(extent=False, highlight=False)
+
+    def _begin(self, picture: Picture, slide_name: str) -> None:
+        self._plan = picture.plan
+        name = result_name(slide_name, picture.plan)
+        layer, pixels = self.shown, picture.canvas.rgba
+        if layer is not None:
+            layer.data, layer.name = pixels, name
+        else:
+            keep_badge(self._viewer)
+            layer = self.layer = Image(pixels, rgb=True, name=name)
+        layer.metadata = {**layer.metadata, RESULT_KEY: dict(picture.provenance)}
+        self._register()
+        if self.shown is None:
+            self._insert(layer)
+        update_badge(self._viewer)
+
+    def _register(self, *_: Any) -> None:
+        """Lay the layer over the slide; again when the slide's pixel size is set anew."""
+        if self.layer is not None and self._plan is not None:
+            plan, under = self._plan, self._slide_layer
+            place = result_transform(under, plan.region, plan.output_downsample)
+            self.layer.units = under.units
+            self.layer.scale, self.layer.translate = place
+
+    def _insert(self, layer: Image) -> None:
+        """Above the slide and other results, below shapes and the like."""
+        layers = self._viewer.layers
+        pictures = [i for i, one in enumerate(layers) if is_computed(one) or slide_of(one)]
+        drawing = layers.selection.active if isinstance(layers.selection.active, Shapes) else None
+        layers.insert(max(pictures, default=len(layers) - 1) + 1, layer)
+        if drawing is not None:
+            layers.selection.active = drawing
