@@ -1,0 +1,109 @@
+"""The shipped models on real slides: in place, without seams, better than bicubic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet.geometry import Region
+from tests.slides.pattern import shift
+
+SLIDES = [
+    "cmu1_small_svs/CMU-1-Small-Region.svs",
+    "cmu1_small_dicom/1.2.826.0.1.3680043.8.498.46702941076792458794464453066648511350.dcm",
+    "tcga_cr7395_svs/tcga-cr-7395-01a-01-ts1.svs",
+    "prostate_pyramid_tiff/slide.tiff",
+    "os2_ometiff/OS-2-ndpi.ome.tif",
+    "os2_ometiff/OS-2-vsi.ome.tif",
+    "stritt_ndpi/test3-DAPI-2-387.ndpi",
+    "stritt_ndpi/test3-TRITC-2-560.ndpi",
+    "tiny_and_broken/boxes.tiff",
+    "tiny_and_broken/boxes_0.dcm",
+]
+CMU = "slides/cmu1_small_svs/CMU-1-Small-Region.svs"
+
+
+def liveliest_field(slide, side: int) -> Region:
+    """The field of the slide with most going on: registration cannot be seen on glass."""
+    side = min(side, *slide.size)
+    columns = np.linspace(0, slide.size.width - side, 5) + 0.3
+    rows = np.linspace(0, slide.size.height - side, 5) + 0.6
+    fields = [Region(float(x), float(y), side, side) for x in columns for y in rows]
+    return max(fields, key=lambda field: float(slide.read(field, 8).std()))
+
+
+@pytest.mark.parametrize("downsample", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("name", SLIDES)
+def test_registered_within_half_a_level_0_pixel(data_dir, name: str, downsample: float) -> None:
+    with open_slide(data_dir / f"slides/{name}") as slide:
+        field = liveliest_field(slide, 320)
+        for model in ("cwtnet-lite-x2", "cwtnet-lite-x4"):
+            result = enhance(slide, field, downsample, model=model, device="cpu")
+            image, fineness = result.image, result.plan.output_downsample
+            if fineness < 1:
+                size = slide.read(result.region, 1).shape[1::-1]
+                shrunk = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+                image, fineness = np.asarray(shrunk), 1.0
+            dx, dy = shift(slide.read(result.region, fineness), image)
+            assert abs(dx) * fineness < 0.5, (model, dx, dy)
+            assert abs(dy) * fineness < 0.5, (model, dx, dy)
+
+
+@pytest.mark.parametrize(("model", "downsample"), [("cwtnet-lite-x2", 2), ("cwtnet-lite-x4", 4)])
+def test_no_seams(data_dir, model: str, downsample: float) -> None:
+    """Mean absolute gradient across tile borders, within 5 % of that two pixels beside them."""
+    with open_slide(data_dir / CMU) as slide:
+        result = enhance(slide, Region(700, 800, 1300, 1300), downsample, model=model, device="cpu")
+    image, lattice, scale = result.image.astype(float), result.plan.lattice, result.plan.scale
+    step = lattice.tile - 2 * lattice.halo
+    across = (
+        np.abs(np.diff(image, axis=1)).mean((0, 2)),
+        np.abs(np.diff(image, axis=0)).mean((1, 2)),
+    )
+    at, beside = [], []
+    for axis, gradient in enumerate(across):
+        first = lattice.origin[axis]
+        # The ramp of weights begins and ends half a halo from the border between two owners.
+        for border in range(step, first + len(gradient), step):
+            for place in (border - lattice.halo // 2, border, border + lattice.halo // 2):
+                position = (place - first) * scale - 1
+                if 8 <= position < len(gradient) - 8:
+                    at.append(gradient[position])
+                    beside += list(
+                        gradient[[position - 4, position - 2, position + 2, position + 4]]
+                    )
+    assert len(at) > 20
+    assert abs(np.mean(at) / np.mean(beside) - 1) < 0.05
+
+
+def test_lite_x2_beats_bicubic_on_a_slide_of_an_unseen_scanner(data_dir) -> None:
+    with open_slide(data_dir / CMU) as slide:
+        found = enhance(slide, slide.bounds, 2, model="cwtnet-lite-x2", device="cpu").metrics
+    assert found.psnr - found.psnr_bicubic >= 1.7
+    assert found.ssim > found.ssim_bicubic
+
+
+def test_lite_x4_beats_bicubic_of_the_reference_on_that_slide(data_dir) -> None:
+    with open_slide(data_dir / CMU) as slide:
+        result = enhance(slide, slide.bounds, 4, model="cwtnet-lite-x4", device="cpu")
+        found = result.metrics
+        alone = enhance(
+            slide, slide.bounds, 4, model="cwtnet-lite-x4", reference="none", device="cpu"
+        ).metrics
+    assert result.mode == "cross-scale"
+    assert found.psnr - found.psnr_reference_bicubic >= 1.0
+    assert found.ssim > found.ssim_reference_bicubic
+    assert alone.psnr > alone.psnr_bicubic
+    assert alone.ssim > alone.ssim_bicubic
+
+
+@pytest.mark.parametrize("model", ["cwtnet-lite-x2", "cwtnet-lite-x4"])
+def test_shipped_models_name_their_recipe(model: str) -> None:
+    loaded = load_model(model)
+    recipe = loaded.provenance["recipe"]
+    assert recipe["name"] == model
+    assert loaded.scale == recipe["scale"]
+    assert loaded.takes_reference == (recipe["reference_share"] > 0)
+    assert loaded.path.stat().st_size < 5_000_000
