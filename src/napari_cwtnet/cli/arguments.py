@@ -69,9 +69,6 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--model", required=True)
     evaluate.add_argument("--reference", choices=("next", "none", "oracle"), default="none")
     evaluate.add_argument("--pattern", action="append", default=[], help="only these file names")
-    evaluate.add_argument(
-        "--halvings", type=int, choices=range(4), default=0, help="halve each image first"
-    )
     _device(evaluate)
     _json(evaluate)
 

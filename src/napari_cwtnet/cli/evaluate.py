@@ -17,7 +17,6 @@ def run(arguments: argparse.Namespace) -> None:
         load_model(arguments.model),
         arguments.reference,
         device=arguments.device,
-        halvings=arguments.halvings,
         progress=Progress("image"),
     )
     report(

@@ -64,7 +64,6 @@ def evaluate_images(
     reference: Literal["next", "none", "oracle"] = "none",
     *,
     device: str = "auto",
-    halvings: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Shrink each image by the scale (antialiased bicubic), enhance it, compare with itself.
@@ -80,8 +79,6 @@ def evaluate_images(
         image itself, and only ``oracle`` asks for it.
     device : str
         As :func:`napari_cwtnet.enhance` takes it.
-    halvings : int
-        Times each image is halved before it is taken as truth, for oversampled scans.
     progress : callable, optional
         Called after each image with the images done and the images in all.
 
@@ -95,8 +92,7 @@ def evaluate_images(
             "Reference next at ×2 is the answer itself; use reference none, or oracle to see what "
             "the answer is worth."
         )
-    base = 2**halvings
-    factor = base * model.scale
+    factor = model.scale
     figures: dict[str, dict[str, float | None]] = {}
     mode = ""
     for done, path in enumerate(files, start=1):
