@@ -40,4 +40,4 @@ def what_will_happen(plan: Plan) -> str:
     count = len(plan.tiles)
     tiles = "1 tile" if count == 1 else f"{count:,} tiles"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
-    return f"{sentence}. {width:,} × {height:,} pixels, {tiles}."
+    return f"{sentence}.\n{width:,} × {height:,} pixels, {tiles}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Hashable
 from typing import Any
 
@@ -50,11 +51,12 @@ class Enhancer(QObject):
         self._timer.timeout.connect(self._look)
         # The window may go while a run is at work: its thread then ends by itself after its tile.
         self._at_work: list[Run] = []
-        self._stop = functools.partial(_cancel_all, self._at_work)
-        self.destroyed.connect(self._stop)
+        self._gone = threading.Event()
+        stop = functools.partial(_abandon, self._at_work, self._gone)
+        self.destroyed.connect(stop)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(self._stop)
+            application.aboutToQuit.connect(stop)
 
     @property
     def busy(self) -> bool:
@@ -95,12 +97,6 @@ class Enhancer(QObject):
         """Let go of networks and finished tiles; result layers stay."""
         self._engines.release()
 
-    def close(self) -> None:
-        """End everything, show nothing more; the thread ends after its tile."""
-        self._timer.stop()
-        self._waiting = None
-        _cancel_all(self._at_work)
-
     def _begin(self, job: Job, slide_layer: Any) -> None:
         self._waiting = None
         self._result = self._layer_for(job, slide_layer)
@@ -112,7 +108,7 @@ class Enhancer(QObject):
     def _layer_for(self, job: Job, slide_layer: Any) -> ResultLayer:
         """Views of one model share a layer, and so do runs over one ROI."""
         place = job.request.region if job.kind == "roi" else None
-        key = (id(slide_layer), job.model, job.request.reference, job.kind, place)
+        key = (slide_layer, job.model, job.request.reference, job.kind, place)
         self._results = {
             k: result for k, result in self._results.items() if result.shown is not None
         }
@@ -127,7 +123,9 @@ class Enhancer(QObject):
         if outcome is None:
             if self._waiting is None:
                 result.show(run)
-            self.changed.emit()
+            # A dock that nobody holds any more may be collected while napari adds the layer.
+            if not self._gone.is_set():
+                self.changed.emit()
             return
         run.join()
         self._run = self._result = None
@@ -140,6 +138,8 @@ class Enhancer(QObject):
         self._timer.stop()
         result.show(run)
         result.end(run)
+        if self._gone.is_set():
+            return
         self.outcome = outcome
         self.changed.emit()
         if outcome.kind == "failed":
@@ -147,6 +147,7 @@ class Enhancer(QObject):
         self.finished.emit(outcome)
 
 
-def _cancel_all(runs: list[Run], *_: Any) -> None:
+def _abandon(runs: list[Run], gone: threading.Event, *_: Any) -> None:
+    gone.set()
     for run in runs:
         run.cancel("the window was closed")

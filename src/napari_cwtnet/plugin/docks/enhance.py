@@ -7,7 +7,7 @@ from typing import Any
 
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
@@ -78,6 +78,12 @@ class EnhanceDock(QWidget):
     def status(self) -> str:
         """What is happening or has happened, as shown."""
         return self._status.text()
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """End the work when the dock is taken out of its window."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._cancel()
 
     def _build(self) -> None:
         self.view_button = QPushButton("Enhance view")
