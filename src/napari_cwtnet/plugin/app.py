@@ -48,9 +48,9 @@ def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     import napari
 
     viewer = napari.Viewer(title="CWT-Net")
-    _, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
+    frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
     viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
-    slide_dock.parent().raise_()
+    frame.raise_()
     viewer.canvas.overlays.scale_bar.visible = True
     if path is not None:
         slide_dock.open_slide(Path(path))

@@ -25,6 +25,7 @@ def in_background(
     work: Callable[[], T],
     answer: Callable[[T], None],
     failed: Callable[[str], None] = show_error,
+    at_the_end: Callable[[], None] | None = None,
 ) -> Any:
     """Run ``work`` in a thread, then ``answer`` or ``failed`` in the window's.
 
@@ -36,6 +37,8 @@ def in_background(
         Takes what ``work`` gives.
     failed : callable
         Takes the message of a `CwtnetError`; other errors are faults, which napari shows.
+    at_the_end : callable, optional
+        Called last, whatever has happened.
 
     Returns
     -------
@@ -59,6 +62,9 @@ def in_background(
             answer(result)
 
     worker = create_worker(guarded, _start_thread=False, _ignore_errors=True)
+    # Connected before the start: what a quick worker emits would be lost otherwise.
     worker.returned.connect(deliver)
+    if at_the_end is not None:
+        worker.finished.connect(at_the_end)
     worker.start()
     return worker

@@ -94,7 +94,7 @@ class TiledLevel:
             return np.empty(self.shape, np.uint8)[:0][rows, columns, keys[2]]
         return self._read(x0, y0, x1, y1)[rows, columns, keys[2]]
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("A level is made into an array by reading it; that is always a copy.")
         return self[:].astype(dtype or self.dtype, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,12 +44,16 @@ def read_ahead(path: Path, mpp: float | None = None, icc: bool = True) -> Opened
     return Opened(slide, levels, settings)
 
 
-def open_in(viewer: ViewerModel, path: Path) -> Any:
+def open_in(viewer: ViewerModel, path: Path, at_the_end: Callable[[], None] | None = None) -> None:
     """Add a slide's layer to a viewer once it is read; with this plugin, whatever the default.
 
-    Gives the worker. An error is shown in one line, and no layer is added.
+    An error is shown in one line, and no layer is added.
     """
-    return in_background(lambda: read_ahead(path), lambda opened: add_to(viewer, opened))
+    in_background(
+        lambda: read_ahead(path),
+        lambda opened: add_to(viewer, opened),
+        at_the_end=at_the_end,
+    )
 
 
 def add_to(viewer: ViewerModel, opened: Opened) -> Image:

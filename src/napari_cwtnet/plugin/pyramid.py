@@ -49,7 +49,7 @@ def shown_levels(levels: Sequence[Level]) -> tuple[ShownLevel, ...]:
     >>> tile = Size(256, 256)
     >>> stored = [Level(1.0, Size(46000, 32914), tile), Level(16.0, Size(2875, 2057), tile)]
     >>> [(level.downsample, level.stored) for level in shown_levels(stored)]
-    [(1, 0), (4, None), (16, 1), (32, None)]
+    [(1, 0), (4, None), (16, 1), (64, None)]
     """
     factors = _with_gaps_filled(_usable(levels))
     finest = levels[0].size

@@ -87,12 +87,12 @@ def view_text(mpp: float | None, pixel: float) -> str:
     """What one screen pixel is.
 
     >>> view_text(0.5, 2), view_text(None, 2)
-    ('1.00 µm per screen pixel (10×)', '2.00 px per screen pixel')
+    ('1.00 µm per screen px (10×)', '2.00 px per screen px')
     """
     if mpp is None:
-        return f"{pixel:#.3g} px per screen pixel"
+        return f"{pixel:#.3g} px per screen px"
     label = magnification(mpp * pixel)
-    return f"{mpp * pixel:#.3g} µm per screen pixel" + (f" ({label}×)" if label else "")
+    return f"{mpp * pixel:#.3g} µm per screen px" + (f" ({label}×)" if label else "")
 
 
 def level_rows(slide: Slide) -> list[tuple[str, str, str]]:

@@ -109,7 +109,7 @@ class Overview(QWidget):
             grow = [max(0.0, _SMALLEST_BOX - side) / 2 for side in (box.width(), box.height())]
             box.adjust(-grow[0], -grow[1], grow[0], grow[1])
             for colour, width in ((_EDGE, 4), (_INK, 2)):
-                painter.setPen(QPen(colour, width, j=Qt.PenJoinStyle.MiterJoin))
+                painter.setPen(_mitred_pen(colour, width))
                 painter.drawRect(box.intersected(frame.adjusted(1, 1, -1, -1)))
 
     def resizeEvent(self, _event: object) -> None:  # noqa: N802 - Qt's name
@@ -147,3 +147,10 @@ class Overview(QWidget):
             )
             self._scaled.setDevicePixelRatio(ratio)
         return self._scaled or QPixmap()
+
+
+def _mitred_pen(colour: QColor, width: int) -> QPen:
+    pen = QPen(colour)
+    pen.setWidth(width)
+    pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+    return pen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.notifications import show_error
@@ -61,21 +61,19 @@ class SlideDock(QWidget):
         self._camera_rests.setInterval(_CAMERA_MS)
         self._camera_rests.timeout.connect(self._show_view)
         self._connect()
-        self._follow()
+        self._layer = slide_layer_in(napari_viewer)
+        self._show_slide()
 
     @property
     def layer(self) -> Image | None:
         """The layer that this is about."""
         return self._layer
 
-    def open_slide(self, path: str | Path) -> Any:
-        """Open a slide with this plugin, whatever napari's default is; gives the worker."""
-        form = self.form
-        form.open.setEnabled(False)
-        form.open.setText("Opening…")
-        worker = open_in(self._viewer, Path(path))
-        worker.finished.connect(self._show_open_button)
-        return worker
+    def open_slide(self, path: str | Path) -> None:
+        """Open a slide with this plugin, whatever napari's default is; returns at once."""
+        self.form.open.setEnabled(False)
+        self.form.open.setText("Opening…")
+        open_in(self._viewer, Path(path), self._show_open_button)
 
     def _connect(self) -> None:
         form, viewer = self.form, self._viewer

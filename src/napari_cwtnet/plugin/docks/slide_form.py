@@ -37,15 +37,14 @@ class SlideForm(QWidget):
         self.open.setToolTip("Open a whole-slide image with its pyramid and pixel size")
         self.name = _label()
         self.overview = Overview()
-        self.size = _label()
+        self.size = _label(wrap=True)
         self.mpp = _mpp_box()
         self.magnification = QLabel()
         self.edit_mpp = QToolButton()
         self.edit_mpp.setText("Edit")
         self.edit_mpp.setCheckable(True)
         self.edit_mpp.setToolTip("Set another pixel size than the file's")
-        self.note = _label()
-        self.note.setWordWrap(True)
+        self.note = _label(wrap=True)
         self.view = _label()
         self.jumps = {label: QPushButton() for label in MAGNIFICATIONS}
         self.icc = QCheckBox("Apply ICC profile (to sRGB)")
@@ -90,8 +89,9 @@ class SlideForm(QWidget):
         layout.addStretch()
 
 
-def _label() -> QLabel:
+def _label(wrap: bool = False) -> QLabel:
     label = QLabel()
+    label.setWordWrap(wrap)
     label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
@@ -105,6 +105,7 @@ def _mpp_box() -> QDoubleSpinBox:
     box.setSuffix(" µm/px")
     box.setSpecialValueText("unknown")
     box.setKeyboardTracking(False)
+    box.setStyleSheet("QDoubleSpinBox:read-only { background: transparent; }")
     box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     box.setToolTip(f"µm per pixel at level 0, {FINEST_MPP:g} to {COARSEST_MPP:g}")
     return box

@@ -1,0 +1,107 @@
+"""What GUI tests share; all of them are left out where napari is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slides.pattern import write_ome, write_tiff
+
+pytest.importorskip("napari", reason="napari is not installed: pip install 'napari-cwtnet[gui]'")
+
+SVS = "slides/cmu1_small_svs/CMU-1-Small-Region.svs"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def installed_plugins() -> None:
+    """What a viewer looks for when it is made, for the tests that do with its model alone."""
+    from npe2 import PluginManager
+
+    PluginManager.instance().discover()
+
+
+@pytest.fixture(scope="session")
+def ome(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An OME-TIFF of the analytic pattern: 731 × 517, levels 1, 2 and 4, 0.25 µm/px."""
+    return write_ome(tmp_path_factory.mktemp("ome") / "pattern.ome.tif")
+
+
+@pytest.fixture(scope="session")
+def tiff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A TIFF of the same pattern, without a pixel size."""
+    return write_tiff(tmp_path_factory.mktemp("tiff") / "pattern.tif")
+
+
+@pytest.fixture
+def svs(data_dir: Any) -> Path:
+    """A real slide: 2220 × 2967, one level, 0.499 µm/px."""
+    return data_dir / SVS
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What napari notifies the user of."""
+    from napari.utils.notifications import notification_manager
+
+    seen: list[str] = []
+
+    def note(notification: Any) -> None:
+        seen.append(notification.message)
+
+    notification_manager.notification_ready.connect(note)
+    yield seen
+    notification_manager.notification_ready.disconnect(note)
+
+
+@pytest.fixture
+def dock_of(make_napari_viewer: Callable[..., Any], qtbot: Any) -> Callable[..., Any]:
+    """Makes a viewer with the Slide dock in it and a slide opened by it."""
+
+    def make(path: Path | None = None, **options: Any) -> tuple[Any, Any]:
+        viewer = make_napari_viewer(**options)
+        _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Slide")
+        if path is not None:
+            dock.open_slide(path)
+            qtbot.waitUntil(lambda: dock.form.overview.has_picture, timeout=20000)
+            qtbot.wait(100)
+        return viewer, dock
+
+    return make
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of tiny models: ``tiny-x2``, ``other-x2`` and ``tiny-x4``; no other is known."""
+    from napari_cwtnet.model import registry
+    from plugin.enhance_help import write_model
+
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("CWTNET_MODELS", str(folder))
+    monkeypatch.setattr(registry, "_SHIPPED", tmp_path / "nothing")
+    write_model(folder, "tiny-x2", 2, seed=1)
+    write_model(folder, "other-x2", 2, seed=2)
+    write_model(folder, "tiny-x4", 4, seed=3)
+    return folder
+
+
+@pytest.fixture
+def enhance_dock(
+    make_napari_viewer: Callable[..., Any], qtbot: Any, models: Path
+) -> Callable[..., Any]:
+    """Makes a viewer with a slide and the Enhance dock; every view is at source level 1."""
+
+    def make(
+        path: Path, model: str = "tiny-x2", level: float | None = 1.0, **options: Any
+    ) -> tuple[Any, Any]:
+        viewer = make_napari_viewer(**options)
+        viewer.open(path, plugin="napari-cwtnet")
+        _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Enhance")
+        dock.form.model.setCurrentText(model)
+        dock.form.level.setCurrentIndex(dock.form.level.findData(level))
+        viewer.reset_view()
+        return viewer, dock
+
+    return make
