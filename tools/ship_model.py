@@ -1,0 +1,137 @@
+"""Put a trained model among those that ship: float16 weights, and a card with held-out figures.
+
+Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE``
+
+``--data`` is the folder that the recipe's sources are relative to, ``--slide`` a slide that was
+never trained on. Every figure is measured on the float16 weights that ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet.evaluation import evaluate_images, image_files
+from napari_cwtnet.model import Model, save_weights
+from napari_cwtnet.training.recipe import ImageSource, Recipe
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "src" / "napari_cwtnet" / "model" / "weights"
+CARDS = ROOT / "docs" / "models"
+Figures = dict[str, float | None]
+
+
+def main() -> None:
+    """Ship one model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--slide", type=Path, required=True)
+    arguments = parser.parse_args()
+    trained = load_model(arguments.weights)
+    WEIGHTS.mkdir(exist_ok=True)
+    CARDS.mkdir(exist_ok=True)
+    shipped = WEIGHTS / arguments.weights.name
+    save_weights(shipped, trained.network, trained.provenance, torch.float16)
+    model = load_model(shipped)
+    card = CARDS / f"{model.name}.md"
+    card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
+    print(card.read_text(encoding="utf-8"))
+
+
+def held_out_sources(recipe: Recipe) -> Iterator[ImageSource]:
+    """Sources at their own size of which some images were kept out of training."""
+    return (s for s in recipe.sources if s.held_out and s.halvings == 0)
+
+
+def measurements(model: Model, data: Path, slide: Path) -> Iterator[tuple[str, str, Figures]]:
+    """Name of the data, mode, and mean figures."""
+    recipe = Recipe.model_validate(model.provenance["recipe"])
+    modes = ("none", "next") if model.takes_reference else ("none",)
+    for reference in modes:
+        for source in held_out_sources(recipe):
+            files = image_files(data / source.folder, source.held_out)
+            evaluation = evaluate_images(files, model, reference, device="cpu")
+            yield f"{source.name} ({len(files)} images)", evaluation.mode, evaluation.means()
+        with open_slide(slide) as opened:
+            result = enhance(
+                opened, opened.bounds, model.scale, model=model, reference=reference, device="cpu"
+            )
+        yield f"{slide.name}, whole", result.mode, result.metrics.as_dict()
+
+
+def write_card(model: Model, data: Path, slide: Path) -> str:
+    """The card as Markdown."""
+    recipe = Recipe.model_validate(model.provenance["recipe"])
+    modes = "single-image and cross-scale" if model.takes_reference else "single-image"
+    lines = [
+        f"# {model.name}",
+        "",
+        f"CWT-Net ×{model.scale}, {modes}; {model.network.parameter_count():,} parameters "
+        f"({model.config.blocks} CWTBs of {model.config.channels} channels, "
+        f"`{model.config.search}` search, bands {', '.join(model.config.bands)}).",
+        "",
+        "For Research Use Only. Not for use in diagnostic procedures.",
+        "",
+        "## Figures",
+        "",
+        "On images that training never saw, and on a slide of a scanner that it never saw. RGB, "
+        "8-bit rounded, cropped by the scale; LR (and reference) by antialiased bicubic. Gains are "
+        "over bicubic of LR; in cross-scale mode, over bicubic of the reference.",
+        "",
+        "| data | mode | PSNR | gain | SSIM | SSIM of bicubic |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, mode, figures in measurements(model, data, slide):
+        base = "reference_bicubic" if mode == "cross-scale" else "bicubic"
+        gain = (figures["psnr"] or 0) - (figures[f"psnr_{base}"] or 0)
+        lines.append(
+            f"| {name} | {mode} | {figures['psnr']:.2f} dB | **{gain:+.2f} dB** "
+            f"| {figures['ssim']:.4f} | {figures[f'ssim_{base}']:.4f} |"
+        )
+    lines += ["", "Get them again with", "", "```sh"]
+    option = " --reference next" if model.takes_reference else ""
+    for source in held_out_sources(recipe):
+        patterns = " ".join(f"--pattern '{p}'" for p in source.held_out)
+        lines.append(
+            f"napari-cwtnet evaluate --images {source.folder} {patterns} "
+            f"--model {model.name}{option}"
+        )
+    lines += [
+        "```",
+        "",
+        "## Training",
+        "",
+        f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the best of "
+        f"{recipe.steps:,} steps by validation was step {model.provenance['step']:,}, after "
+        f"{model.provenance['seconds'] / 60:.0f} minutes of one CPU core. "
+        f"Again: `napari-cwtnet train {model.name} --data FOLDER --output RUN`.",
+        "",
+        "| source | size used | share | kept out | licence and origin |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {s.name} | {('native', 'halved', 'quartered', 'eighth')[s.halvings]} | {s.weight:.2f} "
+        f"| {', '.join(f'`{p}`' for p in s.held_out) or 'none'} | {s.licence} |"
+        for s in recipe.sources
+    ]
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "* Haematoxylin and eosin only; other stains and fluorescence were not trained on.",
+        "* Trained on octaves that were computed by antialiased bicubic. Beyond native, and on "
+        "levels that a scanner made another way, the gain is not known and can be smaller.",
+        "* Detail that LR does not hold is a guess, plausible at best: it is no evidence.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
