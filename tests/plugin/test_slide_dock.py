@@ -35,7 +35,7 @@ def test_dock_says_what_the_slide_is(dock_of: DockOf, svs: Path) -> None:
     _, dock = dock_of(svs)
     form = dock.form
     assert "CMU-1-Small-Region.svs" in form.name.text()
-    assert form.size.text() == "2220 × 2967 px · 1.11 × 1.48 mm"
+    assert form.size.text() == "2220 × 2967 px\n1.11 × 1.48 mm"
     assert form.mpp.text() == "0.4990 µm/px"
     assert form.mpp.isReadOnly()
     assert form.magnification.text() == "20×"

@@ -46,11 +46,12 @@ def view(path: str | os.PathLike[str] | None = None) -> int:
 def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     """A viewer with the docks and, once it is read, the slide."""
     import napari
+    from qtpy.QtCore import QTimer
 
     viewer = napari.Viewer(title="CWT-Net")
     frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
     viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
-    frame.raise_()
+    QTimer.singleShot(0, frame.raise_)  # tabs are there only once the window is laid out
     viewer.canvas.overlays.scale_bar.visible = True
     if path is not None:
         slide_dock.open_slide(Path(path))

@@ -116,8 +116,7 @@ class SlideDock(QWidget):
             return
         form.name.setText(f"<b>{slide.path.name}</b>")
         form.name.setToolTip(f"{slide.path}\nFormat: {slide.format}")
-        form.size.setText(size_text(slide.size, slide.mpp))
-        form.size.setToolTip(form.size.text())
+        form.size.setText(size_text(slide.size, slide.mpp).replace(" · ", "\n"))
         self._show_mpp()
         for jump in jumps(slide.mpp):
             button = form.jumps[jump.label]

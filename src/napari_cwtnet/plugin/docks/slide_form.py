@@ -37,7 +37,7 @@ class SlideForm(QWidget):
         self.open.setToolTip("Open a whole-slide image with its pyramid and pixel size")
         self.name = _label()
         self.overview = Overview()
-        self.size = _label(wrap=True)
+        self.size = _label()
         self.mpp = _mpp_box()
         self.magnification = QLabel()
         self.edit_mpp = QToolButton()
@@ -105,7 +105,6 @@ def _mpp_box() -> QDoubleSpinBox:
     box.setSuffix(" µm/px")
     box.setSpecialValueText("unknown")
     box.setKeyboardTracking(False)
-    box.setStyleSheet("QDoubleSpinBox:read-only { background: transparent; }")
     box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
     box.setToolTip(f"µm per pixel at level 0, {FINEST_MPP:g} to {COARSEST_MPP:g}")
     return box
