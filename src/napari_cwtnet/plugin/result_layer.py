@@ -45,6 +45,7 @@ class ResultLayer:
         self._viewer = viewer
         self._slide_layer = slide_layer
         self._run: Run | None = None
+        self._done = 0
         self._plan: Plan | None = None
         self.layer: Image | None = None
         slide_layer.events.scale.connect(self._register)
@@ -58,10 +59,12 @@ class ResultLayer:
         """Bring the layer up to what ``run`` has computed by now."""
         if run.picture is None or run.done == 0:
             return
+        # Every refresh draws the whole canvas anew, so there is none without a new tile.
+        done, self._done = self._done, run.done
         if run is not self._run:
             self._run = run
             self._begin(run.picture, run.job.slide.path.stem)
-        elif self.shown is not None:
+        elif run.done != done and self.shown is not None:
             self.shown.refresh(extent=False, thumbnail=False, highlight=False)
 
     def end(self, run: Run) -> None:
@@ -95,7 +98,8 @@ class ResultLayer:
         if self.layer is not None and self._plan is not None:
             plan, under = self._plan, self._slide_layer
             place = result_transform(under, plan.region, plan.output_downsample)
-            self.layer.units = under.units
+            if self.layer.units != under.units:
+                self.layer.units = under.units
             self.layer.scale, self.layer.translate = place
 
     def _insert(self, layer: Image) -> None:

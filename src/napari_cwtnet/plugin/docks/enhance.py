@@ -107,11 +107,11 @@ class EnhanceDock(QWidget):
             buttons.addWidget(widget, 0 if widget is self.live else 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.view_button)
         layout.addLayout(buttons)
         for part in (self._sentence, self.form, self._bar, self._status, self._badge, self.quality):
             layout.addWidget(part)
-        layout.addStretch(1)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(300)
 
