@@ -1,0 +1,122 @@
+"""Make the pictures of the documentation: a real window, a real slide, real models.
+
+    python docs/screenshots.py [FOLDER]
+
+writes into ``docs/images``, or FOLDER. It needs a screen; where there is none:
+
+    xvfb-run -a -s "-screen 0 1600x1000x24" python docs/screenshots.py
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("NAPARI_CONFIG", "")  # pictures show napari's defaults, not somebody's own
+
+WINDOW = (1500, 920)
+FIELD = (0.5, 0.42)
+"""Where the tissue is that is looked at: parts of the slide's width and height."""
+PATIENCE_S = 600
+
+
+def main() -> int:
+    """Open, look, enhance, take the pictures."""
+    from napari_cwtnet.plugin.app import napari_available
+
+    reason = napari_available()
+    if reason is not None:
+        print(f"No pictures: {reason}", file=sys.stderr)
+        return 2
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent / "images")
+    folder.mkdir(parents=True, exist_ok=True)
+    take_pictures(folder)
+    return 0
+
+
+def take_pictures(folder: Path) -> None:
+    """Every picture, one after another, out of one session."""
+    from napari_cwtnet.model import list_models
+    from napari_cwtnet.plugin.app import start
+    from napari_cwtnet.plugin.commands import ENHANCE, PLUGIN, SLIDE
+    from napari_cwtnet.plugin.navigation import look_at, zoom_to
+    from napari_cwtnet.plugin.slide_layer import slide_of
+
+    viewer = start(slide_path())
+    viewer.window.resize(*WINDOW)
+    wait_until(lambda: len(viewer.layers) == 1)
+    slide_frame, _ = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
+    enhance_frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE)
+    viewer.reset_view()
+    pump(2)
+    layer = viewer.layers[0]
+    size = slide_of(layer).size
+    look_at(viewer, layer, FIELD[0] * size.width, FIELD[1] * size.height)
+
+    def shoot(name: str) -> None:
+        pump(1)
+        viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
+        print(folder / f"{name}.png")
+
+    zoom_to(viewer, layer, 1.0)
+    slide_frame.raise_()
+    shoot("slide")
+
+    enhance_frame.raise_()
+    outcomes: list[Any] = []
+    dock.controller.finished.connect(outcomes.append)
+    for name, scale, pixel in (("enhance-checked", 2, 1.0), ("enhance", 4, 0.5)):
+        model = next((model for model in list_models() if model.endswith(f"x{scale}")), None)
+        if model is None:
+            print(f"{name}: no model for ×{scale}", file=sys.stderr)
+            continue
+        del viewer.layers[1:]
+        dock.form.model.setCurrentText(model)
+        zoom_to(viewer, layer, pixel)
+        pump(1)
+        outcomes.clear()
+        dock.enhance_view()
+        if name == "enhance":
+            wait_until(lambda: bool(outcomes) or dock.controller.run.done >= 5)
+            shoot("enhance-running")
+        wait_until(lambda: bool(outcomes))
+        print(outcomes[0].sentence)
+        shoot(name)
+    viewer.close()
+
+
+def slide_path() -> Path:
+    """The sample slide: of the test data where those are at hand, else fetched."""
+    from napari_cwtnet.slides import sample_slide
+    from napari_cwtnet.slides.sample import SAMPLE_NAME
+
+    data = os.environ.get("CWTNET_TEST_DATA")
+    copies = sorted(Path(data).rglob(SAMPLE_NAME)) if data else []
+    return copies[0] if copies else sample_slide()
+
+
+def pump(seconds: float) -> None:
+    """Let the window live for a while."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Let the window live until something is so."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not done within {PATIENCE_S} s")
+        pump(0.05)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_cwtnet.errors import ModelError
+from napari_cwtnet.model import CwtNet, load_model, preset, save_weights
+from napari_cwtnet.model.header import read_header
+
+
+def test_says_what_the_loaded_model_says(tmp_path: Path) -> None:
+    for scale, share in ((2, 0), (4, 0.5), (8, "much")):
+        path = tmp_path / f"x{scale}.safetensors"
+        save_weights(path, CwtNet(preset("lite", scale)), {"reference_share": share})
+        header, model = read_header(path), load_model(path)
+        assert (header.name, header.path, header.scale) == (model.name, path, scale)
+        assert header.config == model.config
+        assert header.provenance == model.provenance
+        assert header.takes_reference == model.takes_reference
+
+
+def test_sees_that_a_file_was_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for scale in (2, 4):
+        save_weights(path, CwtNet(preset("lite", scale)), {})
+        assert read_header(path).scale == scale
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x80\x04pickle", b"x" * 100])
+def test_refuses_what_has_no_header(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read: .*choose another"):
+        read_header(path)

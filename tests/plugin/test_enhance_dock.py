@@ -1,0 +1,148 @@
+"""What the Enhance dock says and allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from plugin.enhance_help import finish, results, write_model
+
+
+def test_no_slide(
+    make_napari_viewer: Callable[..., Any], models: Path, messages: list[str]
+) -> None:
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Enhance")
+    assert dock.sentence == "Open a slide first."
+    for button in (dock.view_button, dock.roi_button):
+        assert not button.isEnabled()
+        assert button.toolTip() == "Open a slide first."
+    dock.enhance_view()
+    assert messages == ["Open a slide first."]
+    assert not dock.controller.busy
+
+
+def test_no_model(enhance_dock: Callable[..., Any], models: Path, ome: Path, qtbot: Any) -> None:
+    _, dock = enhance_dock(ome)
+    for path in models.iterdir():
+        path.unlink()
+    dock.form.refresh_models()
+    assert dock.sentence.startswith("There is no model")
+    assert not dock.view_button.isEnabled()
+    write_model(models, "came-later", 8)
+    dock.form.refresh_models()
+    assert dock.form.choice.model == "came-later"
+    assert dock.view_button.isEnabled()
+
+
+def test_the_sentence_follows_widgets_and_camera(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, "tiny-x4", 2.0)
+    assert dock.sentence.startswith(
+        "Reads 0.500 µm/px (20×), reference 0.250 µm/px (40×), writes 0.125 µm/px (80×) — "
+        "beyond native"
+    )
+    assert "1,462 × 1,034 pixels" in dock.sentence
+    dock.form.reference.setCurrentIndex(dock.form.reference.findData("none"))
+    assert dock.sentence.startswith("Reads 0.500 µm/px (20×), writes 0.125 µm/px (80×)")
+    dock.form.model.setCurrentText("tiny-x2")
+    dock.form.reference.setCurrentIndex(dock.form.reference.findData("next"))
+    assert "ORACLE" in dock.sentence
+    dock.form.level.setCurrentIndex(0)
+    dock.form.reference.setCurrentIndex(0)
+    viewer.scene.camera.zoom = 4.0  # one level-0 pixel a screen pixel
+    qtbot.waitUntil(lambda: dock.sentence.startswith("Reads 0.500"), timeout=5000)
+    viewer.scene.camera.zoom = 2.0
+    qtbot.waitUntil(lambda: dock.sentence.startswith("Reads 1.000"), timeout=5000)
+    viewer.scene.camera.center = (0, 1e5, 1e5)
+    qtbot.waitUntil(lambda: dock.sentence.startswith("The slide is not in view"), timeout=5000)
+    assert not dock.view_button.isEnabled()
+
+
+def test_levels_are_in_words(enhance_dock: Callable[..., Any], ome: Path) -> None:
+    _, dock = enhance_dock(ome)
+    level = dock.form.level
+    assert [level.itemText(i) for i in range(level.count())] == [
+        "Auto, by the zoom",
+        "0.250 µm/px (40×)",
+        "0.500 µm/px (20×)",
+        "1.000 µm/px (10×)",
+        "2.000 µm/px (5×)",
+    ]
+
+
+def test_too_large_a_request_says_what_to_do(
+    enhance_dock: Callable[..., Any], models: Path, tmp_path: Path, qtbot: Any
+) -> None:
+    path = tmp_path / "large.tif"
+    tifffile.imwrite(path, np.zeros((1200, 1200, 3), np.uint8), photometric="rgb", tile=(128, 128))
+    write_model(models, "x8", 8)
+    _, dock = enhance_dock(path, "x8")
+    assert dock.sentence == (
+        "The result would have 9,600 × 9,600 pixels, more than 64 million; zoom in, choose a "
+        "coarser source level, or mark a smaller ROI."
+    )
+    assert not dock.view_button.isEnabled()
+    dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
+    assert dock.view_button.isEnabled()
+
+
+def test_quality_where_the_slide_holds_the_truth(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, level=2.0)
+    quality = finish(qtbot, dock).quality
+    text = dock.quality.text()
+    assert f"{quality.psnr:.2f}" in text
+    assert f"{quality.ssim_bicubic:.4f}" in text
+    assert "reference" not in text
+    assert results(viewer)[0].metadata[RESULT_KEY]["quality"]["psnr"] == quality.psnr
+    dock.form.model.setCurrentText("tiny-x4")
+    dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
+    quality = finish(qtbot, dock).quality
+    assert f"{quality.psnr_reference_bicubic:.2f}" in dock.quality.text()
+    dock.form.level.setCurrentIndex(dock.form.level.findData(1.0))
+    viewer.scene.camera.zoom *= 5
+    finish(qtbot, dock)
+    assert dock.quality.text().startswith("Beyond native")
+
+
+def test_badge_as_long_as_a_computed_layer_is_visible(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.canvas.overlays.text.text = "mine"
+    viewer.canvas.overlays.text.visible = True
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    overlay, (layer,) = viewer.canvas.overlays[OVERLAY], results(viewer)
+    badge = layer.metadata[RESULT_KEY]["badge"]
+    assert badge == "COMPUTED ×2 · 0.125 µm/px from native 0.25 · tiny-x2 · research use only"
+
+    def shown() -> str:
+        return " · ".join(line.strip() for line in overlay.text.splitlines())
+
+    assert overlay.visible
+    assert shown() == badge
+    layer.visible = False
+    assert not overlay.visible
+    layer.visible = True
+    assert overlay.visible
+    dock.form.model.setCurrentText("tiny-x4")
+    finish(qtbot, dock)
+    assert len(results(viewer)) == 2  # another model, another layer: to compare
+    assert "tiny-x4" in shown()
+    assert "tiny-x2" in shown()
+    viewer.window.remove_dock_widget(dock)
+    viewer.layers[-1].visible = False
+    assert shown() == badge
+    del viewer.layers[1:]
+    assert not overlay.visible
+    assert viewer.canvas.overlays.text.text == "mine"
+    assert viewer.canvas.overlays.text.visible
