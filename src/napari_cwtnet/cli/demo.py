@@ -7,11 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_cwtnet.cli.enhance import summary
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Result, enhance, enlarged, truth
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export import labelled, save_image, side_by_side
+from napari_cwtnet.export import labelled, magnified_centre, save_image, side_by_side
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.model import load_model
@@ -21,6 +24,7 @@ from napari_cwtnet.slides.sample import sample_slide
 MODEL = "cwtnet-lite-x4"
 CHECKABLE = (Region(950, 900, 480, 480), 4.0)
 BEYOND = (Region(1040, 960, 240, 240), 2.0)
+_SHOWN = (220, 2)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -46,53 +50,49 @@ def run(arguments: argparse.Namespace) -> int:
             summaries[name] = summary(result)
     with written_whole(folder / "report.json") as partial:
         partial.write_text(json.dumps(summaries, indent=2, ensure_ascii=False), encoding="utf-8")
-    report(_sentences(folder, summaries), as_json=False) if not arguments.json else report(
-        {"folder": str(folder)} | summaries, as_json=True
-    )
+    if arguments.json:
+        report({"folder": str(folder)} | summaries, as_json=True)
+    else:
+        report(_sentences(folder, summaries), as_json=False)
     return 0 if arguments.no_window else _open_window(path)
 
 
-def _side_by_side(slide: Slide, result: Result) -> Any:
+def _side_by_side(slide: Slide, result: Result) -> NDArray[np.uint8]:
+    """The middle of the field, magnified; the figures are those of the whole field."""
     plan, quality = result.plan, result.metrics
-    native = plan.native_mpp
-    panels = [
-        labelled(
+    lr = describe_resolution(plan.native_mpp, plan.downsample)
+    reference = describe_resolution(plan.native_mpp, plan.downsample / 2)
+    output = describe_resolution(plan.native_mpp, plan.output_downsample)
+    columns = [
+        (
+            f"LR {lr}, bicubic ×{plan.scale}",
+            _figures(quality.psnr_bicubic, quality.ssim_bicubic),
             enlarged(slide, plan, reference=False),
-            [
-                f"LR {describe_resolution(native, plan.downsample)}, bicubic ×{plan.scale}",
-                _figures(quality.psnr_bicubic, quality.ssim_bicubic),
-            ],
-            computed=False,
         ),
-        labelled(
+        (
+            f"Reference {reference}, bicubic ×{plan.scale // 2}",
+            _figures(quality.psnr_reference_bicubic, quality.ssim_reference_bicubic),
             enlarged(slide, plan, reference=True),
-            [
-                f"Reference {describe_resolution(native, plan.downsample / 2)}, "
-                f"bicubic ×{plan.scale // 2}",
-                _figures(quality.psnr_reference_bicubic, quality.ssim_reference_bicubic),
-            ],
-            computed=False,
         ),
-        labelled(
+        (
+            f"COMPUTED {output}, {plan.model_name}",
+            _figures(quality.psnr, quality.ssim),
             result.image,
-            [
-                f"COMPUTED {describe_resolution(native, plan.output_downsample)}, "
-                f"{plan.model_name}",
-                _figures(quality.psnr, quality.ssim),
-            ],
-            computed=True,
         ),
     ]
     real = truth(slide, plan)
     if real is not None:
-        panels.append(
+        columns.append((f"Truth {output}", "the slide's own pixels", real))
+    return side_by_side(
+        [
             labelled(
-                real,
-                [f"Truth {describe_resolution(native, plan.output_downsample)}", "the slide's own"],
-                computed=False,
+                magnified_centre(image, *_SHOWN),
+                [title, figures],
+                computed=image is result.image,
             )
-        )
-    return side_by_side(panels)
+            for title, figures, image in columns
+        ]
+    )
 
 
 def _figures(psnr: float | None, ssim: float | None) -> str:

@@ -13,6 +13,8 @@ _LINE = 22
 _FONT_SIZE = 15
 _INK = (20, 20, 20)
 _COMPUTED_INK = (170, 30, 30)
+# Pillow's own font, the only one that is always there, has no other signs for these.
+_PLAIN = str.maketrans({"µ": "u", "×": "x", "—": "-"})
 
 
 def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) -> Image.Image:
@@ -24,8 +26,16 @@ def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) 
     font = ImageFont.load_default(_FONT_SIZE)
     for number, line in enumerate(lines):
         ink = _COMPUTED_INK if computed and number == 0 else _INK
-        draw.text((2, 2 + number * _LINE), line, fill=ink, font=font)
+        draw.text((2, 2 + number * _LINE), line.translate(_PLAIN), fill=ink, font=font)
     return panel
+
+
+def magnified_centre(image: NDArray[np.uint8], side: int, factor: int) -> NDArray[np.uint8]:
+    """The middle ``side × side`` pixels, each shown as ``factor × factor`` of its own colour."""
+    height, width = image.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    centre = image[top : top + side, left : left + side]
+    return centre.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def side_by_side(panels: Sequence[Image.Image]) -> NDArray[np.uint8]:
