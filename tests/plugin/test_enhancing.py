@@ -69,6 +69,23 @@ def test_a_newer_request_drops_the_older(
     assert threads() == []
 
 
+def test_a_request_that_waits_can_be_cancelled(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    dock.enhance_view()
+    older = dock.controller.run
+    dock.form.model.setCurrentText("other-x2")
+    dock.enhance_view()
+    assert dock.status == "Waiting for the tile at work…"
+    assert dock.cancel_button.isEnabled()
+    outcome = finish(qtbot, dock, dock.cancel_button.click)
+    assert outcome is older.outcome
+    assert outcome.kind == "cancelled"
+    assert not dock.controller.busy
+    assert "other-x2" not in [layer.metadata[RESULT_KEY]["model"] for layer in results(viewer)]
+
+
 def test_a_second_run_computes_nothing_again(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:

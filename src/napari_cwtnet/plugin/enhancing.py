@@ -70,8 +70,8 @@ class Enhancer(QObject):
 
     @property
     def cancelling(self) -> bool:
-        """Whether the end of a run is awaited."""
-        return self._run is not None and self._run.cancelled
+        """Whether the newest job is at its last tile because of :meth:`cancel`."""
+        return self._waiting is None and self._run is not None and self._run.cancelled
 
     def start(self, job: Job, slide_layer: Any) -> int:
         """Begin a job, in place of any other; returns its generation."""

@@ -70,7 +70,10 @@ class ResultLayer:
     def end(self, run: Run) -> None:
         """Note in the layer's metadata how much of ``run`` is there, and how good it is."""
         layer, outcome = self.shown, run.outcome
-        if run is not self._run or outcome is None or layer is None:
+        if run is not self._run:
+            return
+        self._run = None  # its sums take four times the memory of its pixels
+        if outcome is None or layer is None:
             return
         quality = None if outcome.quality is None else outcome.quality.as_dict()
         layer.metadata[RESULT_KEY].update(

@@ -200,7 +200,7 @@ class EnhanceDock(QWidget):
         """Show where the run is; called ten times a second at most."""
         controller = self.controller
         can_cancel = controller.busy and not controller.cancelling
-        _enable(self.cancel_button, can_cancel, "" if can_cancel else "Nothing is running")
+        _enable(self.cancel_button, can_cancel, "" if controller.busy else "Nothing is running")
         self._bar.setVisible(controller.busy)
         if not controller.busy:
             return
