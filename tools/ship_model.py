@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -51,7 +52,9 @@ def held_out_sources(recipe: Recipe) -> Iterator[ImageSource]:
 def measurements(model: Model, data: Path, slide: Path) -> Iterator[tuple[str, str, Figures]]:
     """Name of the data, mode, and mean figures."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
-    modes = ("none", "next") if model.takes_reference else ("none",)
+    modes: tuple[Literal["none", "next"], ...] = ("none",)
+    if model.takes_reference:
+        modes = ("none", "next")
     for reference in modes:
         for source in held_out_sources(recipe):
             files = image_files(data / source.folder, source.held_out)
