@@ -50,7 +50,7 @@ def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
         ({"learning_rate": 0}, "learning_rate: Input should be greater than 0"),
         ({"learning_rate": float("inf")}, "learning_rate: Input should be a finite number"),
         ({"reference_share": 1.5}, "reference_share: Input should be less than or equal to 1"),
-        ({"sources": []}, "sources: Tuple should have at least 1 item"),
+        ({"sources": []}, "the file: Value error, give sources (folders of images) or slides"),
         ({"sources": [{"name": "a", "folder": "a"}]}, "sources.0.licence: Field required"),
         ({"loss": {"tv": 1}}, "loss.tv: Extra inputs"),
         ({"name": "../escape"}, "name: String should match pattern"),

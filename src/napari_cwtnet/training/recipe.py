@@ -6,23 +6,20 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model.config import NetworkConfig, Scale, preset
+from napari_cwtnet.training.sources import ImageSource, SlideSource
 
-
-class ImageSource(BaseModel):
-    """A folder of images, each taken as high-resolution truth."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str = Field(description="short name, as in model cards")
-    folder: str = Field(description="path, relative to the data root given to the run")
-    licence: str = Field(description="licence and origin, credited in the model card")
-    halvings: int = Field(0, ge=0, le=3, description="times the image is halved before use")
-    weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
-    held_out: tuple[str, ...] = Field((), description="file name patterns kept for validation")
+__all__ = ["ImageSource", "Loss", "Recipe", "SlideSource", "load_recipe", "shipped_recipes"]
 
 
 class Loss(BaseModel):
@@ -49,7 +46,8 @@ class Recipe(BaseModel):
     scale: Scale
     preset: str = Field("lite", description="see napari_cwtnet.model.preset")
     network: dict[str, Any] = Field({}, description="fields that differ from the preset")
-    sources: tuple[ImageSource, ...] = Field(min_length=1)
+    sources: tuple[ImageSource, ...] = Field((), description="folders of images")
+    slides: tuple[SlideSource, ...] = Field((), description="slides, split by place")
     loss: Loss = Loss()
     reference_share: float = Field(
         0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
@@ -72,6 +70,12 @@ class Recipe(BaseModel):
             raise ValueError("last.safetensors is the run's own state; choose another name")
         return name
 
+    @model_validator(mode="after")
+    def _there_is_data(self) -> Recipe:
+        if not self.sources and not self.slides:
+            raise ValueError("give sources (folders of images) or slides to train on")
+        return self
+
     def network_config(self) -> NetworkConfig:
         """The network that this recipe trains.
 
@@ -85,6 +89,11 @@ class Recipe(BaseModel):
         for name in self.network.keys() - NetworkConfig.model_fields.keys():
             raise ValueError(f"network.{name}: there is no such field")
         return preset(self.preset, self.scale, **self.network)
+
+    def without_paths(self) -> Recipe:
+        """The same recipe with slides by their fingerprint only."""
+        slides = tuple(slide.model_copy(update={"path": ""}) for slide in self.slides)
+        return self.model_copy(update={"slides": slides})
 
     def to_yaml(self) -> str:
         """The recipe as YAML text that :func:`load_recipe` reads back to an equal one."""

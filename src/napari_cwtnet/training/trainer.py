@@ -16,8 +16,9 @@ from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.model.weights import save_weights
+from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.events import CheckpointWritten, Done, Event, StepDone, Validation
-from napari_cwtnet.training.fields import Batch, Field, PatchSampler, image_files, load_fields
+from napari_cwtnet.training.fields import Batch, Field, PatchSampler, load_fields
 from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.state import RunState
@@ -35,7 +36,7 @@ class Trainer:
     recipe : Recipe
         What to do.
     data_root : Path
-        Folder that the recipe's source folders are relative to.
+        Folder that the recipe's folders and slides are relative to.
     output : Path
         Holds ``last.safetensors`` (the run's state), ``NAME.safetensors`` (the best model),
         ``recipe.yaml`` and ``log.csv``. A run found there is taken up.
@@ -44,18 +45,9 @@ class Trainer:
     def __init__(self, recipe: Recipe, data_root: Path, output: Path) -> None:
         self.recipe = recipe
         self.output = output
-        _refuse_overlap(recipe, data_root)
-        training, held_out = [], []
-        for source in recipe.sources:
-            fields = list(load_fields(source, data_root, recipe.scale, held_out=False))
-            training.append((source.weight, fields))
-            held_out += list(load_fields(source, data_root, recipe.scale, held_out=True))
-        if not held_out:
-            raise TrainingError(
-                "No source keeps images for validation; give held_out patterns in the recipe."
-            )
-        self.sampler = PatchSampler(training, recipe.scale, recipe.patch)
-        self.held_out = centre_crops(held_out, recipe.scale, _VALIDATION_SIDE)
+        self.data = load_data(recipe, data_root)
+        self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
+        self.held_out = centre_crops(self.data.held_out, recipe.scale, _VALIDATION_SIDE)
         last = output / "last.safetensors"
         self.state = RunState.load(last, recipe) if last.exists() else RunState(recipe)
         try:
@@ -156,7 +148,7 @@ class Trainer:
     def _provenance(self) -> dict[str, Any]:
         recipe = self.recipe
         return {
-            "recipe": recipe.model_dump(mode="json"),
+            "recipe": self._told_recipe().model_dump(mode="json"),
             "reference_share": recipe.reference_share,
             "step": self.state.step,
             "seconds": round(self.state.seconds, 1),
@@ -164,6 +156,15 @@ class Trainer:
             "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
             "machine": platform.processor() or platform.machine(),
         }
+
+    def _told_recipe(self) -> Recipe:
+        """The recipe as it may be published: slides by fingerprint, never by path."""
+        recipe = self.recipe.without_paths()
+        slides = tuple(
+            slide.model_copy(update={"fingerprint": fingerprint})
+            for slide, fingerprint in zip(recipe.slides, self.data.fingerprints, strict=True)
+        )
+        return recipe.model_copy(update={"slides": slides})
 
     def _log(self, event: Validation) -> None:
         path = self.output / "log.csv"
@@ -192,22 +193,6 @@ class Trainer:
         kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
         with path.open("w", newline="", encoding="utf-8") as handle:
             csv.writer(handle).writerows([_LOG_HEAD, *kept])
-
-
-def _refuse_overlap(recipe: Recipe, data_root: Path) -> None:
-    """An image that one source holds out must not be trained on as part of another."""
-    kept = {
-        path.resolve()
-        for source in recipe.sources
-        for path in image_files(source, data_root, held_out=True)
-    }
-    for source in recipe.sources:
-        for path in image_files(source, data_root, held_out=False):
-            if path.resolve() in kept:
-                raise TrainingError(
-                    f"Source {source.name!r} trains on {path.name}, which another source holds "
-                    "out; give both the same held_out patterns."
-                )
 
 
 def held_out_fields(recipe: Recipe, data_root: Path) -> dict[str, list[Field]]:

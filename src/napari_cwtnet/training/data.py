@@ -1,0 +1,133 @@
+"""Everything that a recipe trains on and is measured on, without leaks between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.slides import Slide, open_slide
+from napari_cwtnet.training.fields import Field, image_files, load_fields
+from napari_cwtnet.training.receptive import receptive_radius
+from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.slide_fields import SlideCut, cut_fields
+from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.split import refuse_near, split_by_place
+
+_KERNEL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Fields in memory: neither folders nor slides are read again."""
+
+    training: tuple[tuple[float, tuple[Field, ...]], ...]
+    """Weight and fields of each source."""
+    held_out: tuple[Field, ...]
+    fingerprints: tuple[str, ...]
+    """Of the slides, in the order of the recipe."""
+    remarks: tuple[str, ...]
+    """What was kept of each slide, in words."""
+
+
+def guard_band(recipe: Recipe) -> float:
+    """Level-0 pixels between training and validation on one slide.
+
+    One receptive field and the reach of the resampling kernel, at the coarsest LR of any slide of
+    the recipe.
+    """
+    coarsest = max((d for slide in recipe.slides for d in slide.downsamples), default=1)
+    return (receptive_radius(recipe.network_config()) + _KERNEL) * float(coarsest * recipe.scale)
+
+
+def load_data(recipe: Recipe, data_root: Path) -> TrainingData:
+    """Read what a recipe asks for.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Folders of images and slides.
+    data_root : Path
+        Folder that their paths are relative to.
+
+    Raises
+    ------
+    TrainingError
+        If training and validation share an image or come too near on a slide, or if either has
+        nothing to work with.
+    SlideError
+        If a slide cannot be read.
+    """
+    _refuse_shared_images(recipe, data_root)
+    training: list[tuple[float, tuple[Field, ...]]] = []
+    held_out: list[Field] = []
+    for source in recipe.sources:
+        fields = load_fields(source, data_root, recipe.scale, held_out=False)
+        training.append((source.weight, tuple(fields)))
+        held_out += load_fields(source, data_root, recipe.scale, held_out=True)
+    guard = guard_band(recipe)
+    cuts: list[tuple[str, str, SlideCut]] = []
+    remarks = []
+    for number, slide_source in enumerate(recipe.slides):
+        with open_slide(data_root / slide_source.path, icc=slide_source.icc) as slide:
+            _check_identity(slide, slide_source)
+            name = slide.path.name
+            split = split_by_place(slide_source, name, slide.bounds, guard)
+            seed = recipe.seed + number
+            cut = cut_fields(
+                slide, slide_source, split, scale=recipe.scale, patch=recipe.patch, seed=seed
+            )
+            cuts.append((slide.fingerprint, name, cut))
+        training.append((slide_source.weight, tuple(placed.field for placed in cut.training)))
+        held_out += [placed.field for placed in cut.held_out]
+        remarks.append(
+            f"{name}: {len(cut.training)} fields to train on, {len(cut.held_out)} held out, "
+            f"{cut.blank} blank and {cut.blurred} blurred ones left out, guard band {guard:g} px"
+        )
+    _refuse_near_slides(cuts, guard)
+    if not held_out:
+        raise TrainingError(
+            "No source keeps images for validation; give held_out patterns in the recipe, "
+            "or a held_out_share of a slide."
+        )
+    return TrainingData(
+        tuple(entry for entry in training if entry[1]),
+        tuple(held_out),
+        tuple(fingerprint for fingerprint, _, _ in cuts),
+        tuple(remarks),
+    )
+
+
+def _check_identity(slide: Slide, source: SlideSource) -> None:
+    if source.fingerprint not in (None, slide.fingerprint):
+        raise TrainingError(
+            f"Slide {slide.path.name!r} has the fingerprint {slide.fingerprint}, the recipe wants "
+            f"{source.fingerprint}; give the slide that the recipe was made for."
+        )
+
+
+def _refuse_near_slides(cuts: Sequence[tuple[str, str, SlideCut]], guard: float) -> None:
+    """The last word on leaks: fields as they were cut, over all sources that show one slide."""
+    training: dict[str, list[Region]] = {}
+    for fingerprint, _, cut in cuts:
+        training.setdefault(fingerprint, []).extend(placed.region for placed in cut.training)
+    for fingerprint, name, cut in cuts:
+        refuse_near(name, training[fingerprint], [p.region for p in cut.held_out], guard)
+
+
+def _refuse_shared_images(recipe: Recipe, data_root: Path) -> None:
+    """An image that one source holds out must not be trained on as part of another."""
+    kept = {
+        path.resolve()
+        for source in recipe.sources
+        for path in image_files(source, data_root, held_out=True)
+    }
+    for source in recipe.sources:
+        for path in image_files(source, data_root, held_out=False):
+            if path.resolve() in kept:
+                raise TrainingError(
+                    f"Source {source.name!r} trains on {path.name}, which another source holds "
+                    "out; give both the same held_out patterns."
+                )
