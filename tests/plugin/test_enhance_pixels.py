@@ -12,7 +12,8 @@ from slides.pattern import pattern, shift
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.badge import RESULT_KEY
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.opening import reopened, replace_in
 from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
 
@@ -116,3 +117,23 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     assert layer.data.shape == (160, 120, 4)
     assert [*viewer.layers].index(layer) == 1  # over the slide, under the shapes
     assert viewer.layers.selection.active == shapes
+
+
+def test_name_badge_and_provenance_follow_a_new_pixel_size(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    slide_layer, (layer,) = viewer.layers[0], results(viewer)
+    assert "from native 0.25 " in layer.metadata[RESULT_KEY]["badge"]
+    replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.5, icc=True))
+    known = layer.metadata[RESULT_KEY]
+    assert (known["native_mpp"], known["output_mpp"]) == (0.5, 0.25)
+    assert known["badge"].startswith("COMPUTED ×2 · 0.25 µm/px from native 0.5 ·")
+    assert "0.25 µm/px from native 0.5" in viewer.canvas.overlays[OVERLAY].text
+    assert layer.name == "COMPUTED ×2 0.25 µm/px · pattern.ome"
+    layer.name = "mine"
+    replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=None, icc=True))
+    assert layer.name == "mine"
+    assert layer.metadata[RESULT_KEY]["native_mpp"] == 0.25

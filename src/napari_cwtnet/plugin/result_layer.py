@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from napari.layers import Image, Shapes
@@ -47,6 +48,7 @@ class ResultLayer:
         self._run: Run | None = None
         self._done = 0
         self._plan: Plan | None = None
+        self._slide_name = ""
         self.layer: Image | None = None
         slide_layer.events.scale.connect(self._register)
 
@@ -82,7 +84,7 @@ class ResultLayer:
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, slide_name: str) -> None:
-        self._plan = picture.plan
+        self._plan, self._slide_name = picture.plan, slide_name
         name = result_name(slide_name, picture.plan)
         layer, pixels = self.shown, picture.canvas.rgba
         if layer is not None:
@@ -104,6 +106,20 @@ class ResultLayer:
             if self.layer.units != under.units:
                 self.layer.units = under.units
             self.layer.scale, self.layer.translate = place
+            self._restate(self.layer, plan)
+
+    def _restate(self, layer: Image, plan: Plan) -> None:
+        """Name, badge and provenance in the pixel size that the slide has now."""
+        slide = slide_of(self._slide_layer)
+        if slide is None or slide.mpp == plan.native_mpp:
+            return
+        now = self._plan = replace(plan, native_mpp=slide.mpp)
+        layer.metadata[RESULT_KEY].update(
+            badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp
+        )
+        if layer.name.startswith(result_name(self._slide_name, plan)):  # not renamed by the user
+            layer.name = result_name(self._slide_name, now)
+        update_badge(self._viewer)
 
     def _insert(self, layer: Image) -> None:
         """Above the slide and other results, below shapes and the like."""
