@@ -26,6 +26,7 @@ from napari_cwtnet.slides.resolution import COARSEST_MPP, FINEST_MPP
 
 _COLUMNS = ("Downsample", "µm/px", "Size")
 _ROWS_SHOWN = 6
+_ROW_HEIGHT = 22
 
 
 class SlideForm(QWidget):
@@ -61,8 +62,7 @@ class SlideForm(QWidget):
                 item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 table.setItem(y, x, item)
         shown = min(len(rows), _ROWS_SHOWN)
-        height = table.horizontalHeader().sizeHint().height() + 2 * table.frameWidth()
-        table.setFixedHeight(height + shown * table.verticalHeader().defaultSectionSize())
+        table.setFixedHeight((1 + shown) * _ROW_HEIGHT + 2 * table.frameWidth())
 
     def _lay_out(self) -> None:
         self.details = QWidget()
@@ -114,7 +114,8 @@ def _table() -> QTableWidget:
     table = QTableWidget(0, len(_COLUMNS))
     table.setHorizontalHeaderLabels(list(_COLUMNS))
     table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(22)
+    table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+    table.horizontalHeader().setFixedHeight(_ROW_HEIGHT)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
