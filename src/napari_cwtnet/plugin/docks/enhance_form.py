@@ -40,6 +40,9 @@ class EnhanceForm(QWidget):
         super().__init__(parent)
         self.model, self.level, self.reference, self.device = (_Combo() for _ in range(4))
         self._scale = QLabel()
+        self.level.setToolTip("What the model reads; by itself, so that its output suits the zoom")
+        self.reference.setToolTip("A finer image of the same place that the model may borrow from")
+        self.device.setToolTip("Where the model computes")
         self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
         self._slide: Slide | None = None
         self.model.opening.connect(self.refresh_models)
@@ -80,7 +83,11 @@ class EnhanceForm(QWidget):
             if chosen in models:
                 self.model.setCurrentText(chosen)
         self.model.setEnabled(bool(models))
-        self.model.setToolTip("" if models else "There is no model in the models folder")
+        self.model.setToolTip(
+            "The network that computes the finer pixels"
+            if models
+            else "There is no model in the models folder"
+        )
         if self.model.currentText() != chosen:
             self.changed.emit()
 
