@@ -230,3 +230,15 @@ def test_live_follows_the_camera(enhance_dock: Callable[..., Any], qtbot: Any, o
     assert dock.controller.generation == 2  # once, when the camera came to rest
     qtbot.wait(600)
     assert dock.controller.generation == 2
+
+
+def test_live_takes_up_a_view_that_was_cancelled(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    dock.enhance_view()
+    wait_for_tiles(qtbot, dock, 1)
+    assert finish(qtbot, dock, dock.cancel_button.click).kind == "cancelled"
+    outcome = finish(qtbot, dock, lambda: dock.live.setChecked(True))
+    assert outcome.kind == "done"
+    assert (results(viewer)[0].data[..., 3] == 255).all()

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.badge_glyphs import prepare_badge
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.quality_table import QualityTable
 from napari_cwtnet.plugin.enhance_choice import (
@@ -50,6 +51,7 @@ class EnhanceDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self.controller = Enhancer(napari_viewer, self)
+        prepare_badge(napari_viewer, self)
         self._layer: Any = None
         self._last_view: Job | None = None
         self._build()
@@ -120,7 +122,7 @@ class EnhanceDock(QWidget):
         self.roi_button.clicked.connect(lambda _: self.enhance_roi())
         self.cancel_button.clicked.connect(lambda _: self._cancel())
         self.release_button.clicked.connect(lambda _: self.controller.release_memory())
-        self.live.toggled.connect(lambda _: self._on_rest())
+        self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._show_run)
         self.controller.finished.connect(self._show_outcome)
@@ -172,6 +174,11 @@ class EnhanceDock(QWidget):
         if self.live.isChecked() and job is not None and job != self._last_view:
             self._last_view = job
             self.controller.start(job, layer)
+
+    def _on_live(self) -> None:
+        """Begin at once, even with a view that was enhanced, cancelled or deleted before."""
+        self._last_view = None
+        self._on_rest()
 
     def _preview(self, make: Any, layer: Any) -> tuple[Job | None, str]:
         try:
