@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from slides.pattern import write_ome
 
 from napari_cwtnet.model import CwtNet, Model, load_model, preset, save_weights
 from napari_cwtnet.slides import Slide, open_slide
-from tests.slides.pattern import write_ome
 
 
 @pytest.fixture(scope="session")

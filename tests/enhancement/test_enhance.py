@@ -6,15 +6,17 @@ import random
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from PIL import Image
+from slides.pattern import pattern, shift
 
-from napari_cwtnet import enhance
+from napari_cwtnet import enhance, open_slide
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, enlarged, make_plan, truth
 from napari_cwtnet.errors import CancelledError, ModelError, RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.metrics import psnr
-from tests.slides.pattern import pattern, shift
 
 FIELD = Region(37, 21, 520, 400)
 
@@ -47,7 +49,7 @@ def test_pixels_lie_where_the_pattern_has_them(
 
 
 def test_tiles_make_what_the_whole_would(pattern_slide, make_model) -> None:
-    """Aligned search, two blocks: a receptive field that the halo holds; no pooling (lr_up)."""
+    """Aligned search, one block: a receptive field that the halo holds; no pooling (lr_up)."""
     model = make_model(2, seed=1, wt_source="lr_up", halo=24, tile=96)
     tiled = enhance(pattern_slide, FIELD, 2, model=model, device="cpu").image
     lr = pattern_slide.read(Region(37, 21, 520, 400), 2)
@@ -187,6 +189,63 @@ def test_values_that_are_not_finite_are_an_error(pattern_slide, make_model) -> N
         model.network.tail[-1].weight.fill_(1)
     with pytest.raises(ModelError, match="not finite"):
         enhance(pattern_slide, (0, 0, 100, 100), 2, model=model, device="cpu")
+
+
+@pytest.mark.parametrize("side", [729, 730, 731])
+@pytest.mark.parametrize(("scale", "downsample"), [(2, 2.0), (4, 4.0), (2, 3.0)])
+def test_a_flat_slide_of_odd_size_stays_flat_to_its_last_row(
+    tmp_path, make_model, side: int, scale: int, downsample: float
+) -> None:
+    path = tmp_path / "flat.png"
+    Image.new("RGB", (side, side - 2), (100, 60, 140)).save(path)
+    with open_slide(path) as slide:
+        result = enhance(slide, slide.bounds, downsample, model=make_model(scale), device="cpu")
+        plain = enlarged(slide, result.plan, reference=False)
+    for image in (result.image, plain):
+        assert np.abs(image.astype(int) - (100, 60, 140)).max() <= 1
+
+
+def test_an_engine_leaves_the_model_alone(make_model) -> None:
+    model = make_model(2, seed=5)
+    engine = Engine(model, "cpu")
+    with torch.no_grad():
+        model.network.head.weight.zero_()
+    assert engine._network.head.weight.detach().abs().sum() > 0
+
+
+def test_two_slides_of_one_size_do_not_share_tiles(tmp_path, make_model) -> None:
+    engine = Engine(make_model(2), "cpu")
+    seen = []
+    for name, colour in (("a", (200, 30, 30)), ("b", (30, 30, 200))):
+        image = np.full((2000, 2000, 3), 90, np.uint8)
+        image[1000:] = colour
+        tifffile.imwrite(tmp_path / f"{name}.tif", image, tile=(256, 256), photometric="rgb")
+        with open_slide(tmp_path / f"{name}.tif") as slide:
+            plan = make_plan(slide, engine.model, EnhanceRequest(Region(900, 1500, 80, 80), 1))
+            seen.append(next(engine.run(slide, plan)).sr[40, 40].tolist())
+    assert seen == [[200, 30, 30], [30, 30, 200]]
+
+
+def test_cancelled_while_measuring(pattern_slide, make_model) -> None:
+    token = CancelToken()
+
+    def after_the_last_tile(done: int, total: int) -> None:
+        if done == total:
+            token.cancel("enough")
+
+    with pytest.raises(CancelledError, match="enough"):
+        enhance(
+            pattern_slide, (0, 0, 200, 200), 2, model=make_model(2), device="cpu",
+            cancel=token, progress=after_the_last_tile,
+        )  # fmt: skip
+
+
+def test_more_pixels_than_memory_bears_are_refused_at_once(
+    pattern_slide, make_model, monkeypatch
+) -> None:
+    monkeypatch.setattr("napari_cwtnet.enhancement.result.MAX_OUTPUT_PIXELS", 10_000)
+    with pytest.raises(RequestError, match="1040 × 800 pixels, more than"):
+        enhance(pattern_slide, FIELD, 1, model=make_model(2), device="cpu")
 
 
 def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:

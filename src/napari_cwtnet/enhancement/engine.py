@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ class Engine:
     def __init__(self, model: Model, device: str = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self.model = model
         self.device = choose_device(device)
-        self._network = model.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # A copy: moving a module changes it for everybody who holds it.
+        network = copy.deepcopy(model.network)
+        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._done: LRUCache[Hashable, NDArray[np.uint8]] = LRUCache(
             cache_bytes, getsizeof=lambda tile: tile.nbytes
         )
@@ -92,10 +95,10 @@ class Engine:
 
     @torch.inference_mode()
     def _compute(self, slide: Slide, plan: Plan, tile: Tile) -> NDArray[np.uint8]:
-        lr = self._to_tensor(slide.read(tile.read, plan.downsample))
+        lr = self._to_tensor(slide.read(tile.read, plan.downsample, replicate=True))
         reference = None
         if plan.mode != "single-image":
-            reference = self._to_tensor(slide.read(tile.read, plan.downsample / 2))
+            reference = self._to_tensor(slide.read(tile.read, plan.downsample / 2, replicate=True))
         output = self._network(lr, reference).sr[0]
         if not bool(torch.isfinite(output).all()):
             raise ModelError(

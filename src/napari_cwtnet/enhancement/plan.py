@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from napari_cwtnet.enhancement.request import EnhanceRequest
@@ -18,7 +18,7 @@ Mode = Literal["cross-scale", "single-image", "oracle"]
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Everything about an enhancement that is known before the first pixel is computed."""
 
@@ -32,8 +32,11 @@ class Plan:
     """µm per level-0 pixel; None where the slide does not say."""
     model_name: str
     lattice: Lattice
-    tiles: tuple[Tile, ...]
-    """Centre first."""
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """What is to be computed, centre first; millions for a whole slide."""
+        return self.lattice.tiles()
 
     @property
     def output_downsample(self) -> float:
@@ -113,12 +116,11 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         native_mpp=slide.mpp,
         model_name=model.name,
         lattice=lattice,
-        tiles=lattice.tiles(),
     )
 
 
 def _mode(model: Model | ModelHeader, request: EnhanceRequest) -> Mode:
-    has_next = request.downsample >= 2 or math.isclose(request.downsample, 2)
+    has_next = request.downsample >= 2
     if request.reference == "none":
         return "single-image"
     if request.reference == "auto":

@@ -20,9 +20,13 @@ from napari_cwtnet.enhancement.engine import Engine
 from napari_cwtnet.enhancement.plan import RESEARCH_USE, Mode, Plan, make_plan
 from napari_cwtnet.enhancement.quality import Quality, measure
 from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
+
+MAX_OUTPUT_PIXELS = 2**28
+"""Some 20 bytes each while tiles are blended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,16 @@ class Result:
     def region(self) -> Region:
         """What the image covers, level-0 pixels."""
         return self.plan.region
+
+
+def _check_size(plan: Plan) -> None:
+    width, height = plan.output_size
+    if width * height > MAX_OUTPUT_PIXELS:
+        raise RequestError(
+            f"Region {plan.region} would give {width} × {height} pixels, more than the "
+            f"{MAX_OUTPUT_PIXELS / 1e6:.0f} million that are made at once; choose a smaller "
+            "region or a larger downsample."
+        )
 
 
 def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
@@ -128,8 +142,9 @@ def enhance(
     )
     loaded = model if isinstance(model, Model) else load_model(model)
     began = time.perf_counter()
-    engine = Engine(loaded, device, cache_bytes=0)
     plan = make_plan(slide, loaded, request)
+    _check_size(plan)
+    engine = Engine(loaded, device, cache_bytes=0)
     canvas = Canvas(plan)
     for done, finished in enumerate(engine.run(slide, plan, cancel), start=1):
         canvas.add(finished.tile, finished.sr)
@@ -139,7 +154,7 @@ def enhance(
     return Result(
         image=image,
         plan=plan,
-        metrics=measure(slide, plan, image),
+        metrics=measure(slide, plan, image, cancel),
         provenance=provenance(slide, plan, engine),
         seconds=time.perf_counter() - began,
     )

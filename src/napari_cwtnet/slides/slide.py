@@ -60,7 +60,7 @@ class Slide:
         self._owner = object()
         self._closed = False
         # A slide that nobody holds any more, such as one of a deleted layer, lets go of its file.
-        self._finalizer = weakref.finalize(self, backend.close)
+        self._finalizer = weakref.finalize(self, _release, backend, cache, self._owner)
         self._fingerprint: str | None = None
         self._to_srgb: ProfileToSrgb | None = None
         self._icc_note: str | None = None
@@ -144,7 +144,7 @@ class Slide:
             self._fingerprint = digest.hexdigest()[:32]
         return self._fingerprint
 
-    def read(self, region: Region, downsample: float) -> Pixels:
+    def read(self, region: Region, downsample: float, *, replicate: bool = False) -> Pixels:
         """Pixels of a region at any downsample from 1 up.
 
         Output pixel ``k`` covers ``[x + k * downsample, x + (k + 1) * downsample)`` in level-0
@@ -158,6 +158,9 @@ class Slide:
             In level-0 pixels; may reach beyond the slide.
         downsample : float
             Level-0 pixels per output pixel, at least 1.
+        replicate : bool
+            Beyond the slide, repeat its edge instead of showing the background: what a network
+            wants, whose pixels near the edge would take on the background's colour.
 
         Returns
         -------
@@ -186,8 +189,10 @@ class Slide:
         index = best_level(self.levels, downsample)
         out = np.empty((size.height, size.width, 3), np.uint8)
         out[:] = self.background
-        columns = _inside(region.x, downsample, size.width, self.size.width)
-        rows = _inside(region.y, downsample, size.height, self.size.height)
+        columns, rows = range(size.width), range(size.height)
+        if not replicate:
+            columns = _inside(region.x, downsample, size.width, self.size.width)
+            rows = _inside(region.y, downsample, size.height, self.size.height)
         if columns.start < columns.stop and rows.start < rows.stop:
             factor = self.levels[index].downsample
             step = downsample / factor
@@ -284,7 +289,6 @@ class Slide:
         if not self._closed:
             self._closed = True
             self._finalizer()
-            self._cache.forget(self._owner)
 
     def __enter__(self) -> Slide:
         """The slide itself."""
@@ -352,6 +356,11 @@ class Slide:
     def _check_open(self) -> None:
         if self._closed:
             raise SlideError(f"Slide {self.path.name!r} is closed; open it again to read from it.")
+
+
+def _release(backend: Backend, cache: TileCache, owner: object) -> None:
+    backend.close()
+    cache.forget(owner)
 
 
 def _inside(start: float, step: float, count: int, extent: int) -> range:
