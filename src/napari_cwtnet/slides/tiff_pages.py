@@ -89,14 +89,22 @@ class PageTiles:
         strips = [self._samples(column, segment_row) for segment_row in rows]
         return self._to_rgb(strips[0] if len(strips) == 1 else np.concatenate(strips))
 
-    def encoded(self, limit: int) -> Iterator[bytes]:
-        """Stored bytes of the page's tiles, up to about ``limit`` bytes."""
-        for index in range(self._columns * self._rows * self._planes):
-            data = self._encoded(index)
-            limit -= len(data)
-            yield data
-            if limit < 0:
-                return
+    def identity(self, samples: int, limit: int) -> Iterator[bytes]:
+        """Sizes of all stored tiles, and the first bytes of some that lie evenly spread.
+
+        Parameters
+        ----------
+        samples : int
+            Tiles looked into, at most.
+        limit : int
+            Bytes looked at in all, about.
+        """
+        yield repr(self._page.databytecounts).encode()
+        count = self._columns * self._rows * self._planes
+        step = max(1, (count - 1) // max(1, samples - 1))
+        chosen = range(0, count, step)
+        for index in chosen:
+            yield self._encoded(index, limit // len(chosen))
 
     def _samples(self, column: int, row: int) -> NDArray[Any]:
         index = row * self._columns + column
@@ -123,13 +131,16 @@ class PageTiles:
             raise self._unreadable(index, "no samples")
         return np.asarray(samples)[0, : shape[1], : shape[2]]
 
-    def _encoded(self, index: int) -> bytes:
+    def _encoded(self, index: int, limit: int | None = None) -> bytes:
         try:
             offset, count = self._page.dataoffsets[index], self._page.databytecounts[index]
             if count == 0:
                 return b""
+            count = count if limit is None else min(count, limit)
             with self._lock:
                 handle = self._page.parent.filehandle
+                if handle.closed:
+                    raise SlideError(f"Slide {self._name!r} is closed; open it again to read.")
                 handle.seek(offset)
                 data = handle.read(count)
         except DECODE_ERRORS as error:
