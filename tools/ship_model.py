@@ -82,9 +82,15 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "",
         "## Figures",
         "",
-        "On images that training never saw, and on a slide of a scanner that it never saw. RGB, "
-        "8-bit rounded, cropped by the scale; LR (and reference) by antialiased bicubic. Gains are "
-        "over bicubic of LR; in cross-scale mode, over bicubic of the reference.",
+        "On images that were kept out of training, and on a whole slide that was. RGB, 8-bit "
+        "rounded, cropped by the scale; LR (and reference) by antialiased bicubic. Gains are over "
+        "bicubic of LR; in cross-scale mode, over bicubic of the reference.",
+        "",
+        "How far apart the images are: osteosarcoma is held out by patient, BCSS by case. The "
+        "CAMELYON and OCDC tiles are held out by image only: their source does not say from which "
+        "slide they are, some held-out CAMELYON tiles adjoin training tiles, and all of OCDC is "
+        "one slide, so read those two as figures on a slide that was seen. The best checkpoint is "
+        "chosen by the centres of these same images; CMU-1 took no part in any choice.",
         "",
         "| data | mode | PSNR | gain | SSIM | SSIM of bicubic |",
         "|---|---|---|---|---|---|",

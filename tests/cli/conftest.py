@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slides.pattern import write_ome
 
 from napari_cwtnet.cli import main
 from napari_cwtnet.model import CwtNet, preset, save_weights
-from tests.slides.pattern import write_ome
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

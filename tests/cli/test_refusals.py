@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.conftest import Run
+from cli.conftest import Run
 
 
 def refused(done, *words: str) -> None:

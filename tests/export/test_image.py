@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from slides.pattern import pattern
 
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export import check_output, labelled, save_image, side_by_side
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import open_slide
-from tests.slides.pattern import pattern
 
 RECORD = {"computed": True, "badge": "COMPUTED ×4 · 0.125 µm/px", "model": "a"}
 

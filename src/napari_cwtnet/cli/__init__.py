@@ -17,12 +17,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # Spinning OpenMP threads slow down whatever else runs; must be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = build_parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = build_parser().parse_args(_with_values_attached(words))
     try:
         return int(arguments.run(arguments) or 0)
     except CwtnetError as error:
         print(f"napari-cwtnet: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("napari-cwtnet: interrupted, nothing was written", file=sys.stderr)
+        print("napari-cwtnet: interrupted; no file was left half-written", file=sys.stderr)
         return 130
+
+
+def _with_values_attached(words: Sequence[str]) -> list[str]:
+    """``--region=-20,0,…`` for ``--region -20,0,…``, which argparse takes for an option."""
+    attached: list[str] = []
+    for word in words:
+        if attached and attached[-1] == "--region" and word.startswith("-"):
+            attached[-1] = f"--region={word}"
+        else:
+            attached.append(word)
+    return attached

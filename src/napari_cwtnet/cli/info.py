@@ -7,8 +7,10 @@ from typing import Any
 
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.enhancement import EnhanceRequest, make_plan
+from napari_cwtnet.errors import ModelError
 from napari_cwtnet.geometry import magnification
-from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.model import list_models
+from napari_cwtnet.model.header import read_header
 from napari_cwtnet.slides import Slide, open_slide
 
 _DOWNSAMPLES = (1.0, 2.0, 4.0)
@@ -39,8 +41,11 @@ def describe(slide: Slide) -> dict[str, Any]:
 
 def _possibilities(slide: Slide) -> list[dict[str, Any]]:
     possible = []
-    for name in list_models():
-        model = load_model(name)
+    for name, path in list_models().items():
+        try:
+            model = read_header(path)
+        except ModelError:
+            continue  # `models` and `doctor` tell about it; this is about the slide
         for downsample in _DOWNSAMPLES:
             plan = make_plan(slide, model, EnhanceRequest(slide.bounds, downsample))
             possible.append(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -62,8 +62,3 @@ class Progress:
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
-
-    @property
-    def callback(self) -> Callable[[int, int], None]:
-        """The function to hand to the engine."""
-        return self.__call__

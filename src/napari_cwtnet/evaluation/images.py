@@ -51,6 +51,7 @@ def image_files(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
         path
         for path in (folder.iterdir() if folder.is_dir() else [])
         if path.suffix.lower() in _SUFFIXES
+        and not path.name.startswith(".")
         and (not patterns or any(fnmatch.fnmatch(path.name, p) for p in patterns))
     )
     if not found:
