@@ -81,12 +81,17 @@ def test_events_and_log(data_root: Path, tmp_path: Path) -> None:
     output = tmp_path / "run"
     events = list(Trainer(tiny_recipe(**MIXED), data_root, output).run())
     kinds = [type(event).__name__ for event in events]
-    part = ["StepDone"] * 3 + ["Validation", "CheckpointWritten"]
+    told = ["Measuring", "Measuring", "Validation", "Preview", "CheckpointWritten"]
+    part = ["StepDone"] * 3 + told
     assert kinds == [*part, *part, "Done"]
     rows = logged(output)
     assert [row["step"] for row in rows] == ["3", "6"]
-    for row, event in zip(rows, (events[3], events[8]), strict=True):
-        assert isinstance(event, Validation)
+    losses = [event.loss for event in events if isinstance(event, StepDone)]
+    assert [float(row["loss"]) for row in rows] == [
+        pytest.approx(sum(part) / 3) for part in (losses[:3], losses[3:])
+    ]
+    validations = [event for event in events if isinstance(event, Validation)]
+    for row, event in zip(rows, validations, strict=True):
         assert float(row["psnr"]) == event.psnr
         assert float(row["bicubic"]) == event.psnr_bicubic
         assert float(row["with_reference"]) == event.psnr_with_reference

@@ -78,12 +78,26 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--output", type=Path, required=True, help="folder; a run in it goes on")
     _json(train)
 
+    _finetune(add("finetune", "let a model go on learning from slides"))
+
     models = add("models", "list the models at hand")
     _json(models)
 
     doctor = add("doctor", "what is installed here, and what is missing")
     _json(doctor)
     return parser
+
+
+def _finetune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slides", type=Path, nargs="*", metavar="SLIDE")
+    parser.add_argument("--model", help="to start from: a name or a .safetensors file")
+    parser.add_argument("--output", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--config", type=Path, help="YAML with fields of the recipe")
+    parser.add_argument("--minutes", type=float, help="time budget; 10 if none is given")
+    parser.add_argument("--name", help="put the result among your models, under this name")
+    parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    _json(parser)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

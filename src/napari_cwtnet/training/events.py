@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
@@ -14,12 +17,24 @@ class StepDone:
     loss: float
     learning_rate: float
     seconds: float
-    """Time spent in steps since the run began, breaks left out."""
+    """Time spent at work since the run began, breaks left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """One held-out field was measured; a place to pause at during a validation."""
+
+    step: int
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Mean PSNR (dB) over the held-out fields; with a reference where the recipe trains with it."""
+    """Mean PSNR (dB) over the held-out fields; with a reference where the recipe trains with it.
+
+    Step 0 of a fine-tuning measures the model that it starts from.
+    """
 
     step: int
     psnr: float
@@ -27,6 +42,18 @@ class Validation:
     psnr_with_reference: float | None
     psnr_reference_bicubic: float | None
     best: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Preview:
+    """One held-out field, always the same: ``(h, w, 3)`` uint8 RGB."""
+
+    step: int
+    lr: NDArray[np.uint8]
+    before: NDArray[np.uint8]
+    """By the start model; by bicubic enlargement where the run starts from scratch."""
+    now: NDArray[np.uint8]
+    truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +74,4 @@ class Done:
     stopped: bool
 
 
-Event = StepDone | Validation | CheckpointWritten | Done
+Event = StepDone | Measuring | Validation | Preview | CheckpointWritten | Done

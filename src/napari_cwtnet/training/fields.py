@@ -41,6 +41,10 @@ class Batch:
     reference: Tensor
     truth: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        return Batch(*(t.to(device) for t in (self.lr, self.reference, self.truth)))
+
 
 def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """Antialiased bicubic reduction of ``(h, w, 3)`` by a whole factor, as slides are read."""

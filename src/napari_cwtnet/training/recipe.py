@@ -17,9 +17,19 @@ from pydantic import (
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model.config import NetworkConfig, Scale, preset
-from napari_cwtnet.training.sources import ImageSource, SlideSource
+from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
 
-__all__ = ["ImageSource", "Loss", "Recipe", "SlideSource", "load_recipe", "shipped_recipes"]
+__all__ = [
+    "ImageSource",
+    "Loss",
+    "Recipe",
+    "SlideSource",
+    "StartModel",
+    "load_recipe",
+    "make_recipe",
+    "read_fields",
+    "shipped_recipes",
+]
 
 
 class Loss(BaseModel):
@@ -46,6 +56,7 @@ class Recipe(BaseModel):
     scale: Scale
     preset: str = Field("lite", description="see napari_cwtnet.model.preset")
     network: dict[str, Any] = Field({}, description="fields that differ from the preset")
+    start: StartModel | None = Field(None, description="model to go on from; none: from scratch")
     sources: tuple[ImageSource, ...] = Field((), description="folders of images")
     slides: tuple[SlideSource, ...] = Field((), description="slides, split by place")
     loss: Loss = Loss()
@@ -59,7 +70,11 @@ class Recipe(BaseModel):
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights; 0 is off")
     steps: int = Field(10_000, ge=1, description="length of the schedule")
+    minutes: float | None = Field(
+        None, gt=0, description="time budget, pauses left out; the schedule ends with it"
+    )
     validate_every: int = Field(500, ge=1, description="steps between validations")
+    device: str = Field("cpu", description="auto, cpu, cuda:0 or mps")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass")
     seed: int = 0
 
@@ -91,9 +106,12 @@ class Recipe(BaseModel):
         return preset(self.preset, self.scale, **self.network)
 
     def without_paths(self) -> Recipe:
-        """The same recipe with slides by their fingerprint only."""
+        """The same recipe with slides by their fingerprint only, and no folder of this machine."""
         slides = tuple(slide.model_copy(update={"path": ""}) for slide in self.slides)
-        return self.model_copy(update={"slides": slides})
+        start = self.start
+        if start is not None:
+            start = start.model_copy(update={"name": Path(start.name).stem})
+        return self.model_copy(update={"slides": slides, "start": start})
 
     def to_yaml(self) -> str:
         """The recipe as YAML text that :func:`load_recipe` reads back to an equal one."""
@@ -109,20 +127,43 @@ def load_recipe(path: Path) -> Recipe:
     TrainingError
         If the file is missing or a field is unknown or out of range.
     """
+    return make_recipe(read_fields(path), f"Recipe {path}")
+
+
+def read_fields(path: Path) -> Any:
+    """What a YAML file holds, not yet checked.
+
+    Raises
+    ------
+    TrainingError
+        If the file is missing or no YAML.
+    """
     try:
-        recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingError(f"Recipe {path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        raise TrainingError(f"Recipe {path}: {_first(error, 'the file')}.") from error
     except (yaml.YAMLError, ValueError) as error:
         raise TrainingError(f"Recipe {path}: {' '.join(str(error).split())}.") from error
+
+
+def make_recipe(fields: Any, where: str) -> Recipe:
+    """A recipe from its fields; ``where`` they come from begins every message.
+
+    Raises
+    ------
+    TrainingError
+        If a field is unknown or out of range.
+    """
+    try:
+        recipe = Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise TrainingError(f"{where}: {_first(error, 'the file')}.") from error
     try:
         recipe.network_config()
     except ValidationError as error:
-        raise TrainingError(f"Recipe {path}: network.{_first(error, 'sizes')}.") from error
+        raise TrainingError(f"{where}: network.{_first(error, 'sizes')}.") from error
     except ValueError as error:
-        raise TrainingError(f"Recipe {path}: {error}.") from error
+        raise TrainingError(f"{where}: {error}.") from error
     return recipe
 
 

@@ -71,3 +71,12 @@ class SlideSource(BaseModel):
         except RequestError as error:
             raise ValueError(str(error)) from error
         return boxes
+
+
+class StartModel(BaseModel):
+    """The model that a fine-tuning starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="a model's name, or a .safetensors file")
+    sha256: str | None = Field(None, description="of its file; another file is refused")

@@ -19,29 +19,52 @@ from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.training.recipe import Recipe
 
+_CPU = torch.device("cpu")
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class RunState:
-    """Network, averaged network, optimiser, random numbers and progress of a run."""
+    """Network, averaged network, optimiser, random numbers and progress of a run.
 
-    def __init__(self, recipe: Recipe) -> None:
+    Parameters
+    ----------
+    recipe : Recipe
+        What the run does.
+    start : CwtNet, optional
+        Begin with these weights; of the recipe's own config.
+    device : torch.device
+        Where the networks are.
+    """
+
+    def __init__(
+        self, recipe: Recipe, start: CwtNet | None = None, device: torch.device = _CPU
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.network = CwtNet(recipe.network_config()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = CwtNet(recipe.network_config())
+        if start is not None:
+            network.load_state_dict(start.state_dict())
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.generator = np.random.default_rng(recipe.seed)
         self.step = 0
         self.seconds = 0.0
         self.best_psnr = -math.inf
+        self.start_psnr: tuple[float, float | None] | None = None
+        """Of the start model, without and with reference."""
 
     def learning_rate(self) -> float:
-        """The rate for the next step: linear warm-up, then a cosine to 1 % of the peak."""
+        """The rate for the next step: linear warm-up, then a cosine to 1 % of the peak.
+
+        The cosine ends with the steps or the minutes, whichever come to their end first.
+        """
         recipe = self.recipe
         if self.step < recipe.warm_up:
             return recipe.learning_rate * (self.step + 1) / recipe.warm_up
         done = (self.step - recipe.warm_up) / max(1, recipe.steps - recipe.warm_up)
+        if recipe.minutes is not None:
+            done = max(done, self.seconds / (60 * recipe.minutes))
         return recipe.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
     def update_average(self) -> None:
@@ -67,6 +90,7 @@ class RunState:
             "step": self.step,
             "seconds": self.seconds,
             "best_psnr": self.best_psnr,
+            "start_psnr": self.start_psnr,
             "generator": self.generator.bit_generator.state,
             # a parameter that a batch does not use is not stepped, so each has its own count
             "adam_steps": {
@@ -80,7 +104,7 @@ class RunState:
             partial.write_bytes(save(tensors, metadata))
 
     @classmethod
-    def load(cls, path: Path, recipe: Recipe) -> RunState:
+    def load(cls, path: Path, recipe: Recipe, device: torch.device = _CPU) -> RunState:
         """Take up a saved run.
 
         Raises
@@ -99,7 +123,7 @@ class RunState:
             ) from error
         try:
             same = Recipe.model_validate_json(metadata["recipe"]) == recipe
-            state = cls(recipe)
+            state = cls(recipe, device=device)
             if same:
                 state._restore(tensors, json.loads(metadata["progress"]))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -116,6 +140,8 @@ class RunState:
     def _restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         self.step, self.seconds = progress["step"], progress["seconds"]
         self.best_psnr = progress["best_psnr"]
+        start = progress.get("start_psnr")
+        self.start_psnr = None if start is None else (start[0], start[1])
         self.generator.bit_generator.state = progress["generator"]
         with torch.no_grad():
             for part, network in (("network", self.network), ("average", self.average)):

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.metrics import psnr
+from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.model.weights import save_weights
 from napari_cwtnet.training.data import load_data
-from napari_cwtnet.training.events import CheckpointWritten, Done, Event, StepDone, Validation
+from napari_cwtnet.training.events import (
+    CheckpointWritten,
+    Done,
+    Event,
+    Measuring,
+    Preview,
+    StepDone,
+    Validation,
+)
 from napari_cwtnet.training.fields import Batch, Field, PatchSampler, load_fields
+from napari_cwtnet.training.log import RunLog
 from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
+from napari_cwtnet.training.sources import StartModel
 from napari_cwtnet.training.state import RunState
-from napari_cwtnet.training.validation import centre_crops, mean_psnr, mean_psnr_bicubic
-
-_VALIDATION_SIDE = 96
-_LOG_HEAD = ("step", "seconds", "psnr", "bicubic", "with_reference", "reference_bicubic")
+from napari_cwtnet.training.tissue import sharpness
+from napari_cwtnet.training.validation import centre_crops, enhanced, enlarged, mean_psnr_bicubic
 
 
 class Trainer:
@@ -34,26 +47,48 @@ class Trainer:
     Parameters
     ----------
     recipe : Recipe
-        What to do.
+        What to do. With ``start``, the run goes on from that model, which is the best so far.
     data_root : Path
         Folder that the recipe's folders and slides are relative to.
     output : Path
         Holds ``last.safetensors`` (the run's state), ``NAME.safetensors`` (the best model),
         ``recipe.yaml`` and ``log.csv``. A run found there is taken up.
+
+    Raises
+    ------
+    TrainingError
+        If the recipe, its data or the run in the folder cannot be used.
+    ModelError
+        If the start model cannot be read.
+    OutputError
+        If the folder cannot be written to.
     """
 
     def __init__(self, recipe: Recipe, data_root: Path, output: Path) -> None:
         self.recipe = recipe
         self.output = output
+        self.start = None if recipe.start is None else _load_start(recipe.start, recipe)
         self.data = load_data(recipe, data_root)
         self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
-        self.held_out = centre_crops(self.data.held_out, recipe.scale, _VALIDATION_SIDE)
+        self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
+        device = choose_device(recipe.device)
         last = output / "last.safetensors"
-        self.state = RunState.load(last, recipe) if last.exists() else RunState(recipe)
+        self.state = (
+            RunState.load(last, recipe, device)
+            if last.exists()
+            else RunState(recipe, None if self.start is None else self.start.network, device)
+        )
+        self._device = device
+        self._losses: list[float] = []
+        self._validation_seconds = 0.0
+        self._bicubic: tuple[float, float | None] | None = None
+        self._shown = int(np.argmax([sharpness(field.truth) for field in self.held_out]))
+        self._before: NDArray[np.uint8] | None = None
+        self._log = RunLog(output / "log.csv")
         try:
             output.mkdir(parents=True, exist_ok=True)
             (output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
-            self._drop_log_after(self.state.step)
+            self._log.drop_after(self.state.step)
         except OSError as error:
             raise OutputError(
                 f"Cannot write to {output}: {error.strerror or error}; choose another output."
@@ -64,8 +99,18 @@ class Trainer:
         """The file of the best model so far."""
         return self.output / f"{self.recipe.name}.safetensors"
 
+    @property
+    def done_share(self) -> float:
+        """How much of the budget is used, 0..1."""
+        share = self.state.step / self.recipe.steps
+        if self.recipe.minutes is not None:
+            share = max(share, self.state.seconds / (60 * self.recipe.minutes))
+        return min(1.0, share)
+
     def run(self, cancel: CancelToken | None = None) -> Iterator[Event]:
-        """Train to the end of the recipe, or until ``cancel``; the best model is on disk then.
+        """Train to the end of the budget, or until ``cancel``; the best model is on disk then.
+
+        Nothing is computed between two events: not to ask for the next one is to pause.
 
         Raises
         ------
@@ -76,22 +121,24 @@ class Trainer:
         """
         cancel = cancel or CancelToken()
         state = self.state
-        last = self.output / "last.safetensors"
-        saved = state.step if last.exists() else -1
-        while state.step < self.recipe.steps and not cancel.cancelled:
+        saved = state.step if (self.output / "last.safetensors").exists() else -1
+        if self.start is not None and saved < 0:
+            yield from self._check()
+            saved = state.step
+        while not self._budget_is_used() and not cancel.cancelled:
             yield self._step()
             if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
-                validation = self._validate()
-                state.save(last)
+                yield from self._check()
                 saved = state.step
-                yield validation
-                yield CheckpointWritten(saved, last)
-        if cancel.cancelled and saved != state.step:
-            validation = self._validate()
-            state.save(last)
-            yield validation
-            yield CheckpointWritten(state.step, last)
+        if saved != state.step:
+            yield from self._check()
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
+
+    def _budget_is_used(self) -> bool:
+        state, minutes = self.state, self.recipe.minutes
+        if minutes is not None and state.seconds + self._validation_seconds >= 60 * minutes:
+            return True
+        return state.step >= self.recipe.steps
 
     def _step(self) -> StepDone:
         state, recipe = self.state, self.recipe
@@ -99,7 +146,7 @@ class Trainer:
         rate = state.learning_rate()
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        batch = self.sampler.batch(recipe.batch, state.generator)
+        batch = self.sampler.batch(recipe.batch, state.generator).to(self._device)
         with_reference = bool(state.generator.random() < recipe.reference_share)
         loss = self._loss(batch, with_reference)
         value = float(loss.detach())
@@ -113,6 +160,7 @@ class Trainer:
         state.optimiser.step()
         state.step += 1
         state.update_average()
+        self._losses.append(value)
         state.seconds += time.perf_counter() - began
         return StepDone(state.step, value, rate, state.seconds)
 
@@ -125,29 +173,84 @@ class Trainer:
     def _loss(self, batch: Batch, with_reference: bool) -> torch.Tensor:
         network = self.state.network
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.dtype == "bfloat16"):
+        in_bfloat16 = self.recipe.dtype == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=in_bfloat16):
             output = network(lr, batch.reference if with_reference else None)
         return total_loss(network, output, batch, self.recipe.loss)
 
-    def _validate(self) -> Validation:
-        state, scale = self.state, self.recipe.scale
-        both = self.recipe.reference_share > 0
-        alone = mean_psnr(state.average, self.held_out, with_reference=False)
-        paired = mean_psnr(state.average, self.held_out, with_reference=True) if both else None
-        bicubic = mean_psnr_bicubic(self.held_out, scale, of_reference=False)
-        enlarged = mean_psnr_bicubic(self.held_out, scale, of_reference=True) if both else None
+    def _check(self) -> Iterator[Event]:
+        """Measure, keep the best model, and save the state, before anybody is told."""
+        state, last = self.state, self.output / "last.safetensors"
+        modes = (False, True) if self.recipe.reference_share > 0 else (False,)
+        total, done, spent = len(modes) * len(self.held_out), 0, 0.0
+        values: dict[bool, list[float]] = {mode: [] for mode in modes}
+        now: NDArray[np.uint8] | None = None
+        for mode in modes:
+            for index, field in enumerate(self.held_out):
+                began = time.perf_counter()
+                image = enhanced(state.average, field, with_reference=mode)
+                values[mode].append(psnr(image, field.truth, self.recipe.scale))
+                if index == self._shown and not mode:
+                    now = image
+                spent += time.perf_counter() - began
+                done += 1
+                yield Measuring(state.step, done, total)
+        state.seconds += spent
+        self._validation_seconds = spent
+        validation = self._judge(
+            float(np.mean(values[False])), float(np.mean(values[True])) if True in values else None
+        )
+        loss = float(np.mean(self._losses)) if self._losses else None
+        self._losses.clear()
+        self._log.add(validation, state.seconds, loss)
+        state.save(last)
+        yield validation
+        if now is not None:
+            yield self._preview(now)
+        yield CheckpointWritten(state.step, last)
+
+    def _judge(self, alone: float, paired: float | None) -> Validation:
+        """Keep the weights if they are the best so far and, in each mode, not below the start."""
+        state = self.state
+        if self.start is not None and state.start_psnr is None:
+            state.start_psnr = (alone, paired)
         score = alone if paired is None else (alone + paired) / 2
         best = score > state.best_psnr
+        if state.start_psnr is not None:
+            least, least_paired = state.start_psnr
+            best = best and alone >= least
+            best = best and (paired is None or least_paired is None or paired >= least_paired)
         if best:
             state.best_psnr = score
             save_weights(self.weights, state.average, self._provenance())
-        event = Validation(state.step, alone, bicubic, paired, enlarged, best)
-        self._log(event)
-        return event
+        bicubic, enlarged_reference = self._bicubic_psnr(paired is not None)
+        return Validation(state.step, alone, bicubic, paired, enlarged_reference, best)
+
+    def _bicubic_psnr(self, both: bool) -> tuple[float, float | None]:
+        if self._bicubic is None:
+            scale = self.recipe.scale
+            self._bicubic = (
+                mean_psnr_bicubic(self.held_out, scale, of_reference=False),
+                mean_psnr_bicubic(self.held_out, scale, of_reference=True) if both else None,
+            )
+        return self._bicubic
+
+    def _preview(self, now: NDArray[np.uint8]) -> Preview:
+        field = self.held_out[self._shown]
+        if self._before is None:
+            self._before = (
+                enlarged(field, self.recipe.scale, of_reference=False)
+                if self.start is None
+                else enhanced(self.start.network, field, with_reference=False)
+            )
+        return Preview(self.state.step, field.lr, self._before, now, field.truth)
 
     def _provenance(self) -> dict[str, Any]:
         recipe = self.recipe
-        return {
+        parent = {}
+        if self.start is not None:
+            parent = {"parent": {"name": self.start.name, "sha256": self.start.sha256}}
+        return parent | {
             "recipe": self._told_recipe().model_dump(mode="json"),
             "reference_share": recipe.reference_share,
             "step": self.state.step,
@@ -166,33 +269,20 @@ class Trainer:
         )
         return recipe.model_copy(update={"slides": slides})
 
-    def _log(self, event: Validation) -> None:
-        path = self.output / "log.csv"
-        fresh = not path.exists()
-        row: Sequence[Any] = (
-            event.step,
-            round(self.state.seconds, 1),
-            event.psnr,
-            event.psnr_bicubic,
-            event.psnr_with_reference,
-            event.psnr_reference_bicubic,
-        )
-        try:
-            with path.open("a", newline="", encoding="utf-8") as handle:
-                csv.writer(handle).writerows([_LOG_HEAD, row] if fresh else [row])
-        except OSError as error:
-            raise OutputError(f"Cannot write {path}: {error.strerror or error}.") from error
 
-    def _drop_log_after(self, step: int) -> None:
-        """Forget what a run that was killed logged after the checkpoint: it comes again."""
-        path = self.output / "log.csv"
-        if not path.exists():
-            return
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.reader(handle))[1:]
-        kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
-        with path.open("w", newline="", encoding="utf-8") as handle:
-            csv.writer(handle).writerows([_LOG_HEAD, *kept])
+def _load_start(start: StartModel, recipe: Recipe) -> Model:
+    model = load_model(start.name)
+    if start.sha256 not in (None, model.sha256):
+        raise TrainingError(
+            f"Model {model.name!r} has sha256 {model.sha256}, the recipe wants {start.sha256}; "
+            "give the model that the run was begun with."
+        )
+    if model.config != recipe.network_config():
+        raise TrainingError(
+            f"Model {model.name!r} is another network than the recipe's; leave preset and network "
+            "out of the recipe, or choose another start model."
+        )
+    return model
 
 
 def held_out_fields(recipe: Recipe, data_root: Path) -> dict[str, list[Field]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cwtnet.metrics import psnr
+from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.training.fields import Field, batch_of
@@ -37,22 +38,53 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
 
 
 @torch.no_grad()
+def enhanced(network: CwtNet, field: Field, *, with_reference: bool) -> NDArray[np.uint8]:
+    """What the network makes of a field, ``(H, W, 3)`` uint8."""
+    batch = batch_of(field).to(next(network.parameters()).device)
+    return to_image(network(batch.lr, batch.reference if with_reference else None).sr)
+
+
+def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint8]:
+    """Bicubic enlargement of LR, or of the reference, to the size of the truth."""
+    batch = batch_of(field)
+    image = bicubic(batch.reference, scale / 2) if of_reference else bicubic(batch.lr, scale)
+    return to_image(image)
+
+
 def mean_psnr(network: CwtNet, fields: Sequence[Field], *, with_reference: bool) -> float:
     """Mean PSNR (dB) of the network over ``fields``, cropped by the scale."""
-    scale = network.config.scale
-    values = []
-    for field in fields:
-        batch = batch_of(field)
-        output = network(batch.lr, batch.reference if with_reference else None)
-        values.append(psnr(to_image(output.sr), field.truth, scale))
-    return float(np.mean(values))
+    return network_figures(network, fields, with_reference=with_reference).psnr
 
 
 def mean_psnr_bicubic(fields: Sequence[Field], scale: int, *, of_reference: bool) -> float:
     """Mean PSNR (dB) of the bicubic enlargement of LR, or of the reference."""
-    values = []
-    for field in fields:
-        batch = batch_of(field)
-        enlarged = bicubic(batch.reference, scale / 2) if of_reference else bicubic(batch.lr, scale)
-        values.append(psnr(to_image(enlarged), field.truth, scale))
-    return float(np.mean(values))
+    return bicubic_figures(fields, scale, of_reference=of_reference).psnr
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Means over fields: PSNR in dB, SSIM."""
+
+    psnr: float
+    ssim: float
+
+
+def network_figures(network: CwtNet, fields: Sequence[Field], *, with_reference: bool) -> Figures:
+    """Figures of the network over ``fields``, cropped by the scale."""
+    images = (enhanced(network, field, with_reference=with_reference) for field in fields)
+    return _figures(images, fields, network.config.scale)
+
+
+def bicubic_figures(fields: Sequence[Field], scale: int, *, of_reference: bool) -> Figures:
+    """Figures of the bicubic enlargement of LR, or of the reference."""
+    images = (enlarged(field, scale, of_reference=of_reference) for field in fields)
+    return _figures(images, fields, scale)
+
+
+def _figures(images: Iterable[NDArray[np.uint8]], fields: Sequence[Field], scale: int) -> Figures:
+    pairs = [
+        (psnr(image, field.truth, scale), ssim(image, field.truth, scale))
+        for image, field in zip(images, fields, strict=True)
+    ]
+    means = np.mean(pairs, axis=0)
+    return Figures(float(means[0]), float(means[1]))

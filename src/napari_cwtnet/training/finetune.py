@@ -1,0 +1,175 @@
+"""Fine-tuning: a model goes on learning from the slides at hand, and never gets worse by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.model import Model, list_models, load_model, user_model_folder
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.training.recipe import Recipe, make_recipe
+from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.trainer import Trainer
+from napari_cwtnet.training.validation import Figures, bicubic_figures, network_figures
+
+DEFAULTS: dict[str, Any] = {
+    "loss": {"sr": 1.0, "wt": 0.1, "sr_ssim": 0.1, "wt_ssim": 0.0},
+    "learning_rate": 3e-4,
+    "warm_up": 20,
+    "ema": 0.99,
+    "validate_every": 100,
+}
+DEFAULT_MINUTES = 10.0
+_MOST_STEPS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneReport:
+    """Before, after and bicubic on the same held-out fields, in one mode."""
+
+    before: Figures
+    after: Figures
+    bicubic: Figures
+
+    def as_dict(self) -> dict[str, float]:
+        """PSNR (dB) and SSIM by name."""
+        return {
+            "psnr_before": self.before.psnr,
+            "psnr_after": self.after.psnr,
+            "psnr_bicubic": self.bicubic.psnr,
+            "ssim_before": self.before.ssim,
+            "ssim_after": self.after.ssim,
+            "ssim_bicubic": self.bicubic.ssim,
+        }
+
+
+def slide_source(path: Path, **fields: Any) -> SlideSource:
+    """A slide as a source, by its full path and fingerprint.
+
+    Parameters
+    ----------
+    path : Path
+        The slide file.
+    **fields
+        Of :class:`~napari_cwtnet.training.sources.SlideSource`, such as ``held_out_share``.
+
+    Raises
+    ------
+    SlideError
+        If it cannot be opened.
+    """
+    with open_slide(path) as slide:
+        fingerprint = slide.fingerprint
+    return SlideSource.model_validate(
+        fields | {"path": str(path.resolve()), "fingerprint": fingerprint}
+    )
+
+
+def finetune_recipe(
+    model: Model,
+    slides: Iterable[SlideSource],
+    fields: Mapping[str, Any] | None = None,
+    where: str = "Fine-tuning",
+) -> Recipe:
+    """The recipe that goes on from a model.
+
+    Parameters
+    ----------
+    model : Model
+        Where to start; its network, scale and share of references are kept.
+    slides : iterable of SlideSource
+        What to learn from and be measured on.
+    fields : mapping, optional
+        Fields of the recipe to set otherwise. Without ``steps`` or ``minutes`` the budget is ten
+        minutes.
+    where : str
+        Where the fields come from, for messages.
+
+    Raises
+    ------
+    TrainingError
+        If a field is unknown, out of range, or belongs to the start model.
+    """
+    given = dict(fields or {})
+    for name in ("start", "scale", "preset", "network"):
+        if name in given:
+            raise TrainingError(
+                f"{where}: {name}: the start model says it; leave it out, or use train."
+            )
+    share = model.provenance.get("reference_share", 0.0) if model.takes_reference else 0.0
+    made = {
+        "name": f"{model.name}-finetuned",
+        "scale": model.scale,
+        "network": model.config.model_dump(mode="json", exclude={"scale"}),
+        "start": {"name": str(model.path.resolve()), "sha256": model.sha256},
+        "slides": [slide.model_dump() for slide in slides],
+        "reference_share": share,
+        "steps": _MOST_STEPS,
+    }
+    if "steps" not in given:
+        made["minutes"] = DEFAULT_MINUTES
+    return make_recipe(DEFAULTS | made | given, where)
+
+
+def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport | None]:
+    """What a run from a start model has gained, single-image and (if trained for) cross-scale.
+
+    Raises
+    ------
+    TrainingError
+        If the run did not start from a model.
+    ModelError
+        If the weights that it wrote cannot be read.
+    """
+    if trainer.start is None:
+        raise TrainingError("The run starts from no model; there is nothing to compare with.")
+    before, after = trainer.start.network, load_model(trainer.weights).network
+    fields, scale = trainer.held_out, trainer.recipe.scale
+    alone, paired = (
+        FinetuneReport(
+            network_figures(before, fields, with_reference=mode),
+            network_figures(after, fields, with_reference=mode),
+            bicubic_figures(fields, scale, of_reference=mode),
+        )
+        if not mode or trainer.recipe.reference_share > 0
+        else None
+        for mode in (False, True)
+    )
+    if alone is None:
+        raise AssertionError("single-image mode is always measured")
+    return alone, paired
+
+
+def refuse_taken_name(name: str) -> None:
+    """Raise :class:`OutputError` if there is a model of that name."""
+    known = list_models()
+    if name in known:
+        raise OutputError(f"Model {name!r} exists ({known[name]}); choose another --name.")
+
+
+def install(weights: Path, name: str) -> Path:
+    """Put a weights file among the user's models, where every list of models shows it.
+
+    Raises
+    ------
+    OutputError
+        If another model has that name, or the folder cannot be written to.
+    """
+    content = weights.read_bytes()
+    path = list_models().get(name)
+    if path is not None and path.read_bytes() == content:
+        return path
+    refuse_taken_name(name)
+    folder = user_model_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Folder {folder} cannot be made: {error.strerror}.") from error
+    path = folder / f"{name}.safetensors"
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
+    return path
