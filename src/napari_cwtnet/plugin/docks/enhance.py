@@ -94,8 +94,7 @@ class EnhanceDock(QWidget):
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
         self.form, self.quality = EnhanceForm(), QualityTable()
-        self._sentence, self._status, self._badge = _words(), _words(), _words()
-        self._badge.setStyleSheet("font-weight: bold")
+        self._sentence, self._status = _words(), _words()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
         self._bar.setFixedHeight(6)
@@ -112,7 +111,7 @@ class EnhanceDock(QWidget):
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.view_button)
         layout.addLayout(buttons)
-        for part in (self._sentence, self.form, self._bar, self._status, self._badge, self.quality):
+        for part in (self._sentence, self.form, self._bar, self._status, self.quality):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(300)
@@ -217,7 +216,6 @@ class EnhanceDock(QWidget):
             plan = run.picture.plan
             self._bar.setRange(0, len(plan.tiles))
             self._bar.setValue(run.done)
-            self._badge.setText(plan.badge)
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 
@@ -225,8 +223,6 @@ class EnhanceDock(QWidget):
         self._status.setText(outcome.sentence)
         if outcome.plan is not None and outcome.quality is not None:
             self.quality.show_quality(outcome.plan, outcome.quality)
-        if outcome.done == 0:
-            self._badge.clear()
 
 
 def _words() -> QLabel:
