@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.conftest import Run
+from cli.test_refusals import refused
 from napari_cwtnet.model import load_model, read_weights
-from tests.cli.conftest import Run
-from tests.cli.test_refusals import refused
 
 CONFIG = "steps: 4\nvalidate_every: 2\npatch: 16\nbatch: 2\nlearning_rate: 0.001\n"
 KEYS = {

@@ -80,6 +80,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _finetune(add("finetune", "let a model go on learning from slides"))
 
+    _dataset(add("dataset", "build a dataset of matched samples of slides"))
+
     models = add("models", "list the models at hand")
     _json(models)
 
@@ -98,6 +100,21 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
     _json(parser)
+
+
+def _dataset(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    help_text = "matched samples of real levels, split 5 : 1, with a manifest"
+    build = actions.add_parser("build", help=help_text, description=help_text)
+    build.add_argument("slides", type=Path, nargs="+", metavar="SLIDE")
+    build.add_argument("--coordinates", default="auto", help="auto, or CSV of SLIDE,X,Y[,LABEL]")
+    build.add_argument("--levels", default="40,20,10", help="magnifications")
+    build.add_argument("--count", type=int, default=1200, help="most samples, over all slides")
+    build.add_argument("--allow-computed", action="store_true", help="make what is not stored")
+    build.add_argument("--seed", type=int, default=0)
+    build.add_argument("--output", type=Path, required=True, help="new folder")
+    _mpp(build)
+    _json(build)
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
