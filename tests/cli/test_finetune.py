@@ -56,6 +56,7 @@ def test_report_and_weights(run: Run, words: list[object], tmp_path: Path) -> No
     assert said["psnr_before"] == pytest.approx(said["psnr_bicubic"], abs=0.02)
     assert said["psnr_after"] >= said["psnr_before"]
     assert said["improved"] == (said["psnr_after"] > said["psnr_before"])
+    assert said["stopped"] is False
     assert said["cross_scale"] is None
     assert 0 < said["ssim_before"] <= said["ssim_after"] + 0.01
     model = load_model(said["weights"])

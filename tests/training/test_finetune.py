@@ -80,6 +80,7 @@ def test_gains_over_the_start_model(slide: Path, tmp_path: Path) -> None:
     assert figures.before.psnr == first.psnr
     assert figures.after.psnr == trainer.state.best_psnr > figures.before.psnr + 0.3
     assert figures.after.ssim > figures.before.ssim
+    assert trainer.improved
     assert figures.bicubic.psnr == first.psnr_bicubic
 
 
@@ -116,6 +117,7 @@ def test_never_below_the_start_model(slide: Path, tmp_path: Path, scale: int) ->
     assert all(torch.equal(tuned[n], v) for n, v in model.network.state_dict().items())
     alone, paired = finetune_reports(trainer)
     assert alone.before == alone.after
+    assert not trainer.improved
     assert (paired is None) == (scale == 2)
     assert paired is None or paired.before == paired.after
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.cli.interrupt import stopped_by_interrupt
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model import load_model
@@ -46,7 +43,7 @@ def run(arguments: argparse.Namespace) -> None:
             "steps": done.step,
             "seconds": round(trainer.state.seconds, 1),
             "weights": str(weights),
-            "improved": alone.after.psnr > alone.before.psnr,
+            "improved": trainer.improved,
             "stopped": done.stopped,
             "model": weights.stem,
             "cross_scale": None if paired is None else paired.as_dict(),
@@ -141,7 +138,7 @@ def _slides(
 
 def _drive(trainer: Trainer) -> Done:
     cancel = CancelToken()
-    with _stopped_by_interrupt(cancel):
+    with stopped_by_interrupt(cancel):
         for event in trainer.run(cancel):
             if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
                 share = max(trainer.done_share, 1e-9)
@@ -165,23 +162,3 @@ def _words(event: Validation, trainer: Trainer) -> str:
     if trainer.state.start_psnr is not None and event.step > 0:
         words += f", {event.psnr - trainer.state.start_psnr[0]:+.2f} over the start model"
     return words + (", best so far" if event.best else "")
-
-
-@contextlib.contextmanager
-def _stopped_by_interrupt(cancel: CancelToken) -> Iterator[None]:
-    """Ctrl-C stops the run after its step and keeps the best; a second one breaks it off."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        if cancel.cancelled:
-            raise KeyboardInterrupt
-        print("stopping; the best model is kept", file=sys.stderr)
-        cancel.cancel("interrupted")
-
-    previous = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.cli.interrupt import stopped_by_interrupt
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.training.events import Done, StepDone, Validation
@@ -22,9 +24,19 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.data.is_dir():
         raise TrainingError(f"Data folder {arguments.data} does not exist; check --data.")
     trainer = Trainer(recipe, arguments.data, arguments.output)
-    for event in trainer.run():
+    for remark in trainer.data.remarks:
+        print(remark, file=sys.stderr)
+    cancel = CancelToken()
+    with stopped_by_interrupt(cancel):
+        _drive(trainer, cancel, as_json=arguments.json)
+
+
+def _drive(trainer: Trainer, cancel: CancelToken, *, as_json: bool) -> None:
+    recipe = trainer.recipe
+    for event in trainer.run(cancel):
         if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
-            left = event.seconds / event.step * (recipe.steps - event.step)
+            share = trainer.done_share
+            left = event.seconds / share * (1 - share)
             where = f"step {event.step}/{recipe.steps}"
             print(f"{where}  loss {event.loss:.4f}  {left / 60:.0f} min left", file=sys.stderr)
         elif isinstance(event, Validation):
@@ -36,8 +48,9 @@ def run(arguments: argparse.Namespace) -> None:
                     "steps": event.step,
                     "seconds": round(trainer.state.seconds, 1),
                     "validation_psnr": event.best_psnr,
+                    "stopped": event.stopped,
                 },
-                as_json=arguments.json,
+                as_json=as_json,
             )
 
 

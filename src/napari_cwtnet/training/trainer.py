@@ -107,6 +107,15 @@ class Trainer:
             share = max(share, self.state.seconds / (60 * self.recipe.minutes))
         return min(1.0, share)
 
+    @property
+    def improved(self) -> bool:
+        """Whether the best model is better than the one that the run started from."""
+        start = self.state.start_psnr
+        if start is None:
+            return math.isfinite(self.state.best_psnr)
+        alone, paired = start
+        return self.state.best_psnr > (alone if paired is None else (alone + paired) / 2)
+
     def run(self, cancel: CancelToken | None = None) -> Iterator[Event]:
         """Train to the end of the budget, or until ``cancel``; the best model is on disk then.
 
