@@ -234,6 +234,13 @@ def test_bad_slides_and_settings(run: Run, words: list[object], tmp_path: Path) 
     assert not (tmp_path / "run").exists()
 
 
+def test_torchrun_is_for_train(
+    run: Run, words: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    refused(run(*words), "finetune runs in one process", "train")
+
+
 def test_slides_by_config(run: Run, words: list[object], slide: Path, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(
         CONFIG + f"slides: [{{path: {slide.name}, held_out_share: 0.5, levels: stored}}]\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ _SAY_EVERY = 50
 def run(arguments: argparse.Namespace) -> None:
     """Fine-tune, report, and put the model among the user's if it was given a name."""
     output: Path = arguments.output
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError(
+            "finetune runs in one process; start it without torchrun, or use train."
+        )
     recipe = _continued(arguments) if arguments.resume else _fresh(arguments)
     trainer = Trainer(recipe, Path(), output)
     for remark in trainer.data.remarks:

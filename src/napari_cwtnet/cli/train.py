@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not arguments.data.is_dir():
         raise TrainingError(f"Data folder {arguments.data} does not exist; check --data.")
     trainer = Trainer(recipe, arguments.data, arguments.output)
-    for remark in trainer.data.remarks:
+    for remark in trainer.data.remarks if trainer.leads else ():
         print(remark, file=sys.stderr)
     cancel = CancelToken()
     with stopped_by_interrupt(cancel):
@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> None:
 def _drive(trainer: Trainer, cancel: CancelToken, *, as_json: bool) -> None:
     recipe = trainer.recipe
     for event in trainer.run(cancel):
+        if not trainer.leads:
+            continue
         if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
             share = trainer.done_share
             left = event.seconds / share * (1 - share)

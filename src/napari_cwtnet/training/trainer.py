@@ -39,6 +39,7 @@ from napari_cwtnet.training.sources import StartModel
 from napari_cwtnet.training.state import RunState
 from napari_cwtnet.training.tissue import sharpness
 from napari_cwtnet.training.validation import centre_crops, enhanced, enlarged, mean_psnr_bicubic
+from napari_cwtnet.training.workers import Workers, worker_device
 
 
 class Trainer:
@@ -71,7 +72,9 @@ class Trainer:
         self.data = load_data(recipe, data_root)
         self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
         self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
-        device = choose_device(recipe.device)
+        device = choose_device(worker_device(recipe.device))
+        self._workers = Workers(device)
+        self._workers.check_batch(recipe.batch)
         last = output / "last.safetensors"
         self.state = (
             RunState.load(last, recipe, device)
@@ -85,14 +88,24 @@ class Trainer:
         self._shown = int(np.argmax([sharpness(field.truth) for field in self.held_out]))
         self._before: NDArray[np.uint8] | None = None
         self._log = RunLog(output / "log.csv")
+        if self.leads:
+            self._prepare_output()
+        self._workers.wait()
+
+    def _prepare_output(self) -> None:
         try:
-            output.mkdir(parents=True, exist_ok=True)
-            (output / "recipe.yaml").write_text(recipe.to_yaml(), encoding="utf-8")
+            self.output.mkdir(parents=True, exist_ok=True)
+            (self.output / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
             self._log.drop_after(self.state.step)
         except OSError as error:
             raise OutputError(
-                f"Cannot write to {output}: {error.strerror or error}; choose another output."
+                f"Cannot write to {self.output}: {error.strerror or error}; choose another output."
             ) from error
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process reports; false in all but one of those that torchrun starts."""
+        return self._workers.leads
 
     @property
     def weights(self) -> Path:
@@ -134,7 +147,7 @@ class Trainer:
         if self.start is not None and saved < 0:
             yield from self._check()
             saved = state.step
-        while not self._budget_is_used() and not cancel.cancelled:
+        while not self._is_over(cancel):
             yield self._step()
             if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
                 yield from self._check()
@@ -143,11 +156,12 @@ class Trainer:
             yield from self._check()
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
 
-    def _budget_is_used(self) -> bool:
+    def _is_over(self, cancel: CancelToken) -> bool:
         state, minutes = self.state, self.recipe.minutes
-        if minutes is not None and state.seconds + self._validation_seconds >= 60 * minutes:
-            return True
-        return state.step >= self.recipe.steps
+        over = cancel.cancelled or state.step >= self.recipe.steps
+        if minutes is not None:
+            over = over or state.seconds + self._validation_seconds >= 60 * minutes
+        return bool(self._workers.as_leader_says(over))
 
     def _step(self) -> StepDone:
         state, recipe = self.state, self.recipe
@@ -155,14 +169,15 @@ class Trainer:
         rate = state.learning_rate()
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        batch = self.sampler.batch(recipe.batch, state.generator).to(self._device)
+        batch = self.sampler.batch(recipe.batch, state.generator)
         with_reference = bool(state.generator.random() < recipe.reference_share)
-        loss = self._loss(batch, with_reference)
-        value = float(loss.detach())
+        loss = self._loss(self._workers.part_of(batch).to(self._device), with_reference)
+        value = self._workers.mean(loss.detach())
         if not math.isfinite(value):
             raise self._diverged("loss", value)
         state.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._workers.mean_gradients(state.network.parameters())
         norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_clip)
         if not math.isfinite(float(norm)):
             raise self._diverged("gradient norm", float(norm))
@@ -170,7 +185,7 @@ class Trainer:
         state.step += 1
         state.update_average()
         self._losses.append(value)
-        state.seconds += time.perf_counter() - began
+        state.seconds = self._workers.as_leader_says(state.seconds + time.perf_counter() - began)
         return StepDone(state.step, value, rate, state.seconds)
 
     def _diverged(self, what: str, value: float) -> TrainingError:
@@ -189,6 +204,8 @@ class Trainer:
 
     def _check(self) -> Iterator[Event]:
         """Measure, keep the best model, and save the state, before anybody is told."""
+        if not self.leads:
+            return
         state, last = self.state, self.output / "last.safetensors"
         modes = (False, True) if self.recipe.reference_share > 0 else (False,)
         total, done, spent = len(modes) * len(self.held_out), 0, 0.0

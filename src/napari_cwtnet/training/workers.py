@@ -1,0 +1,98 @@
+"""Several processes that train one network together, started by torchrun.
+
+Every process draws the same batch and computes its own part of it; the mean of their gradients is
+the gradient of the whole batch. So a run with several workers is the run with one, but for the
+order in which sums are rounded, and a checkpoint of one goes on with any number.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.training.fields import Batch
+
+
+class Workers:
+    """The processes of a run, seen from one of them; it is alone where torchrun started none.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where this process computes; its tensors are exchanged by NCCL on CUDA, else by Gloo.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
+        self._device = device
+        if self.count > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            atexit.register(dist.destroy_process_group)
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process measures, writes and reports."""
+        return self.rank == 0
+
+    def check_batch(self, size: int) -> None:
+        """Raise :class:`TrainingError` where a batch cannot be divided evenly."""
+        if size % self.count:
+            raise TrainingError(
+                f"A batch of {size} cannot be divided among {self.count} processes; choose a "
+                f"multiple of {self.count} in the recipe."
+            )
+
+    def part_of(self, batch: Batch) -> Batch:
+        """The patches that this process computes."""
+        if self.count == 1:
+            return batch
+        own = slice(self.rank, None, self.count)
+        return Batch(batch.lr[own], batch.reference[own], batch.truth[own])
+
+    def mean_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace gradients by their mean over all processes."""
+        if self.count == 1:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        sizes = [gradient.numel() for gradient in gradients]
+        parts = torch.split(flat.div_(self.count), sizes)
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, value: Tensor) -> float:
+        """Mean of a scalar over all processes."""
+        if self.count == 1:
+            return float(value)
+        shared = value.clone()
+        dist.all_reduce(shared)
+        return float(shared) / self.count
+
+    def as_leader_says(self, value: float) -> float:
+        """The leader's value, for all: clocks and wishes to stop differ between processes."""
+        if self.count == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self._device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            dist.barrier()
+
+
+def worker_device(name: str) -> str:
+    """The device of this process: with torchrun, ``auto`` and ``cuda`` are a GPU of its own."""
+    local = os.environ.get("LOCAL_RANK")
+    if local is not None and name in ("auto", "cuda") and torch.cuda.is_available():
+        return f"cuda:{local}"
+    return name
