@@ -205,6 +205,9 @@ def test_time_budget_ends_the_run_and_the_schedule(slide: Path, tmp_path: Path) 
     assert 0 < len(steps) == events[-1].step < 10**6
     assert [e.step for e in events if isinstance(e, Validation)] == [0, len(steps)]
     assert trainer.state.seconds < budget + 2  # one step and the spread of two validations
+    resumed = Trainer(recipe, Path(), tmp_path / "run")
+    if trainer.state.seconds + trainer.state.validation_seconds >= budget:
+        assert list(resumed.run()) == [events[-1]]
     for before, event in itertools.pairwise(steps):
         if event.step > 2:  # warm-up
             share = 0.5 * (1 + math.cos(math.pi * min(1, before.seconds / budget)))

@@ -83,7 +83,6 @@ class Trainer:
         )
         self._device = device
         self._losses: list[float] = []
-        self._validation_seconds = 0.0
         self._bicubic: tuple[float, float | None] | None = None
         self._shown = int(np.argmax([sharpness(field.truth) for field in self.held_out]))
         self._before: NDArray[np.uint8] | None = None
@@ -160,7 +159,7 @@ class Trainer:
         state, minutes = self.state, self.recipe.minutes
         over = cancel.cancelled or state.step >= self.recipe.steps
         if minutes is not None:
-            over = over or state.seconds + self._validation_seconds >= 60 * minutes
+            over = over or state.seconds + state.validation_seconds >= 60 * minutes
         return bool(self._workers.as_leader_says(over))
 
     def _step(self) -> StepDone:
@@ -222,7 +221,7 @@ class Trainer:
                 done += 1
                 yield Measuring(state.step, done, total)
         state.seconds += spent
-        self._validation_seconds = spent
+        state.validation_seconds = spent
         validation = self._judge(
             float(np.mean(values[False])), float(np.mean(values[True])) if True in values else None
         )
