@@ -174,6 +174,18 @@ def test_checkpoint_without_adam_steps_is_still_read(data_root: Path, tmp_path: 
     assert_same_state(RunState.load(path, recipe), trainer.state)
 
 
+def test_checkpoint_that_was_cut_short_by_a_kill_is_cleared_away(
+    data_root: Path, tmp_path: Path
+) -> None:
+    recipe, output = tiny_recipe(steps=3), tmp_path / "run"
+    first = Trainer(recipe, data_root, output)
+    list(first.run())
+    whole = {path.name for path in output.iterdir()}
+    (output / ".last.4711.partial.safetensors").write_bytes(b"half")
+    assert_same_state(Trainer(recipe, data_root, output).state, first.state)
+    assert {path.name for path in output.iterdir()} == whole
+
+
 def test_finished_run_has_nothing_left_to_do(data_root: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(steps=3)
     (*_, done) = Trainer(recipe, data_root, tmp_path / "run").run()

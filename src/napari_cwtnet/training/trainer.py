@@ -96,6 +96,8 @@ class Trainer:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
             self._log.drop_after(self.state.step)
+            for cut_short in self.output.glob(".*.partial.safetensors"):  # by a kill while writing
+                cut_short.unlink()
         except OSError as error:
             raise OutputError(
                 f"Cannot write to {self.output}: {error.strerror or error}; choose another output."
