@@ -42,7 +42,7 @@ def take_pictures(folder: Path) -> None:
     """Every picture, one after another, out of one session."""
     from napari_cwtnet.model import list_models
     from napari_cwtnet.plugin.app import start
-    from napari_cwtnet.plugin.commands import ENHANCE, PLUGIN, SLIDE
+    from napari_cwtnet.plugin.names import ENHANCE, PLUGIN, SLIDE
     from napari_cwtnet.plugin.navigation import look_at, zoom_to
     from napari_cwtnet.plugin.slide_layer import slide_of
 

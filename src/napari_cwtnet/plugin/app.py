@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_cwtnet.plugin.commands import ENHANCE, PLUGIN, SLIDE
+from napari_cwtnet.plugin.names import ENHANCE, PLUGIN, SLIDE
 
 if TYPE_CHECKING:
     import napari

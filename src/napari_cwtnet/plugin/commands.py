@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_cwtnet.plugin.names import ENHANCE, PLUGIN
 from napari_cwtnet.plugin.reader import LayerData, read_slides
 from napari_cwtnet.slides.sample import SAMPLE_NAME, cache_folder, sample_slide
 
 if TYPE_CHECKING:
     import napari.viewer
-
-PLUGIN = "napari-cwtnet"
-SLIDE, ENHANCE = "Slide", "Enhance"
 
 
 def open_slide(viewer: napari.viewer.Viewer) -> None:

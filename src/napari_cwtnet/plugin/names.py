@@ -1,0 +1,4 @@
+"""Names by which napari knows this plugin and its docks; imports nothing."""
+
+PLUGIN = "napari-cwtnet"
+SLIDE, ENHANCE = "Slide", "Enhance"
