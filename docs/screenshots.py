@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 os.environ.setdefault("NAPARI_CONFIG", "")  # pictures show napari's defaults, not somebody's own
 
 WINDOW = (1500, 920)
@@ -59,8 +61,10 @@ def take_pictures(folder: Path) -> None:
 
     def shoot(name: str) -> None:
         pump(1)
-        viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
-        print(folder / f"{name}.png")
+        picture = viewer.screenshot(canvas_only=False, flash=False)
+        # JPEG: tissue fills the window, and a new set of PNGs would add megabytes to the history.
+        Image.fromarray(picture[..., :3]).save(folder / f"{name}.jpg", quality=85)
+        print(folder / f"{name}.jpg")
 
     zoom_to(viewer, layer, 1.0)
     slide_frame.raise_()
