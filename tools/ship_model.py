@@ -135,8 +135,8 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "* Haematoxylin and eosin only; other stains and fluorescence were not trained on.",
         "* Trained on octaves that were computed by antialiased bicubic. Beyond native, and on "
         "levels that a scanner made another way, the gain is not known and can be smaller.",
-        "* What a scanner's compression leaves in the input is sharpened with the rest: on a JPEG of "
-        "low quality, block edges become clearer too.",
+        "* What a scanner's compression leaves in the input is sharpened with the rest: on a JPEG "
+        "of low quality, block edges become clearer too.",
         "* Detail that LR does not hold is a guess, plausible at best: it is no evidence.",
         "",
     ]
