@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 
 from napari_cwtnet import enhance, load_model, open_slide
-from napari_cwtnet.evaluation import evaluate_images, image_files
+from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.model import Model, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe
 
@@ -57,7 +57,7 @@ def measurements(model: Model, data: Path, slide: Path) -> Iterator[tuple[str, s
         modes = ("none", "next")
     for reference in modes:
         for source in held_out_sources(recipe):
-            files = image_files(data / source.folder, source.held_out)
+            files = chosen_images(data / source.folder, source.held_out)
             evaluation = evaluate_images(files, model, reference, device="cpu")
             yield f"{source.name} ({len(files)} images)", evaluation.mode, evaluation.means()
         with open_slide(slide) as opened:

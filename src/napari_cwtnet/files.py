@@ -1,4 +1,4 @@
-"""Files appear under their final name only when they are whole."""
+"""Files that are found, and files that appear under their final name only when they are whole."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from napari_cwtnet.errors import OutputError
+
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+
+def image_files(folder: Path) -> list[Path]:
+    """PNG, JPEG and TIFF files of a folder by name, hidden ones left out; none if it is missing."""
+    return sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in _IMAGE_SUFFIXES)
 
 
 @contextlib.contextmanager

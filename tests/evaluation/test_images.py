@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation import evaluate_images, image_files
+from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model import CwtNet, Model, preset
 
@@ -29,11 +29,12 @@ def images(tmp_path: Path) -> dict[str, np.ndarray]:
 
 def bicubic_model(scale: int) -> Model:
     network = CwtNet(preset("lite", scale, blocks=1, channels=8)).eval()
-    return Model("bicubic", Path("bicubic.safetensors"), "", network, {"reference_share": 0.5})
+    path = Path("bicubic.safetensors")
+    return Model("bicubic", path, network.config, {"reference_share": 0.5}, "", network)
 
 
 def test_bicubic_figures_equal_pillow(images, tmp_path: Path) -> None:
-    found = evaluate_images(image_files(tmp_path), bicubic_model(2), device="cpu")
+    found = evaluate_images(chosen_images(tmp_path), bicubic_model(2), device="cpu")
     image = images["0.png"]
     half = Image.fromarray(image).resize((48, 32), Image.Resampling.BICUBIC)
     again = np.asarray(half.resize((96, 64), Image.Resampling.BICUBIC))
@@ -47,7 +48,7 @@ def test_bicubic_figures_equal_pillow(images, tmp_path: Path) -> None:
 
 
 def test_sides_that_are_no_multiple_are_cropped(images, tmp_path: Path) -> None:
-    found = evaluate_images(image_files(tmp_path, ["1.png"]), bicubic_model(4), "next")
+    found = evaluate_images(chosen_images(tmp_path, ["1.png"]), bicubic_model(4), "next")
     assert list(found.images) == ["1.png"]
     assert found.mode == "cross-scale"
     assert found.images["1.png"]["psnr_reference_bicubic"] > 20
@@ -55,7 +56,7 @@ def test_sides_that_are_no_multiple_are_cropped(images, tmp_path: Path) -> None:
 
 def test_no_images(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no PNG, JPEG or TIFF"):
-        image_files(tmp_path / "nowhere")
+        chosen_images(tmp_path / "nowhere")
 
 
 def test_an_image_below_the_scale(tmp_path: Path) -> None:

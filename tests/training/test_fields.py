@@ -16,8 +16,8 @@ from napari_cwtnet.training.fields import (
     Field,
     PatchSampler,
     batch_of,
-    image_files,
     load_fields,
+    source_files,
 )
 from napari_cwtnet.training.recipe import ImageSource
 from napari_cwtnet.training.validation import centre_crops
@@ -167,8 +167,8 @@ def test_fields_below_a_patch_are_passed_over() -> None:
 
 def test_held_out_files_are_split_off(data_root: Path) -> None:
     blocks = source(data_root / "blocks", held_out=["4*", "1.png"])
-    training = [p.name for p in image_files(blocks, data_root, held_out=False)]
-    held_out = [p.name for p in image_files(blocks, data_root, held_out=True)]
+    training = [p.name for p in source_files(blocks, data_root, held_out=False)]
+    held_out = [p.name for p in source_files(blocks, data_root, held_out=True)]
     assert training == ["0.png", "2.png", "3.png"]
     assert held_out == ["1.png", "4.png"]
     fields = load_fields(blocks, data_root, 2, held_out=True)

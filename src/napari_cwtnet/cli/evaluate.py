@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from napari_cwtnet.cli.report import Progress, report
-from napari_cwtnet.evaluation import evaluate_images, image_files
+from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.model import load_model
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure and report."""
-    files = image_files(arguments.images, arguments.pattern)
+    files = chosen_images(arguments.images, arguments.pattern)
     evaluation = evaluate_images(
         files,
         load_model(arguments.model),

@@ -1,5 +1,5 @@
 """Measurements on data that training never saw."""
 
-from napari_cwtnet.evaluation.images import Evaluation, evaluate_images, image_files
+from napari_cwtnet.evaluation.images import Evaluation, chosen_images, evaluate_images
 
-__all__ = ["Evaluation", "evaluate_images", "image_files"]
+__all__ = ["Evaluation", "chosen_images", "evaluate_images"]

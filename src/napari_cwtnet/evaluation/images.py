@@ -12,11 +12,10 @@ import numpy as np
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.errors import RequestError
+from napari_cwtnet.files import image_files
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model
 from napari_cwtnet.slides import open_slide
-
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Evaluation:
         return float(np.mean(known)) if known else None
 
 
-def image_files(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
+def chosen_images(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
     """Images of a folder in order of name; with patterns, only those that match one.
 
     Raises
@@ -47,13 +46,11 @@ def image_files(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
     RequestError
         If there is none.
     """
-    found = sorted(
+    found = [
         path
-        for path in (folder.iterdir() if folder.is_dir() else [])
-        if path.suffix.lower() in _SUFFIXES
-        and not path.name.startswith(".")
-        and (not patterns or any(fnmatch.fnmatch(path.name, p) for p in patterns))
-    )
+        for path in image_files(folder)
+        if not patterns or any(fnmatch.fnmatch(path.name, p) for p in patterns)
+    ]
     if not found:
         raise RequestError(f"Folder {folder} holds no PNG, JPEG or TIFF image to evaluate on.")
     return found

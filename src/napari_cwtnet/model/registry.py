@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import platformdirs
 
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model.config import NetworkConfig
+from napari_cwtnet.model.header import ModelHeader
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.model.weights import read_weights
 
@@ -19,31 +18,13 @@ _SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Model(ModelHeader):
     """A network with its name and where it comes from."""
 
-    name: str
-    path: Path
     sha256: str
+    """Of the weights file."""
     network: CwtNet
     """float32, on the CPU, in eval mode."""
-    provenance: dict[str, Any]
-
-    @property
-    def config(self) -> NetworkConfig:
-        """What the network is built from."""
-        return self.network.config
-
-    @property
-    def scale(self) -> int:
-        """SR pixels per LR pixel along each axis."""
-        return self.config.scale
-
-    @property
-    def takes_reference(self) -> bool:
-        """Whether it was trained with the next-higher level as WT input."""
-        share = self.provenance.get("reference_share", 0)
-        return self.config.wt_branch and isinstance(share, int | float) and share > 0
 
 
 def user_model_folder() -> Path:
@@ -79,4 +60,4 @@ def load_model(name: str | Path) -> Model:
             f"or give a {SUFFIX} file."
         )
     network, provenance, sha256 = read_weights(path)
-    return Model(path.stem, path, sha256, network, provenance)
+    return Model(path.stem, path, network.config, provenance, sha256, network)

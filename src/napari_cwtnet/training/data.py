@@ -9,7 +9,7 @@ from pathlib import Path
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
-from napari_cwtnet.training.fields import Field, image_files, load_fields
+from napari_cwtnet.training.fields import Field, load_fields, source_files
 from napari_cwtnet.training.receptive import receptive_radius
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import SlideCut, cut_fields
@@ -122,10 +122,10 @@ def _refuse_shared_images(recipe: Recipe, data_root: Path) -> None:
     kept = {
         path.resolve()
         for source in recipe.sources
-        for path in image_files(source, data_root, held_out=True)
+        for path in source_files(source, data_root, held_out=True)
     }
     for source in recipe.sources:
-        for path in image_files(source, data_root, held_out=False):
+        for path in source_files(source, data_root, held_out=False):
             if path.resolve() in kept:
                 raise TrainingError(
                     f"Source {source.name!r} trains on {path.name}, which another source holds "

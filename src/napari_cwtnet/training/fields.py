@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.files import image_files
 from napari_cwtnet.training.recipe import ImageSource
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 _MULTIPLE = 16
 
 
@@ -54,7 +54,7 @@ def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def image_files(source: ImageSource, root: Path, *, held_out: bool) -> list[Path]:
+def source_files(source: ImageSource, root: Path, *, held_out: bool) -> list[Path]:
     """The image files of the training part or of the held-out part of a source, sorted.
 
     Raises
@@ -63,7 +63,7 @@ def image_files(source: ImageSource, root: Path, *, held_out: bool) -> list[Path
         If the folder does not exist or holds no image.
     """
     folder = root / source.folder
-    files = sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() in _SUFFIXES)
+    files = image_files(folder)
     if not files:
         raise TrainingError(
             f"Source {source.name!r}: folder {folder} holds no PNG, JPEG or TIFF image; "
@@ -86,7 +86,7 @@ def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) 
     TrainingError
         If the folder does not exist, holds no image, or an image cannot be read.
     """
-    for path in image_files(source, root, held_out=held_out):
+    for path in source_files(source, root, held_out=held_out):
         try:
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
