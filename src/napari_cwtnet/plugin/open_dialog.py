@@ -7,9 +7,10 @@ from pathlib import Path
 from napari.utils.history import get_open_history
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_cwtnet.plugin.reader import SLIDE_SUFFIXES
+from napari_cwtnet.plugin.reader import PLAIN_SUFFIXES, SLIDE_SUFFIXES
 
-_FILTER = f"Slides ({' '.join(f'*{suffix}' for suffix in SLIDE_SUFFIXES)});;All files (*)"
+_PATTERNS = " ".join(f"*{suffix}" for suffix in SLIDE_SUFFIXES + PLAIN_SUFFIXES)
+_FILTER = f"Slides ({_PATTERNS});;All files (*)"
 
 
 def ask_for_slide(parent: QWidget | None) -> Path | None:

@@ -18,8 +18,10 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 SLIDE_SUFFIXES = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".dcm",
-    ".tif", ".tiff", ".qptiff", ".btf", ".png", ".jpg", ".jpeg",
+    ".tif", ".tiff", ".qptiff", ".btf",
 )  # fmt: skip
+PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg")
+"""Images that a person may open as a slide, but that are napari's own when they are dropped."""
 
 _NO_LAYER: LayerData = (None,)
 
