@@ -248,6 +248,14 @@ def test_more_pixels_than_memory_bears_are_refused_at_once(
         enhance(pattern_slide, FIELD, 1, model=make_model(2), device="cpu")
 
 
+def test_what_python_users_get_wrong(pattern_slide, make_model) -> None:
+    model = make_model(2)
+    with pytest.raises(RequestError, match=r"'a.svs' is not an open slide"):
+        enhance("a.svs", (0, 0, 9, 9), 1, model=model)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="is not four numbers"):
+        enhance(pattern_slide, (0, 0, 9), 1, model=model)
+
+
 def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
     with pytest.raises(RequestError, match="Device 'tpu' is not here"):
         enhance(pattern_slide, (0, 0, 100, 100), 2, model=make_model(2), device="tpu")

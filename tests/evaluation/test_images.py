@@ -55,8 +55,10 @@ def test_sides_that_are_no_multiple_are_cropped(images, tmp_path: Path) -> None:
 
 
 def test_no_images(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="no PNG, JPEG or TIFF"):
+    with pytest.raises(RequestError, match="does not exist"):
         chosen_images(tmp_path / "nowhere")
+    with pytest.raises(RequestError, match=r"no PNG, JPEG or TIFF image named a\* or b\*"):
+        chosen_images(tmp_path, ["a*", "b*"])
 
 
 def test_an_image_below_the_scale(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from slides.pattern import HEIGHT, WIDTH, stored
 
+from napari_cwtnet.export import save_image
+from napari_cwtnet.plugin.badge import OVERLAY, keep_badge
 from napari_cwtnet.plugin.reader import get_reader
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import Slide
@@ -115,3 +119,21 @@ def test_file_is_let_go_with_its_layer(tiff: Path) -> None:
     del layer, viewer
     gc.collect()
     assert handle.closed
+
+
+def test_a_computed_image_is_shown_as_computed(
+    tmp_path: Path, make_napari_viewer: Callable[..., Any]
+) -> None:
+    path = tmp_path / "out.ome.tif"
+    badge = "COMPUTED ×2 · 0.25 µm/px from native 0.5 · small · research use only"
+    save_image(path, np.full((80, 90, 3), 120, np.uint8), {"badge": badge}, 0.25)
+    viewer = make_napari_viewer()
+    keep_badge(viewer)
+    (data, settings, _) = get_reader(path)(path)[0]
+    layer = viewer.add_image(data, **settings)
+    assert layer.name == "COMPUTED · out.ome"
+    overlay = viewer.canvas.overlays[OVERLAY]
+    assert overlay.visible
+    assert overlay.text.replace("·", " ").split() == badge.replace("·", " ").split()
+    layer.visible = False
+    assert not overlay.visible

@@ -27,6 +27,7 @@ def describe(slide: Slide) -> dict[str, Any]:
     return {
         "path": str(slide.path),
         "format": slide.format,
+        "computed": slide.computed,
         "size": list(slide.size),
         "mpp": slide.mpp,
         "mpp_note": slide.mpp_note,

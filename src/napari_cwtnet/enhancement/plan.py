@@ -32,6 +32,8 @@ class Plan:
     """µm per level-0 pixel; None where the slide does not say."""
     model_name: str
     lattice: Lattice
+    source_computed: bool = False
+    """Whether the slide is itself an image that this package wrote."""
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
@@ -59,6 +61,11 @@ class Plan:
         return self.output_downsample < 1
 
     @property
+    def checkable(self) -> bool:
+        """Whether the slide holds the truth for the result."""
+        return not self.beyond_native and not self.source_computed
+
+    @property
     def sentence(self) -> str:
         """What will happen, in plain words."""
         parts = [f"reads {describe_resolution(self.native_mpp, self.downsample)}"]
@@ -66,7 +73,9 @@ class Plan:
             finer = describe_resolution(self.native_mpp, self.downsample / 2)
             parts.append(f"reference {finer}")
         parts.append(f"writes {describe_resolution(self.native_mpp, self.output_downsample)}")
-        if self.beyond_native:
+        if self.source_computed:
+            end = "the image it reads is itself computed: there is no truth to compare with"
+        elif self.beyond_native:
             end = "beyond native: the slide holds no truth for this detail"
         else:
             end = "the slide holds the truth, PSNR will be shown"
@@ -116,6 +125,7 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         native_mpp=slide.mpp,
         model_name=model.name,
         lattice=lattice,
+        source_computed=slide.computed is not None,
     )
 
 

@@ -52,8 +52,8 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
 
 
 def truth(slide: Slide, plan: Plan) -> NDArray[np.uint8] | None:
-    """The slide's own pixels at the output's downsample; None beyond native."""
-    if plan.beyond_native:
+    """The slide's own pixels at the output's downsample; None where they are no truth."""
+    if not plan.checkable:
         return None
     return slide.read(plan.region, plan.output_downsample)
 

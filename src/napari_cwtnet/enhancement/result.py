@@ -137,9 +137,11 @@ def enhance(
     CancelledError
         If ``cancel`` was called.
     """
-    request = EnhanceRequest(
-        region if isinstance(region, Region) else Region(*region), downsample, reference
-    )
+    if not isinstance(slide, Slide):
+        raise RequestError(f"{slide!r} is not an open slide; give what open_slide(path) returns.")
+    if not isinstance(region, Region):
+        region = Region.parse(",".join(map(str, region)))
+    request = EnhanceRequest(region, downsample, reference)
     loaded = model if isinstance(model, Model) else load_model(model)
     began = time.perf_counter()
     plan = make_plan(slide, loaded, request)

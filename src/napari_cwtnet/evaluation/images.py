@@ -51,8 +51,11 @@ def chosen_images(folder: Path, patterns: Sequence[str] = ()) -> list[Path]:
         for path in image_files(folder)
         if not patterns or any(fnmatch.fnmatch(path.name, p) for p in patterns)
     ]
+    if not folder.is_dir():
+        raise RequestError(f"Folder {folder} does not exist; check the path.")
     if not found:
-        raise RequestError(f"Folder {folder} holds no PNG, JPEG or TIFF image to evaluate on.")
+        named = f" named {' or '.join(patterns)}" if patterns else ""
+        raise RequestError(f"Folder {folder} holds no PNG, JPEG or TIFF image{named}.")
     return found
 
 
@@ -95,6 +98,11 @@ def evaluate_images(
     mode = ""
     for done, path in enumerate(files, start=1):
         with open_slide(path) as slide:
+            if slide.computed is not None:
+                raise RequestError(
+                    f"Image {path} is itself computed ({slide.computed}), so it is no truth; "
+                    "leave it out."
+                )
             width, height = (side - side % factor for side in slide.size)
             if min(width, height) == 0:
                 raise RequestError(f"Image {path} is smaller than {factor} pixels; leave it out.")

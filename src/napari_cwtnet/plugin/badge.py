@@ -39,6 +39,10 @@ def keep_badge(viewer: Any) -> None:
         viewer.layers.events.removed.connect(update)
         viewer.layers.events.reordered.connect(update)
         viewer.canvas.events.size.connect(update)
+        for layer in viewer.layers:
+            if is_computed(layer):
+                layer.events.visible.connect(update)
+        update()
 
 
 def update_badge(viewer: Any) -> None:

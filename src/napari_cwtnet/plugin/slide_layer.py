@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
 
+from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.levels import TiledLevel, tiled_levels
 from napari_cwtnet.slides import Slide
 
@@ -18,12 +19,17 @@ KEY = "napari_cwtnet"
 
 def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
     """Data and keyword arguments of a slide's layer, as ``viewer.add_image`` takes them."""
+    metadata: dict[str, Any] = {KEY: {"slide": slide}}
+    name = slide.path.stem
+    if slide.computed is not None:
+        metadata[RESULT_KEY] = {"badge": slide.computed}
+        name = f"COMPUTED · {name}"
     settings = {
-        "name": slide.path.stem,
+        "name": name,
         "rgb": True,
         "multiscale": True,
         "contrast_limits": (0, 255),
-        "metadata": {KEY: {"slide": slide}},
+        "metadata": metadata,
         **placement(slide),
     }
     return tiled_levels(slide, show_warning), settings

@@ -16,6 +16,7 @@ from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.slides.backend import Backend, Colour, Pixels
 from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
 from napari_cwtnet.slides.colour import ProfileToSrgb, over_background
+from napari_cwtnet.slides.computed import computed_badge
 from napari_cwtnet.slides.levels import Level, best_level
 from napari_cwtnet.slides.resample import Axis, resample
 from napari_cwtnet.slides.resolution import user_resolution
@@ -109,6 +110,11 @@ class Slide:
     def properties(self) -> Mapping[str, str]:
         """Metadata as the file has it; may hold names and dates, so never exported as a whole."""
         return self._backend.properties
+
+    @property
+    def computed(self) -> str | None:
+        """The badge of an image that this package wrote: its pixels are no truth. Else None."""
+        return computed_badge(self.properties)
 
     @property
     def background(self) -> Colour:

@@ -44,9 +44,7 @@ class QualityTable(QWidget):
         """Show what was measured."""
         if quality.psnr is None:
             self._fill([])
-            self._note.setText(
-                BEYOND_NATIVE if plan.beyond_native else "Too small a region to measure."
-            )
+            self._note.setText(_why_not(plan))
             self._note.show()
             return
         self._note.hide()
@@ -54,7 +52,7 @@ class QualityTable(QWidget):
             (plan.model_name, quality.psnr, quality.ssim),
             ("bicubic", quality.psnr_bicubic, quality.ssim_bicubic),
             (
-                "bicubic of the reference",
+                "reference, bicubic",
                 quality.psnr_reference_bicubic,
                 quality.ssim_reference_bicubic,
             ),
@@ -84,3 +82,11 @@ class QualityTable(QWidget):
             ):
                 cell.setText(f"<b>{text}</b>" if there and psnr == best else text)
                 cell.setVisible(there)
+
+
+def _why_not(plan: Plan) -> str:
+    if plan.beyond_native:
+        return BEYOND_NATIVE
+    if plan.source_computed:
+        return "The image that was read is itself computed, and no truth to compare with."
+    return "Too small a region to measure."
