@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +37,8 @@ def written_whole(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         partial.replace(path)
     except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}; free some space or choose another "
-            "output."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        remedy = "free some space or choose another output" if full else "choose another output"
+        raise OutputError(f"Cannot write {path}: {error.strerror or error}; {remedy}.") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from pathlib import Path
 
@@ -110,3 +111,27 @@ def test_the_oracle_is_refused_unless_asked_for_by_name(run: Run, tmp_path: Path
     words = ("evaluate", "--images", tmp_path, "--model", "small-x2", "--reference")
     refused(run(*words, "next"), "×2", "oracle")
     assert run(*words, "oracle").returncode == 0
+
+
+def test_the_slide_itself_is_never_overwritten(run: Run, slide_file: Path) -> None:
+    before = slide_file.read_bytes()
+    refused(run(*enhance_words(slide_file, slide_file)), "is the slide itself")
+    assert slide_file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.ome.tif"])
+def test_a_computed_image_is_no_truth(
+    run: Run, slide_file: Path, tmp_path: Path, name: str
+) -> None:
+    computed = tmp_path / name
+    assert run(*enhance_words(slide_file, computed, region="0,0,200,200")).returncode == 0
+    said = json.loads(run("info", computed, "--json").stdout)
+    assert said["computed"].startswith("COMPUTED ×2 · 0.25 µm/px from native 0.25 · small-x2")
+    assert all("the slide holds the truth" not in e["what"] for e in said["enhance"])
+    again = tmp_path / "again.png"
+    report = run(*enhance_words(computed, again, region="0,0,150,150"), "--json").stdout
+    assert json.loads(report)["psnr"] is None
+    if name.endswith(".png"):
+        again.unlink()
+        words = ("evaluate", "--images", tmp_path, "--model", "small-x2")
+        refused(run(*words), "out.png", "itself computed", "leave it out")

@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CwtnetError as error:
         print(f"napari-cwtnet: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read the report has seen enough; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("napari-cwtnet: interrupted; no file was left half-written", file=sys.stderr)
         return 130

@@ -7,6 +7,7 @@ from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Result, enhance
+from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export import check_output, save_image
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
@@ -17,6 +18,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Enhance, write, report."""
     region = Region.parse(arguments.region)
     check_output(arguments.output)
+    if arguments.output.exists() and arguments.output.samefile(arguments.slide):
+        raise OutputError(f"Output {arguments.output} is the slide itself; choose another name.")
     model = load_model(arguments.model)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         result = enhance(

@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+_SHORT = 20
+
 
 def report(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a report on stdout."""
@@ -19,7 +21,8 @@ def report(values: Mapping[str, Any], *, as_json: bool) -> None:
     width = max(len(key) for key in values)
     for key, value in values.items():
         if isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value):
-            for number, item in enumerate(value):
+            short = all(isinstance(item, str) and len(item) < _SHORT for item in value)
+            for number, item in enumerate([", ".join(value)] if short else value):
                 print(f"{key if number == 0 else '':{width}}  {_words(item)}")
         elif value is not None:
             print(f"{key:{width}}  {_words(value)}")
@@ -42,7 +45,8 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return " × ".join(_words(item) for item in value)
+        joint = " × " if len(value) == len(("width", "height")) else ", "
+        return joint.join(_words(item) for item in value)
     return str(value)
 
 

@@ -14,5 +14,5 @@ def run(arguments: argparse.Namespace) -> int:
     reason = napari_available()
     if reason is not None:
         raise RequestError(reason)
-    open_slide(arguments.slide).close()
+    open_slide(arguments.slide).close()  # bad input ends here, in one line
     return view(arguments.slide)
