@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import sys
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import napari
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5")
+_LIBRARIES = (
+    "apt-get install libegl1 libgl1 libglib2.0-0 libdbus-1-3 libfontconfig1 libxkbcommon-x11-0 "
+    "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0"
+)
 _REMEDY = "pip install 'napari-cwtnet[gui]'"
 
 
@@ -26,6 +31,11 @@ def napari_available() -> str | None:
     screens = ("DISPLAY", "WAYLAND_DISPLAY")
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
         return "there is no screen (neither DISPLAY nor WAYLAND_DISPLAY is set); try xvfb-run"
+    try:
+        importlib.import_module("qtpy.QtWidgets")
+    except (ImportError, RuntimeError) as error:  # the binding is there, its libraries are not
+        reason = " ".join(str(error.__cause__ or error).split())
+        return f"Qt cannot be loaded ({reason}); on Debian or Ubuntu: {_LIBRARIES}"
     return None
 
 
@@ -49,9 +59,10 @@ def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     from qtpy.QtCore import QTimer
 
     viewer = napari.Viewer(title="CWT-Net")
-    frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
-    viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
-    QTimer.singleShot(0, frame.raise_)  # tabs are there only once the window is laid out
+    slide_frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
+    enhance_frame, _ = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
+    first = slide_frame if path is None else enhance_frame
+    QTimer.singleShot(0, first.raise_)  # tabs are there only once the window is laid out
     viewer.canvas.overlays.scale_bar.visible = True
     if path is not None:
         slide_dock.open_slide(Path(path))

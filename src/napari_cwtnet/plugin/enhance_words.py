@@ -40,4 +40,8 @@ def what_will_happen(plan: Plan) -> str:
     count = len(plan.tiles)
     tiles = "1 tile" if count == 1 else f"{count:,} tiles"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
-    return f"{sentence}.\n{width:,} × {height:,} pixels, {tiles}."
+    words = f"{sentence}.\n{width:,} × {height:,} pixels, {tiles}."
+    if plan.checkable:
+        # Without this, people wonder why the enhanced view is not sharper than the slide.
+        words += "\nA check: the slide is as sharp here itself. Zoom in further to go beyond it."
+    return words

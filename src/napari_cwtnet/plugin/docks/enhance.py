@@ -20,9 +20,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.badge_glyphs import prepare_badge
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.quality_table import QualityTable
+from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.enhance_choice import (
     chosen_header,
     roi_job,
@@ -51,6 +53,7 @@ class EnhanceDock(QWidget):
         super().__init__()
         self._viewer = napari_viewer
         self.controller = Enhancer(napari_viewer, self)
+        keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
         self._layer: Any = None
         self._last_view: Job | None = None
@@ -106,7 +109,8 @@ class EnhanceDock(QWidget):
         buttons = QHBoxLayout()
         for widget in (self.roi_button, self.live, self.cancel_button):
             buttons.addWidget(widget, 0 if widget is self.live else 1)
-        layout = QVBoxLayout(self)
+        content = QWidget()
+        layout = QVBoxLayout(content)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.view_button)
@@ -114,6 +118,9 @@ class EnhanceDock(QWidget):
         for part in (self._sentence, self.form, self._bar, self._status, self.quality):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(content))
         self.setMinimumWidth(300)
 
     def _connect(self) -> None:

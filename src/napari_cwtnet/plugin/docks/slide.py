@@ -13,6 +13,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.plugin.background import in_background
+from napari_cwtnet.plugin.badge import keep_badge
+from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.docks.slide_form import SlideForm
 from napari_cwtnet.plugin.following import slide_layer_in
 from napari_cwtnet.plugin.navigation import look_at, zoom_to
@@ -50,11 +52,12 @@ class SlideDock(QWidget):
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__()
         self._viewer = napari_viewer
+        keep_badge(napari_viewer)
         self._layer: Image | None = None
         self.form = SlideForm(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.form)
+        layout.addWidget(scrolling(self.form))
         self.setMinimumWidth(280)
         self._camera_rests = QTimer(self)
         self._camera_rests.setSingleShot(True)
