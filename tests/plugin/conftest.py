@@ -34,7 +34,9 @@ def tiff(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiff(tmp_path_factory.mktemp("tiff") / "pattern.tif")
 
 
-@pytest.fixture
+# Of the session, so that a missing file skips a test before its viewer is made: napari's fixture
+# breaks when a test is skipped after that.
+@pytest.fixture(scope="session")
 def svs(data_dir: Any) -> Path:
     """A real slide: 2220 × 2967, one level, 0.499 µm/px."""
     return data_dir / SVS

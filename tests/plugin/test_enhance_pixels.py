@@ -40,7 +40,7 @@ def test_bytes_are_those_of_python(
 
 
 def test_a_real_slide(
-    enhance_dock: Callable[..., Any], qtbot: Any, svs: Path, models: Path
+    svs: Path, enhance_dock: Callable[..., Any], qtbot: Any, models: Path
 ) -> None:
     viewer, dock = enhance_dock(svs, "tiny-x4", None)
     viewer.scene.camera.zoom *= 16
