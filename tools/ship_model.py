@@ -111,7 +111,12 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
             f"--model {model.name}{option}"
         )
     lines += [
+        f"napari-cwtnet enhance {slide.name} --region 0,0,WIDTH,HEIGHT --downsample {model.scale} "
+        f"--model {model.name} --output out.png --json",
         "```",
+        "",
+        "WIDTH and HEIGHT are the slide's, as `napari-cwtnet info` says."
+        + (" For single-image figures, `--reference none`." if model.takes_reference else ""),
         "",
         "## Training",
         "",
