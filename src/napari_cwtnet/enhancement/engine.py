@@ -18,9 +18,10 @@ from napari_cwtnet.enhancement.devices import choose_device
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model import Model
+from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.slides import Slide
 
+Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
 
 
@@ -29,7 +30,7 @@ class TileResult:
     """A tile and its SR pixels ``(h, w, 3)`` uint8, ready for :meth:`Canvas.add`."""
 
     tile: Tile
-    sr: NDArray[np.uint8]
+    sr: Pixels
     cached: bool
 
 
@@ -52,7 +53,7 @@ class Engine:
         # A copy: moving a module changes it for everybody who holds it.
         network = copy.deepcopy(model.network)
         self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._done: LRUCache[Hashable, NDArray[np.uint8]] = LRUCache(
+        self._done: LRUCache[Hashable, Pixels] = LRUCache(
             cache_bytes, getsizeof=lambda tile: tile.nbytes
         )
         self._lock = threading.Lock()
@@ -78,7 +79,8 @@ class Engine:
             if sr is not None:
                 yield TileResult(tile, sr, cached=True)
                 continue
-            sr = self._compute(slide, plan, tile)
+            output = self.infer(*self.read(slide, plan, tile))
+            sr = self.counted(plan, tile, output.sr[0])
             with self._lock:
                 if sr.nbytes <= self._done.maxsize:
                     self._done[key] = sr
@@ -93,20 +95,54 @@ class Engine:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
         return (*source, plan.mode, self.model.sha256, tile)
 
+    def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
+        """What the network is given for a tile: LR, and the reference or None, uint8."""
+        lr = slide.read(tile.read, plan.downsample, replicate=True)
+        if plan.mode == "single-image":
+            return lr, None
+        return lr, slide.read(tile.read, plan.downsample / 2, replicate=True)
+
     @torch.inference_mode()
-    def _compute(self, slide: Slide, plan: Plan, tile: Tile) -> NDArray[np.uint8]:
-        lr = self._to_tensor(slide.read(tile.read, plan.downsample, replicate=True))
-        reference = None
-        if plan.mode != "single-image":
-            reference = self._to_tensor(slide.read(tile.read, plan.downsample / 2, replicate=True))
-        output = self._network(lr, reference).sr[0]
-        if not bool(torch.isfinite(output).all()):
+    def infer(self, lr: Pixels, reference: Pixels | None, *, record: bool = False) -> NetworkOutput:
+        """One forward pass on the engine's device.
+
+        Parameters
+        ----------
+        lr, reference : ndarray
+            ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` gives them.
+        record : bool
+            Also give the attention of every block.
+
+        Raises
+        ------
+        ModelError
+            If the network gives values that are not finite.
+        """
+        output: NetworkOutput = self._network(
+            self._to_tensor(lr),
+            None if reference is None else self._to_tensor(reference),
+            record=record,
+        )
+        if not bool(torch.isfinite(output.sr).all()):
             raise ModelError(
-                f"Model {self.model.name!r} gave values that are not finite for the tile at "
-                f"{tile.read}; the weights are damaged or the device is at fault."
+                f"Model {self.model.name!r} gave values that are not finite; the weights are "
+                "damaged or the device is at fault."
             )
+        return output
+
+    @staticmethod
+    def counted(plan: Plan, tile: Tile, sr: Tensor) -> Pixels:
+        """The SR pixels ``(h, w, 3)`` uint8 of a tile that count, without the rest of its halo.
+
+        Parameters
+        ----------
+        plan, tile
+            What was computed.
+        sr : Tensor
+            ``(3, s·h, s·w)`` of everything that was read for the tile, nominally 0..1.
+        """
         s, rows, columns = plan.scale, tile.rows, tile.columns
-        output = output[
+        output = sr[
             :,
             (rows.start - rows.read_start) * s : (rows.stop - rows.read_start) * s,
             (columns.start - columns.read_start) * s : (columns.stop - columns.read_start) * s,
@@ -114,6 +150,6 @@ class Engine:
         image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
         return np.ascontiguousarray(image.cpu().numpy())
 
-    def _to_tensor(self, image: NDArray[np.uint8]) -> Tensor:
+    def _to_tensor(self, image: Pixels) -> Tensor:
         tensor = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None]
         return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
