@@ -18,6 +18,7 @@ from PIL import Image
 from cli.conftest import Run
 from cli.test_refusals import refused
 from napari_cwtnet.model import load_model, read_weights
+from napari_cwtnet.training.run_lock import RunLock
 
 CONFIG = "steps: 4\nvalidate_every: 2\npatch: 16\nbatch: 2\nlearning_rate: 0.001\n"
 KEYS = {
@@ -131,6 +132,16 @@ def test_resume_with_another_slide_or_model_is_refused(
     words[1] = slide
     words[words.index("small-x2")] = "small-x4"
     refused(run(*words, "--resume"), "'start'")
+
+
+def test_folder_that_another_run_works_in_is_refused(
+    run: Run, words: list[object], tmp_path: Path
+) -> None:
+    lock = RunLock(tmp_path / "run")
+    lock.take()
+    refused(run(*words), "Another run is at work in", str(tmp_path / "run"))
+    lock.give_back()
+    assert run(*words).returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")

@@ -17,8 +17,16 @@ import torch
 from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.model import CwtNet, Model, NetworkConfig, load_model, save_weights
+from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.model import (
+    CwtNet,
+    Model,
+    NetworkConfig,
+    list_models,
+    load_model,
+    save_weights,
+)
+from napari_cwtnet.model.header import read_header
 from napari_cwtnet.training.events import (
     CheckpointWritten,
     Done,
@@ -26,7 +34,12 @@ from napari_cwtnet.training.events import (
     StepDone,
     Validation,
 )
-from napari_cwtnet.training.finetune import finetune_recipe, finetune_reports, slide_source
+from napari_cwtnet.training.finetune import (
+    finetune_recipe,
+    finetune_reports,
+    install,
+    slide_source,
+)
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.trainer import Trainer
 from napari_cwtnet.training.validation import enhanced, enlarged
@@ -274,3 +287,31 @@ def test_budget_is_ten_minutes_unless_said(slide: Path, tmp_path: Path) -> None:
     assert finetune_recipe(model, [source], {"minutes": 2.5}).minutes == 2.5
     by_steps = finetune_recipe(model, [source], {"steps": 7})
     assert (by_steps.minutes, by_steps.steps) == (None, 7)
+
+
+def test_installed_model_is_replaced_by_a_later_state_of_its_run_only(
+    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CWTNET_MODELS", str(tmp_path / "models"))
+    recipe = recipe_for(slide, start_model(tmp_path), name="mine", learning_rate=1e-3, steps=30)
+    trainer, cancel, installed = Trainer(recipe, Path(), tmp_path / "run"), CancelToken(), []
+    for event in trainer.run(cancel):
+        if isinstance(event, Validation) and event.best and len(installed) < 2:
+            installed.append(install(trainer.weights, "mine").read_bytes())
+    first, second = installed
+    assert first != second
+    assert list_models()["mine"].read_bytes() == second
+    other = Trainer(recipe_for(slide, trainer.start, name="mine"), Path(), tmp_path / "other")
+    list(other.run())
+    with pytest.raises(OutputError, match="Model 'mine' exists"):
+        install(other.weights, "mine")
+    assert list_models()["mine"].read_bytes() == second
+
+
+def test_header_is_enough_for_a_plan(slide: Path, tmp_path: Path) -> None:
+    model = start_model(tmp_path, 4, share=0.5)
+    planned = finetune_recipe(read_header(model.path), [slide_source(slide)], FAST)
+    real = finetune_recipe(model, [slide_source(slide)], FAST)
+    assert planned.start is not None
+    assert planned.start.sha256 is None
+    assert planned.model_copy(update={"start": real.start}) == real

@@ -97,6 +97,7 @@ def test_events_and_log(data_root: Path, tmp_path: Path) -> None:
         assert float(row["with_reference"]) == event.psnr_with_reference
         assert float(row["reference_bicubic"]) == event.psnr_reference_bicubic
     assert sorted(p.name for p in output.iterdir()) == [
+        ".lock",
         "last.safetensors",
         "log.csv",
         "recipe.yaml",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
@@ -42,7 +43,7 @@ def guard_band(recipe: Recipe) -> float:
     return (receptive_radius(recipe.network_config()) + _KERNEL) * float(coarsest * recipe.scale)
 
 
-def load_data(recipe: Recipe, data_root: Path) -> TrainingData:
+def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None) -> TrainingData:
     """Read what a recipe asks for.
 
     Parameters
@@ -51,14 +52,18 @@ def load_data(recipe: Recipe, data_root: Path) -> TrainingData:
         Folders of images and slides.
     data_root : Path
         Folder that their paths are relative to.
+    cancel : CancelToken, optional
+        Breaks off the reading of slides.
 
     Raises
     ------
     TrainingError
-        If training and validation share an image or come too near on a slide, or if either has
-        nothing to work with.
+        If training and validation share an image or come too near on a slide, if either has
+        nothing to work with, or if a slide is itself computed.
     SlideError
         If a slide cannot be read.
+    CancelledError
+        Between two fields of a slide, after ``cancel`` was called.
     """
     _refuse_shared_images(recipe, data_root)
     training: list[tuple[float, tuple[Field, ...]]] = []
@@ -73,11 +78,18 @@ def load_data(recipe: Recipe, data_root: Path) -> TrainingData:
     for number, slide_source in enumerate(recipe.slides):
         with open_slide(data_root / slide_source.path, icc=slide_source.icc) as slide:
             _check_identity(slide, slide_source)
+            refuse_computed(slide)
             name = slide.path.name
             split = split_by_place(slide_source, name, slide.bounds, guard)
             seed = recipe.seed + number
             cut = cut_fields(
-                slide, slide_source, split, scale=recipe.scale, patch=recipe.patch, seed=seed
+                slide,
+                slide_source,
+                split,
+                scale=recipe.scale,
+                patch=recipe.patch,
+                seed=seed,
+                cancel=cancel,
             )
             cuts.append((slide.fingerprint, name, cut))
         training.append((slide_source.weight, tuple(placed.field for placed in cut.training)))
@@ -105,6 +117,15 @@ def _check_identity(slide: Slide, source: SlideSource) -> None:
         raise TrainingError(
             f"Slide {slide.path.name!r} has the fingerprint {slide.fingerprint}, the recipe wants "
             f"{source.fingerprint}; give the slide that the recipe was made for."
+        )
+
+
+def refuse_computed(slide: Slide) -> None:
+    """Raise :class:`TrainingError` for a slide that a model has computed: it holds no truth."""
+    if slide.computed is not None:
+        raise TrainingError(
+            f"Slide {slide.path.name!r} is itself computed ({slide.computed}) and no truth to "
+            "learn from; choose a slide as it was scanned."
         )
 
 

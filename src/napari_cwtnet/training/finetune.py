@@ -10,6 +10,7 @@ from typing import Any
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import Model, list_models, load_model, user_model_folder
+from napari_cwtnet.model.header import ModelHeader, read_header
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.recipe import Recipe, make_recipe
 from napari_cwtnet.training.sources import SlideSource
@@ -70,7 +71,7 @@ def slide_source(path: Path, **fields: Any) -> SlideSource:
 
 
 def finetune_recipe(
-    model: Model,
+    model: ModelHeader,
     slides: Iterable[SlideSource],
     fields: Mapping[str, Any] | None = None,
     where: str = "Fine-tuning",
@@ -79,8 +80,9 @@ def finetune_recipe(
 
     Parameters
     ----------
-    model : Model
-        Where to start; its network, scale and share of references are kept.
+    model : Model or ModelHeader
+        Where to start; its network, scale and share of references are kept. A header is enough for
+        a plan, but names no sha256.
     slides : iterable of SlideSource
         What to learn from and be measured on.
     fields : mapping, optional
@@ -105,7 +107,10 @@ def finetune_recipe(
         "name": f"{model.name}-finetuned",
         "scale": model.scale,
         "network": model.config.model_dump(mode="json", exclude={"scale"}),
-        "start": {"name": str(model.path.resolve()), "sha256": model.sha256},
+        "start": {
+            "name": str(model.path.resolve()),
+            "sha256": model.sha256 if isinstance(model, Model) else None,
+        },
         "slides": [slide.model_dump() for slide in slides],
         "reference_share": share,
         "steps": _MOST_STEPS,
@@ -154,6 +159,8 @@ def refuse_taken_name(name: str) -> None:
 def install(weights: Path, name: str) -> Path:
     """Put a weights file among the user's models, where every list of models shows it.
 
+    An earlier state of the same run, which was stopped and has gone on since, is replaced.
+
     Raises
     ------
     OutputError
@@ -163,7 +170,8 @@ def install(weights: Path, name: str) -> Path:
     path = list_models().get(name)
     if path is not None and path.read_bytes() == content:
         return path
-    refuse_taken_name(name)
+    if path is None or not _is_of_the_same_run(path, weights):
+        refuse_taken_name(name)
     folder = user_model_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -173,3 +181,10 @@ def install(weights: Path, name: str) -> Path:
     with written_whole(path) as partial:
         partial.write_bytes(content)
     return path
+
+
+def _is_of_the_same_run(installed: Path, weights: Path) -> bool:
+    if installed.parent != user_model_folder():
+        return False
+    known, made = (read_header(path).provenance.get("recipe") for path in (installed, weights))
+    return known is not None and known == made

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide
@@ -52,7 +53,14 @@ class SlideCut:
 
 
 def cut_fields(
-    slide: Slide, source: SlideSource, split: Split, *, scale: int, patch: int, seed: int
+    slide: Slide,
+    source: SlideSource,
+    split: Split,
+    *,
+    scale: int,
+    patch: int,
+    seed: int,
+    cancel: CancelToken | None = None,
 ) -> SlideCut:
     """Cut a slide into fields; the same seed, the same fields.
 
@@ -72,6 +80,8 @@ def cut_fields(
         Side of the smallest field worth training on, LR pixels.
     seed : int
         Chooses among more fields than the limits allow.
+    cancel : CancelToken, optional
+        Breaks off the reading.
 
     Raises
     ------
@@ -79,6 +89,8 @@ def cut_fields(
         If a part that was asked for has no field with sharp tissue.
     SlideError
         If the file cannot be read.
+    CancelledError
+        Between two fields, after ``cancel`` was called.
     """
     generator = np.random.default_rng(seed)
     tissue = _Tissue(tissue_mask(slide.thumbnail(_THUMBNAIL)), slide.bounds)
@@ -98,6 +110,8 @@ def cut_fields(
         def read(
             region: Region, downsample: int = downsample, levels: str = source.levels
         ) -> PlacedField:
+            if cancel is not None:
+                cancel.raise_if_cancelled()
             return PlacedField(read_field(slide, region, downsample, scale, levels), region)
 
         found, used = [], 0

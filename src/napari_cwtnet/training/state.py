@@ -52,6 +52,8 @@ class RunState:
         self.seconds = 0.0
         self.validation_seconds = 0.0
         """Of the last validation; as much of a time budget is kept for the next one."""
+        self.measured = -1
+        """Step at which the weights were last measured."""
         self.best_psnr = -math.inf
         self.start_psnr: tuple[float, float | None] | None = None
         """Of the start model, without and with reference."""
@@ -92,6 +94,7 @@ class RunState:
             "step": self.step,
             "seconds": self.seconds,
             "validation_seconds": self.validation_seconds,
+            "measured": self.measured,
             "best_psnr": self.best_psnr,
             "start_psnr": self.start_psnr,
             "generator": self.generator.bit_generator.state,
@@ -143,6 +146,7 @@ class RunState:
     def _restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
         self.step, self.seconds = progress["step"], progress["seconds"]
         self.validation_seconds = progress.get("validation_seconds", 0.0)
+        self.measured = progress.get("measured", self.step)
         self.best_psnr = progress["best_psnr"]
         start = progress.get("start_psnr")
         self.start_psnr = None if start is None else (start[0], start[1])

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
-from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.files import written_whole
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.model.weights import save_weights
@@ -34,6 +35,7 @@ from napari_cwtnet.training.fields import Batch, Field, PatchSampler, load_field
 from napari_cwtnet.training.log import RunLog
 from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.run_lock import RunLock, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
 from napari_cwtnet.training.sources import StartModel
 from napari_cwtnet.training.state import RunState
@@ -53,32 +55,41 @@ class Trainer:
         Folder that the recipe's folders and slides are relative to.
     output : Path
         Holds ``last.safetensors`` (the run's state), ``NAME.safetensors`` (the best model),
-        ``recipe.yaml`` and ``log.csv``. A run found there is taken up.
+        ``recipe.yaml`` and ``log.csv``. A run found there is taken up. The folder is locked until
+        :meth:`run` has ended or the trainer is gone.
+    cancel : CancelToken, optional
+        Breaks off the reading of slides.
 
     Raises
     ------
     TrainingError
-        If the recipe, its data or the run in the folder cannot be used.
+        If the recipe, its data or the run in the folder cannot be used, or another run works there.
     ModelError
         If the start model cannot be read.
     OutputError
         If the folder cannot be written to.
+    CancelledError
+        Between two fields of a slide, after ``cancel`` was called.
     """
 
-    def __init__(self, recipe: Recipe, data_root: Path, output: Path) -> None:
+    def __init__(
+        self, recipe: Recipe, data_root: Path, output: Path, cancel: CancelToken | None = None
+    ) -> None:
         self.recipe = recipe
         self.output = output
         self.start = None if recipe.start is None else _load_start(recipe.start, recipe)
-        self.data = load_data(recipe, data_root)
+        self.data = load_data(recipe, data_root, cancel)
         self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
         self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
         device = choose_device(worker_device(recipe.device))
         self._workers = Workers(device)
         self._workers.check_batch(recipe.batch)
-        last = output / "last.safetensors"
+        self._lock = RunLock(output)
+        if self.leads:
+            self._lock.take()
         self.state = (
-            RunState.load(last, recipe, device)
-            if last.exists()
+            RunState.load(self._last, recipe, device)
+            if self._last.exists()
             else RunState(recipe, None if self.start is None else self.start.network, device)
         )
         self._device = device
@@ -93,20 +104,22 @@ class Trainer:
 
     def _prepare_output(self) -> None:
         try:
-            self.output.mkdir(parents=True, exist_ok=True)
-            (self.output / "recipe.yaml").write_text(self.recipe.to_yaml(), encoding="utf-8")
-            self._log.drop_after(self.state.step)
-            for cut_short in self.output.glob(".*.partial.safetensors"):  # by a kill while writing
+            for cut_short in self.output.glob(".*.partial.*"):  # by a kill while writing
                 cut_short.unlink()
+            with written_whole(self.output / "recipe.yaml") as partial:
+                partial.write_text(self.recipe.to_yaml(), encoding="utf-8")
+            self._log.drop_after(self.state.step)
         except OSError as error:
-            raise OutputError(
-                f"Cannot write to {self.output}: {error.strerror or error}; choose another output."
-            ) from error
+            raise cannot_write(self.output, error) from error
 
     @property
     def leads(self) -> bool:
         """Whether this process reports; false in all but one of those that torchrun starts."""
         return self._workers.leads
+
+    @property
+    def _last(self) -> Path:
+        return self.output / "last.safetensors"
 
     @property
     def weights(self) -> Path:
@@ -142,20 +155,44 @@ class Trainer:
         OutputError
             If the folder cannot be written to.
         """
-        cancel = cancel or CancelToken()
+        try:
+            if self.leads:
+                self._lock.take()
+            yield from self._run(cancel or CancelToken())
+        finally:
+            self._log.close()
+            self._lock.give_back()
+
+    def save(self) -> None:
+        """Write the state between two events, without measuring; a run goes on from there.
+
+        It takes a fraction of a second, for those who have no time for the measurement that ends a
+        run that is cancelled. The best model is on disk already.
+
+        Raises
+        ------
+        OutputError
+            If the folder cannot be written to.
+        """
+        self.state.save(self._last)
+
+    def _run(self, cancel: CancelToken) -> Iterator[Event]:
         state = self.state
-        saved = state.step if (self.output / "last.safetensors").exists() else -1
-        if self.start is not None and saved < 0:
+        if self._check_is_due():
             yield from self._check()
-            saved = state.step
         while not self._is_over(cancel):
             yield self._step()
-            if state.step % self.recipe.validate_every == 0 or state.step == self.recipe.steps:
+            if self._check_is_due():
                 yield from self._check()
-                saved = state.step
-        if saved != state.step:
+        if state.measured != state.step:
             yield from self._check()
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
+
+    def _check_is_due(self) -> bool:
+        """After so many steps, at the end, and before the first where there is a start model."""
+        state, recipe = self.state, self.recipe
+        due = state.step % recipe.validate_every == 0 or state.step == recipe.steps
+        return due and state.measured != state.step and (state.step > 0 or self.start is not None)
 
     def _is_over(self, cancel: CancelToken) -> bool:
         state, minutes = self.state, self.recipe.minutes
@@ -207,7 +244,7 @@ class Trainer:
         """Measure, keep the best model, and save the state, before anybody is told."""
         if not self.leads:
             return
-        state, last = self.state, self.output / "last.safetensors"
+        state = self.state
         modes = (False, True) if self.recipe.reference_share > 0 else (False,)
         total, done, spent = len(modes) * len(self.held_out), 0, 0.0
         values: dict[bool, list[float]] = {mode: [] for mode in modes}
@@ -224,17 +261,18 @@ class Trainer:
                 yield Measuring(state.step, done, total)
         state.seconds += spent
         state.validation_seconds = spent
+        state.measured = state.step
         validation = self._judge(
             float(np.mean(values[False])), float(np.mean(values[True])) if True in values else None
         )
         loss = float(np.mean(self._losses)) if self._losses else None
         self._losses.clear()
         self._log.add(validation, state.seconds, loss)
-        state.save(last)
+        self.save()
         yield validation
         if now is not None:
             yield self._preview(now)
-        yield CheckpointWritten(state.step, last)
+        yield CheckpointWritten(state.step, self._last)
 
     def _judge(self, alone: float, paired: float | None) -> Validation:
         """Keep the weights if they are the best so far and, in each mode, not below the start."""
