@@ -1,0 +1,36 @@
+"""What the network did with a field: its attention, its sub-bands, and how far to trust it."""
+
+from napari_cwtnet.inspection.attention import (
+    attention,
+    displacement,
+    matches_sentence,
+    matches_within,
+)
+from napari_cwtnet.inspection.bands import energies, haar, images, inverse
+from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation
+from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_request
+from napari_cwtnet.inspection.maps import Map
+from napari_cwtnet.inspection.probe import Patch, Probe, probe
+from napari_cwtnet.inspection.spread import spread
+
+__all__ = [
+    "MAX_SIDE",
+    "Extrapolation",
+    "Field",
+    "Map",
+    "Patch",
+    "Probe",
+    "attention",
+    "capture",
+    "displacement",
+    "energies",
+    "extrapolation",
+    "field_request",
+    "haar",
+    "images",
+    "inverse",
+    "matches_sentence",
+    "matches_within",
+    "probe",
+    "spread",
+]

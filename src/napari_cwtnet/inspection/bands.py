@@ -1,0 +1,127 @@
+"""Haar sub-bands of a field's images, at any depth, and how much energy is in each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.model.config import Band
+from napari_cwtnet.model.wavelet import BANDS, dwt, idwt
+
+Floats = NDArray[np.float32]
+Bands = Mapping[Band, Floats]
+
+DETAILS: tuple[Band, ...] = ("LH", "HL", "HH")
+GREY = 255.0
+
+
+def deepest(image: NDArray[np.generic]) -> int:
+    """How many times an image ``(h, w, …)`` can be halved."""
+    return int(math.log2(min(image.shape[:2])))
+
+
+def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]:
+    """The orthonormal Haar transform of an image, level by level.
+
+    Parameters
+    ----------
+    image : ndarray
+        ``(h, w, 3)``; rows and columns beyond a multiple of ``2^depth`` are left out.
+    depth : int
+        Octaves, from 1 to :func:`deepest`.
+
+    Returns
+    -------
+    tuple of dict
+        Finest first. Each has ``LL``, ``LH``, ``HL`` and ``HH`` as ``(3, h', w')`` float32 in the
+        image's own unit (grey levels for uint8); the LL of one level is what the next one splits.
+
+    Raises
+    ------
+    RequestError
+        If the image does not bear that depth.
+    """
+    most = deepest(image)
+    if not 1 <= depth <= most:
+        raise RequestError(
+            f"Depth {depth} is not one that {image.shape[1]} × {image.shape[0]} pixels bear; "
+            f"give 1 to {most}."
+        )
+    step = 2**depth
+    height, width = (side // step * step for side in image.shape[:2])
+    rest = torch.from_numpy(image[:height, :width].astype(np.float64)).permute(2, 0, 1)
+    levels = []
+    for _ in range(depth):
+        split = dwt(rest)
+        levels.append({name: split[name].numpy().astype(np.float32) for name in BANDS})
+        rest = split["LL"]
+    return tuple(levels)
+
+
+def inverse(levels: tuple[Bands, ...]) -> Floats:
+    """The image ``(h, w, 3)`` that :func:`haar` took apart."""
+    rest = torch.from_numpy(np.asarray(levels[-1]["LL"], np.float64))
+    for level in reversed(levels):
+        parts = {name: torch.from_numpy(np.asarray(level[name], np.float64)) for name in DETAILS}
+        rest = idwt({"LL": rest, **parts})
+    return rest.permute(1, 2, 0).numpy().astype(np.float32)
+
+
+def energies(levels: tuple[Bands, ...]) -> dict[str, float]:
+    """Energy of every sub-band, such as ``HH1``: squares of its values per value of the image.
+
+    The basis is orthonormal, so that they add up to the image's own mean square. ``LL`` is given
+    for the coarsest level alone, since the others are split further.
+    """
+    count = levels[0]["LL"].size * 4
+    found = {
+        f"{name}{depth}": float(np.square(bands[name], dtype=np.float64).sum() / count)
+        for depth, bands in enumerate(levels, start=1)
+        for name in DETAILS
+    }
+    last = len(levels)
+    low = np.square(levels[-1]["LL"], dtype=np.float64).sum() / count
+    return {f"LL{last}": float(low), **found}
+
+
+def images(field: Field) -> dict[str, NDArray[np.uint8] | Floats]:
+    """Images of the field that can be split, by name; values in grey levels 0..255.
+
+    ``reference`` is what fed the WT branch. Without one, ``wr`` is the WR module's approximation
+    of it (or the enlarged LR, where the model has no WR module).
+    """
+    found: dict[str, NDArray[np.uint8] | Floats] = {"lr": field.lr}
+    if field.reference is not None:
+        found["reference"] = field.reference
+    if field.stand_in is not None:
+        found["wr"] = field.stand_in * np.float32(GREY)
+    found["sr"] = field.sr
+    if field.truth is not None:
+        found["truth"] = field.truth
+    return found
+
+
+def predicted(field: Field) -> dict[str, Floats]:
+    """The WT branch's own sub-bands I_WT, ``(3, h, w)`` in grey levels, by name."""
+    return _named(field, field.predicted)
+
+
+def targets(field: Field) -> dict[str, Floats]:
+    """What I_WT is to equal, by name; empty where the slide is not fine enough."""
+    return _named(field, field.target)
+
+
+def _named(field: Field, stack: Floats | None) -> dict[str, Floats]:
+    if stack is None:
+        return {}
+    names = ("mean",) if field.config.wt_front == "average" else field.config.bands
+    return {
+        name: stack[3 * number : 3 * number + 3] * np.float32(GREY)
+        for number, name in enumerate(names)
+    }

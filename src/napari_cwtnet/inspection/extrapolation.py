@@ -1,0 +1,100 @@
+"""What a result beyond native is worth: the same model on the same field, where truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Quality, make_plan, measure
+from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.slides import Slide
+
+_NUMBERS = {1: "one octave", 2: "two octaves", 3: "three octaves"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolation:
+    """How much the model gains over bicubic, at the field's own octave and coarser."""
+
+    octaves: int
+    """How many octaves coarser than the field."""
+    quality: Quality
+    """Against the slide's own pixels, at that octave."""
+    here: Quality | None = None
+    """The same at the field's own octave, where the slide holds the truth."""
+
+    @property
+    def gain(self) -> float | None:
+        """PSNR over bicubic in dB, coarser; None where the field is too small to tell."""
+        return _gain(self.quality)
+
+    @property
+    def gain_here(self) -> float | None:
+        """PSNR over bicubic in dB at the field's own octave; None where that cannot be known."""
+        return None if self.here is None else _gain(self.here)
+
+    @property
+    def sentence(self) -> str:
+        """What the user is told."""
+        if self.gain is None:
+            words = "The field is too small to try the model on it at a coarser octave."
+        else:
+            down = _NUMBERS.get(self.octaves, f"{self.octaves} octaves")
+            words = f"On this field, {down} down, the model {_gains(self.gain)} over {self._over}."
+        if self.gain_here is not None:
+            words += f" Here, where the slide holds the truth, it {_gains(self.gain_here)}."
+        return words
+
+    @property
+    def _over(self) -> str:
+        if self.quality.psnr_reference_bicubic is not None:
+            return "bicubic enlargement of the reference, the finest image that it was given"
+        return "bicubic enlargement of LR"
+
+
+def extrapolation(
+    slide: Slide, engine: Engine, field: Field, *, cancel: CancelToken | None = None
+) -> Extrapolation | None:
+    """Run the model on the same field, as many octaves coarser as truth asks for, at least one.
+
+    Where a reference is used, the comparator is the bicubic enlargement of the reference: whoever
+    has it can do that.
+
+    Returns
+    -------
+    Extrapolation or None
+        None where the image is itself computed and holds no truth at any octave.
+
+    Raises
+    ------
+    CancelledError
+        If ``cancel`` was called.
+    """
+    plan = field.plan
+    if plan.source_computed:
+        return None
+    octaves = 1
+    while plan.output_downsample * 2**octaves < 1:
+        octaves += 1
+    request = EnhanceRequest(
+        plan.region,
+        plan.downsample * 2**octaves,
+        "none" if plan.mode == "single-image" else "next",
+    )
+    coarser = make_plan(slide, engine.model, request)
+    canvas = Canvas(coarser)
+    for finished in engine.run(slide, coarser, cancel):
+        canvas.add(finished.tile, finished.sr)
+    here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
+    return Extrapolation(octaves, measure(slide, coarser, canvas.image, cancel), here)
+
+
+def _gain(quality: Quality) -> float | None:
+    over = quality.psnr_reference_bicubic
+    over = quality.psnr_bicubic if over is None else over
+    return None if quality.psnr is None or over is None else quality.psnr - over
+
+
+def _gains(decibels: float) -> str:
+    shown = f"{abs(decibels):.1f} dB"
+    return f"gains {shown}" if decibels >= 0 or shown == "0.0 dB" else f"LOSES {shown}"

@@ -1,0 +1,242 @@
+"""One field of a slide, captured: its images, and the attention of every block that saw it.
+
+A field is computed by the engine's own tiles, so that what is looked at is what an enhancement did:
+SR has the same bytes, and a match lies within the tile that its query was computed in. Where tiles
+overlap, SR is blended as always, while attention and sub-bands are those of the tile that owns the
+pixel: half of one match and half of another is no match.
+
+Queries and keys are not kept, for they take gigabytes; a tile's inputs are, from which
+:mod:`napari_cwtnet.inspection.probe` makes them again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
+from napari_cwtnet.enhancement import truth as slide_truth
+from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection.places import Placement, placement
+from napari_cwtnet.model import NetworkConfig
+from napari_cwtnet.model.records import NetworkOutput
+from napari_cwtnet.slides import Slide
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+MAX_SIDE = 512
+"""LR pixels along a side of the largest field."""
+MIN_SIDE = 16
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one tile of a field was computed from."""
+
+    tile: Tile
+    place: Placement
+    lr: Pixels
+    """``(h, w, 3)`` uint8, with the halo."""
+    reference: Pixels | None
+    """``(2h, 2w, 3)`` uint8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Images of a field on whole LR pixels, ``h × w`` of them, and what the network did with it.
+
+    Images of the slide are ``(…, …, 3)`` uint8; computed features are float32.
+    """
+
+    plan: Plan
+    config: NetworkConfig
+    provenance: dict[str, Any]
+    lr: Pixels
+    """``(h, w, 3)``."""
+    reference: Pixels | None
+    """``(2h, 2w, 3)``: what the network was given; None in single-image mode."""
+    finer: Pixels | None
+    """``(2h, 2w, 3)``: the slide itself one octave finer than LR, given to the network or not."""
+    sr: Pixels
+    """``(s·h, s·w, 3)``: the same bytes as an enhancement of the region."""
+    truth: Pixels | None
+    """``(s·h, s·w, 3)`` of the slide; None where it holds no truth."""
+    relevance: Floats
+    """S of each block, ``(n, h, w)``, cosine in -1..1; n is 0 without a WT branch."""
+    displacement: NDArray[np.int16]
+    """From each LR pixel to its match, ``(n, h, w, 2)``: down and to the right, LR pixels."""
+    predicted: Floats | None
+    """I_WT ``(3·bands, h, w)``; None without a WT branch."""
+    target: Floats | None
+    """What I_WT is to equal, ``(3·bands, h, w)``; None where the slide is not fine enough."""
+    stand_in: Floats | None
+    """What fed the WT branch in place of a reference, ``(2h, 2w, 3)`` in 0..1."""
+    parts: tuple[Part, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that have an attention."""
+        return int(self.relevance.shape[0])
+
+    @property
+    def aligned(self) -> bool:
+        """Whether the model looks only at the same place: h(i) = i by construction."""
+        return self.config.search == "aligned"
+
+
+def field_request(slide: Slide, request: EnhanceRequest) -> EnhanceRequest:
+    """The request cut to the slide and to whole LR pixels.
+
+    Raises
+    ------
+    RequestError
+        If the field is outside the slide, or too small or too large to be looked into.
+    """
+    inside = request.region.intersection(slide.bounds)
+    if inside is None:
+        return request  # planning says what is wrong
+    d = request.downsample
+    columns, rows = (math.floor(side / d + _ROUNDING) for side in (inside.width, inside.height))
+    if min(columns, rows) < MIN_SIDE:
+        raise RequestError(
+            f"A field of {columns} × {rows} LR pixels is too small to look into; give at least "
+            f"{MIN_SIDE} × {MIN_SIDE}, which is {MIN_SIDE * d:g} × {MIN_SIDE * d:g} level-0 pixels."
+        )
+    if max(columns, rows) > MAX_SIDE:
+        raise RequestError(
+            f"A field of {columns} × {rows} LR pixels is too large, for the attention of every "
+            f"block is kept; give at most {MAX_SIDE} × {MAX_SIDE}: a smaller region or a larger "
+            "downsample."
+        )
+    return replace(request, region=Region(inside.x, inside.y, columns * d, rows * d))
+
+
+def capture(
+    slide: Slide,
+    engine: Engine,
+    request: EnhanceRequest,
+    *,
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Field:
+    """Enhance a field and keep what the network did.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+    engine : Engine
+        The model on its device.
+    request : EnhanceRequest
+        At most 512 × 512 LR pixels; cut to the slide and to whole LR pixels.
+    cancel : CancelToken, optional
+        Stops the work within one tile.
+    progress : callable, optional
+        Called after each tile with the tiles done and the tiles in all.
+
+    Raises
+    ------
+    RequestError, ModelError, SlideError
+        If the request cannot be served; the message says what to do.
+    CancelledError
+        If ``cancel`` was called.
+    """
+    plan = make_plan(slide, engine.model, field_request(slide, request))
+    cancel = cancel or CancelToken()
+    taking, canvas, parts = _Taking(plan, engine.model.config), Canvas(plan), []
+    for done, tile in enumerate(plan.tiles, start=1):
+        cancel.raise_if_cancelled()
+        lr, reference = engine.read(slide, plan, tile)
+        output = engine.infer(lr, reference, record=True)
+        canvas.add(tile, engine.counted(plan, tile, output.sr[0]))
+        part = Part(tile, placement(plan.lattice, tile), lr, reference)
+        taking.add(part, output)
+        parts.append(part)
+        if progress is not None:
+            progress(done, len(plan.tiles))
+    finer = taking.reference
+    if finer is None and plan.downsample >= 2 and not plan.source_computed:
+        finer = slide.read(plan.region, plan.downsample / 2, replicate=True)
+    target = None
+    if finer is not None and taking.predicted is not None:
+        target = engine.model.network.wt_target(_tensor(finer))[0].numpy()
+    return Field(
+        plan=plan,
+        config=engine.model.config,
+        provenance=provenance(slide, plan, engine),
+        lr=taking.lr,
+        reference=taking.reference,
+        finer=finer,
+        sr=canvas.image,
+        truth=slide_truth(slide, plan),
+        relevance=taking.relevance,
+        displacement=taking.displacement,
+        predicted=taking.predicted,
+        target=target,
+        stand_in=taking.stand_in,
+        parts=tuple(parts),
+    )
+
+
+class _Taking:
+    """Puts what the tiles give into the arrays of a field."""
+
+    def __init__(self, plan: Plan, config: NetworkConfig) -> None:
+        width, height = plan.lattice.size
+        blocks = config.blocks if config.wt_branch else 0
+        self.lr = np.zeros((height, width, 3), np.uint8)
+        self.relevance = np.zeros((blocks, height, width), np.float32)
+        self.displacement = np.zeros((blocks, height, width, 2), np.int16)
+        self.reference: Pixels | None = None
+        self.stand_in: Floats | None = None
+        self.predicted: Floats | None = None
+        if plan.mode != "single-image":
+            self.reference = np.zeros((2 * height, 2 * width, 3), np.uint8)
+        elif config.wt_branch:
+            self.stand_in = np.zeros((2 * height, 2 * width, 3), np.float32)
+        if config.wt_branch:
+            bands = 3 if config.wt_front == "average" else 3 * len(config.bands)
+            self.predicted = np.zeros((bands, height, width), np.float32)
+
+    def add(self, part: Part, output: NetworkOutput) -> None:
+        place = part.place
+        place.copy(part.lr, self.lr)
+        if self.reference is not None and part.reference is not None:
+            place.copy(part.reference, self.reference, 2)
+        if self.stand_in is not None and output.reference is not None:
+            place.copy(_array(output.reference[0].permute(1, 2, 0)), self.stand_in, 2)
+        if self.predicted is not None and output.wt is not None:
+            for taken, band in zip(self.predicted, _array(output.wt[0]), strict=True):
+                place.copy(band, taken)
+        for number, record in enumerate(output.blocks):
+            place.copy(_array(record.relevance[0, 0]), self.relevance[number])
+            place.copy(displacements(record.index[0]), self.displacement[number])
+
+
+def displacements(index: Tensor) -> NDArray[np.int16]:
+    """From an index map ``(h, w)`` of row-major places to steps ``(h, w, 2)``, down and right."""
+    found = index.cpu().numpy()
+    rows, columns = np.indices(found.shape)
+    width = found.shape[1]
+    return np.stack((found // width - rows, found % width - columns), axis=-1).astype(np.int16)
+
+
+def _array(features: Tensor) -> Floats:
+    return features.float().cpu().numpy()
+
+
+def _tensor(image: Pixels) -> Tensor:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255

@@ -1,0 +1,71 @@
+"""One query's relevance, and the patches that are most like it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inspection.test_field import queries_and_keys, relevance_matrix
+from napari_cwtnet.enhancement import EnhanceRequest
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import capture, probe
+
+REGION = Region(10, 20, 100, 80)
+PLACES = [(11, 21), (59.5, 60.2), (109.9, 99.9), (71, 33)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_maximum_is_where_h_points(slide, make_engine, place) -> None:
+    engine = make_engine(seed=3, search="full")
+    field = capture(slide, engine, EnhanceRequest(REGION, 2))
+    row, column = int((place[1] - 20) // 2), int((place[0] - 10) // 2)
+    for block in (1, 2):
+        found = probe(field, engine, *place, block=block)
+        step = field.displacement[block - 1, row, column]
+        assert found.relevance.max() == pytest.approx(
+            field.relevance[block - 1, row, column], abs=1e-5
+        )
+        top = np.unravel_index(found.relevance.argmax(), found.relevance.shape)
+        # the middle of the best patch, from the query's own
+        x = found.region.x + (top[1] + 0.5) * 2
+        y = found.region.y + (top[0] + 0.5) * 2
+        assert (x - (10 + 2 * column + 1), y - (20 + 2 * row + 1)) == (2 * step[1], 2 * step[0])
+        assert found.match.box == found.best[0].box == Region(x - 3, y - 3, 6, 6)
+        assert found.rank == 1
+
+
+def test_the_map_is_a_row_of_the_matrix(slide, make_engine) -> None:
+    engine = make_engine(seed=3)
+    field = capture(slide, engine, EnhanceRequest(REGION, 2))
+    x, y = 61, 47
+    row, column = (y - 20) // 2, (x - 10) // 2
+    found = probe(field, engine, x, y, block=2, count=7)
+    part = next(p for p in field.parts if p.place.owns(row, column))
+    assert found.region == part.tile.read
+    here = row - part.place.rows.start + part.place.tile_rows.start
+    there = column - part.place.columns.start + part.place.tile_columns.start
+    query, key = queries_and_keys(engine, part)[1]
+    height, width = part.lr.shape[:2]
+    want = relevance_matrix(query, key)[here * width + there].reshape(height, width)
+    assert found.relevance == pytest.approx(want, abs=1e-5)
+    assert found.match.relevance == pytest.approx(want[here, there], abs=1e-5)  # aligned
+    assert found.rank == 1 + (want > want[here, there] + 1e-6).sum()
+    values = [patch.relevance for patch in found.best]
+    assert len(values) == 7
+    assert values == sorted(values, reverse=True)
+    assert values[0] == pytest.approx(want.max(), abs=1e-5)
+    for number, patch in enumerate(found.best):
+        assert (patch.box.width, patch.box.height) == (6, 6)
+        assert not any(patch.box.intersection(other.box) for other in found.best[:number])
+
+
+def test_absurd_probes(slide, make_engine) -> None:
+    engine = make_engine(seed=3)
+    field = capture(slide, engine, EnhanceRequest(REGION, 2))
+    with pytest.raises(RequestError, match="Place 500,20 is outside the field 10,20,100,80"):
+        probe(field, engine, 500, 20)
+    with pytest.raises(RequestError, match="Block 9"):
+        probe(field, engine, 50, 50, block=9)
+    with pytest.raises(RequestError, match="another model"):
+        probe(field, make_engine(seed=4), 50, 50)

@@ -1,0 +1,145 @@
+"""Trust maps light up where they should and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import EnhanceRequest, enhance
+from napari_cwtnet.errors import CancelledError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import capture, extrapolation, spread
+from napari_cwtnet.inspection.trust import consistency, error, local_psnr, local_ssim, shrunk
+from napari_cwtnet.metrics import psnr, ssim
+
+REGION = Region(0, 0, 160, 128)
+
+
+def test_the_kernel_is_that_of_reading(slide) -> None:
+    fine, coarse = slide.read(Region(40, 40, 160, 160), 1), slide.read(Region(40, 40, 160, 160), 4)
+    found = shrunk(fine, 40, 40)
+    inside = (slice(2, -2), slice(2, -2))
+    apart = np.abs(found[inside] - coarse[inside])  # reading rounds after each of two passes
+    assert apart.mean() < 0.35
+    assert apart.max() < 2
+
+
+def test_bicubic_agrees_with_itself(slide) -> None:
+    lr = slide.read(REGION, 4)
+    smooth = np.asarray(Image.fromarray(lr).resize((10, 8)).resize((40, 32)))
+    enlarged = np.asarray(Image.fromarray(smooth).resize((160, 128), Image.Resampling.BICUBIC))
+    found = consistency(enlarged, smooth)
+    assert found.shape == (32, 40)
+    assert found.mean() < 0.6
+
+
+def test_a_corrupted_patch_lights_up_there_and_nowhere_else(slide) -> None:
+    lr = slide.read(REGION, 4)
+    sr = np.asarray(Image.fromarray(lr).resize((160, 128), Image.Resampling.BICUBIC)).copy()
+    before = consistency(sr, lr)
+    sr[40:56, 80:104] = 255 - sr[40:56, 80:104]
+    changed = consistency(sr, lr) - before
+    inside = np.zeros(lr.shape[:2], bool)
+    inside[10:14, 20:26] = True
+    near = np.zeros_like(inside)
+    near[8:16, 18:28] = True
+    assert np.abs(changed[inside]).mean() > 20
+    assert np.abs(changed[~near]).max() < 1e-3
+
+
+def test_spread_is_zero_for_a_network_that_does_not_care(slide, make_engine) -> None:
+    for scale, reference in ((4, "next"), (4, "none"), (2, "none")):
+        engine = make_engine(scale)  # untrained: exactly bicubic
+        field = capture(slide, engine, EnhanceRequest(REGION, 2, reference))
+        assert spread(field, engine).max() < 1e-2
+
+
+def test_spread_is_that_of_eight_enhancements(slide, make_engine) -> None:
+    engine = make_engine(seed=3)
+    region = Region(20, 20, 20 * 2, 20 * 2)
+    field = capture(slide, engine, EnhanceRequest(region, 2))
+    found = spread(field, engine)
+    assert found.shape == field.sr.shape[:2]
+    assert found.mean() > 0.1
+    part = field.parts[0]
+    answers = []
+    for turn in (lambda a: a, lambda a: np.swapaxes(a, 0, 1)):
+        for quarters in range(4):
+            lr, reference = (
+                np.ascontiguousarray(turn(np.rot90(i, quarters))) for i in (part.lr, part.reference)
+            )
+            sr = engine.infer(lr, reference).sr[0].permute(1, 2, 0).numpy().clip(0, 1) * 255
+            answers.append(np.rot90(turn(sr), -quarters))
+    want = np.sqrt(np.var(answers, axis=0).mean(-1))
+    place = part.place
+    rows = slice(4 * place.tile_rows.start, 4 * place.tile_rows.stop)
+    columns = slice(4 * place.tile_columns.start, 4 * place.tile_columns.stop)
+    here = found[
+        4 * place.rows.start : 4 * place.rows.stop, 4 * place.columns.start : 4 * place.columns.stop
+    ]
+    assert here == pytest.approx(want[rows, columns], abs=1e-2)
+
+
+def test_errors_against_the_slide(slide, make_engine) -> None:
+    field = capture(slide, make_engine(seed=3), EnhanceRequest(REGION, 4))
+    truth = slide.read(REGION, 1).astype(float)
+    assert error(field) == pytest.approx(np.abs(field.sr - truth).mean(-1), abs=1e-4)
+    assert local_ssim(field).shape == local_psnr(field).shape == (128, 160)
+    assert local_ssim(field)[5:-5, 5:-5].mean() == pytest.approx(ssim(field.sr, field.truth))
+    one = replace(field, sr=field.truth.copy())
+    one.sr[60, 70] ^= 255
+    assert local_ssim(one)[40:50].mean() == pytest.approx(1)
+    assert local_psnr(one)[40:50] == pytest.approx(60)
+    assert np.unravel_index(local_psnr(one).argmin(), (128, 160)) == (60, 70)
+    flat = replace(field, sr=np.full_like(field.sr, 100), truth=np.full_like(field.sr, 110))
+    assert local_psnr(flat) == pytest.approx(psnr(flat.sr, flat.truth))
+
+
+def test_no_truth_beyond_native(slide, make_engine) -> None:
+    field = capture(slide, make_engine(), EnhanceRequest(REGION, 2))
+    assert error(field) is local_psnr(field) is local_ssim(field) is None
+
+
+@pytest.mark.parametrize(
+    ("downsample", "octaves", "words"),
+    [(1, 2, "two octaves down"), (2, 1, "one octave down"), (4, 1, "one octave down")],
+)
+def test_extrapolation(slide, make_engine, downsample, octaves, words) -> None:
+    engine = make_engine(seed=3)
+    region = Region(0, 0, 256, 256)
+    field = capture(slide, engine, EnhanceRequest(region, downsample))
+    found = extrapolation(slide, engine, field)
+    assert found.octaves == octaves
+    reference = "none" if downsample == 1 else "next"
+    coarser = downsample * 2**octaves
+    direct = enhance(slide, region, coarser, model=engine.model, reference=reference)
+    assert found.quality == direct.metrics
+    over = direct.metrics.psnr_reference_bicubic
+    over = direct.metrics.psnr_bicubic if over is None else over
+    gain = direct.metrics.psnr - over
+    assert found.gain == pytest.approx(gain)
+    verb = "gains" if gain >= 0 else "LOSES"
+    assert found.sentence.startswith(
+        f"On this field, {words}, the model {verb} {abs(gain):.1f} dB over bicubic enlargement of "
+    )
+    assert ("LR." in found.sentence) == (downsample == 1)
+    assert ("the reference, the finest" in found.sentence) == (downsample > 1)
+    assert ("Here, where the slide holds the truth" in found.sentence) == (downsample == 4)
+
+
+def test_extrapolation_says_that_a_field_is_too_small(slide, make_engine) -> None:
+    engine = make_engine()
+    field = capture(slide, engine, EnhanceRequest(Region(0, 0, 16, 16), 1))
+    assert "too small" in extrapolation(slide, engine, field).sentence
+
+
+def test_spread_can_be_cancelled(slide, make_engine) -> None:
+    engine, token = make_engine(), CancelToken()
+    field = capture(slide, engine, EnhanceRequest(REGION, 2))
+    token.cancel("enough")
+    with pytest.raises(CancelledError, match="enough"):
+        spread(field, engine, cancel=token)
