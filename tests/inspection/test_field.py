@@ -24,8 +24,10 @@ def queries_and_keys(engine, part):
     """Q and K of every block for a tile, taken from the modules that make them."""
     seen, hooks = [], []
     for block in engine._network.blocks:
-        for module in (block.sr, block.wt):
-            hooks.append(module.register_forward_hook(lambda _m, _i, out: seen.append(out)))
+        hooks += [
+            module.register_forward_hook(lambda _m, _i, out: seen.append(out))
+            for module in (block.sr, block.wt)
+        ]
     engine.infer(part.lr, part.reference)
     for hook in hooks:
         hook.remove()
@@ -173,7 +175,7 @@ def test_absurd_fields(slide, make_engine, region, downsample, words) -> None:
 
 def test_too_large_a_field(slide, make_engine, monkeypatch) -> None:
     monkeypatch.setattr("napari_cwtnet.inspection.field.MAX_SIDE", 128)
-    with pytest.raises(RequestError, match="400 × 320 LR pixels is too large.*128 × 128"):
+    with pytest.raises(RequestError, match=r"400 × 320 LR pixels is too large.*128 × 128"):
         capture(slide, make_engine(), EnhanceRequest(Region(0, 0, 400, 320), 1))
 
 
