@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from napari_cwtnet.enhancement import EnhanceRequest, make_plan, suiting_downsample
+from napari_cwtnet.enhancement import (
+    EnhanceRequest,
+    Quality,
+    make_plan,
+    measure,
+    suiting_downsample,
+    truth,
+)
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
@@ -49,6 +57,18 @@ def test_checkable_is_said(pattern_slide, make_model) -> None:
     plan = make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, 4))
     assert plan.sentence.endswith("the slide holds the truth, PSNR will be shown")
     assert not plan.beyond_native
+    assert plan.checkable
+
+
+@pytest.mark.parametrize(("scale", "downsample"), [(2, 1), (4, 2), (4, 3.9), (8, 4)])
+def test_truth_is_never_claimed_beyond_native(pattern_slide, make_model, scale, downsample) -> None:
+    model = make_model(scale)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, downsample))
+    assert not plan.checkable
+    assert "holds the truth" not in plan.sentence
+    assert truth(pattern_slide, plan) is None
+    image = np.zeros((*plan.output_size[::-1], 3), np.uint8)
+    assert measure(pattern_slide, plan, image) == Quality()
 
 
 @pytest.mark.parametrize(
