@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import folder_written_whole, written_whole
 
 
 @contextlib.contextmanager
@@ -93,3 +93,32 @@ def test_block_that_writes_nothing_is_an_error(tmp_path: Path) -> None:
         written_whole(tmp_path / "a.bin"),
     ):
         pass
+
+
+def test_a_folder_appears_whole_in_place_of_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    for text in ("old", "new"):
+        with folder_written_whole(path) as partial:
+            partial.mkdir()
+            (partial / text).write_text(text)
+    assert names(tmp_path) == ["a.zarr"]
+    assert names(path) == ["new"]
+
+
+def test_an_interrupted_folder_leaves_all_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "old").write_text("old")
+
+    def write() -> None:
+        with folder_written_whole(path) as partial:
+            partial.mkdir()
+            (partial / "half").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    with pytest.raises(OutputError, match=r"a\.zarr: No such file"), folder_written_whole(path):
+        pass  # nothing was written, so that there is nothing to rename
+    assert names(tmp_path) == ["a.zarr"]
+    assert (path / "old").read_text() == "old"

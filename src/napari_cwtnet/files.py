@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,17 +29,60 @@ def written_whole(path: Path) -> Iterator[Path]:
         If the folder is missing or not writable, or the disk is full. What was written so far is
         removed, and a file that was there before stays as it was.
     """
-    if not path.parent.is_dir():
-        raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    _check_folder(path)
+    partial = _partial(path)
     try:
         yield partial
         with partial.open("r+b") as handle:  # Windows syncs only what is open for writing
             os.fsync(handle.fileno())
         partial.replace(path)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-        remedy = "free some space or choose another output" if full else "choose another output"
-        raise OutputError(f"Cannot write {path}: {error.strerror or error}; {remedy}.") from error
+        raise _cannot_write(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """As :func:`written_whole`, for a format that is a folder of files.
+
+    A folder that was there before is replaced at the end, and deleted.
+
+    Raises
+    ------
+    OutputError
+        If the folder around it is missing or not writable, or the disk is full.
+    """
+    _check_folder(path)
+    partial = _partial(path)
+    before = partial.with_name(f"{partial.name}.before")
+    try:
+        yield partial
+        if path.exists():
+            path.replace(before)
+        try:
+            partial.replace(path)
+        except OSError:
+            if before.exists():
+                before.replace(path)
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    finally:
+        for left in (partial, before):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputError:
+    full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    remedy = "free some space or choose another output" if full else "choose another output"
+    return OutputError(f"Cannot write {path}: {error.strerror or error}; {remedy}.")

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 from slides.pattern import pattern
 
 from cli.conftest import Run
 from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet.export import Roi, write_rois
 from napari_cwtnet.geometry import Region
 
 
@@ -68,6 +70,35 @@ def test_enhance_writes_the_pixels_that_python_gives(
         assert np.array_equal(np.asarray(picture), result.image)
         assert json.loads(picture.text["Comment"])["computed"] is True
         assert picture.text["Title"].startswith("COMPUTED ×4")
+
+
+def test_enhance_writes_the_same_pixels_in_every_format(
+    run: Run, slide_file: Path, models: Path, tmp_path: Path
+) -> None:
+    words = ("enhance", slide_file, "--model", "small-x2", "--device", "cpu")
+    region = ("--region", "100,60,120,100")
+    roi = tmp_path / "rois.geojson"
+    corners = ((100.0, 60.0), (220.0, 100.0), (160.0, 160.0))
+    write_rois(roi, [Roi(((0.0, 0.0), (9.0, 0.0), (9.0, 9.0))), Roi(corners, "field 1")])
+    assert run(*words, *region, "--output", tmp_path / "a.png").returncode == 0
+    assert run(*words, *region, "--output", tmp_path / "a.ome.tif").returncode == 0
+    where = ("--roi", roi, "--roi-name", "field 1")
+    assert run(*words, *where, "--output", tmp_path / "a.ome.zarr").returncode == 0
+    marked = run(*words, *region, "--output", tmp_path / "b.png", "--badge")
+    assert marked.returncode == 0, marked.stderr
+    with Image.open(tmp_path / "a.png") as picture:
+        pixels = np.asarray(picture)
+    assert pixels.shape == (200, 240, 3)
+    assert np.array_equal(tifffile.imread(tmp_path / "a.ome.tif"), pixels)
+    group = zarr.open_group(tmp_path / "a.ome.zarr", mode="r")
+    assert np.array_equal(np.moveaxis(group["0"][:], 0, 2), pixels)
+    with Image.open(tmp_path / "b.png") as picture:
+        assert not np.array_equal(np.asarray(picture), pixels)
+    for name in ("a.png", "a.ome.tif", "a.ome.zarr"):
+        record = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+        assert record["region"] == [100, 60, 120, 100]
+        assert record["output_size"] == [240, 200]
+        assert record["model_sha256"] == load_model(models / "small-x2.safetensors").sha256
 
 
 def test_enhance_beyond_native_has_no_figures(run: Run, slide_file: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cli.conftest import Run
+from napari_cwtnet.export import Roi, write_rois
 
 
 def refused(done, *words: str) -> None:
@@ -76,22 +77,45 @@ def test_bad_outputs(run: Run, slide_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder.png"
     folder.mkdir()
     refused(run(*enhance_words(slide_file, folder)), "is a folder")
+    words = enhance_words(slide_file, tmp_path / "out.ome.tif")
+    refused(run(*words, "--badge"), "PNG pictures only", "out.ome.tif")
+    assert not (tmp_path / "out.ome.tif").exists()
 
 
-@pytest.mark.parametrize("name", ["out.png", "out.ome.tif"])
+@pytest.mark.parametrize("name", ["out.png", "out.ome.tif", "out.ome.zarr"])
 def test_a_full_disk_leaves_no_half_file(
     run_process: Run, slide_file: Path, tmp_path: Path, name: str
 ) -> None:
     output = tmp_path / name
-    output.write_text("what was there before")
+    if name.endswith("zarr"):
+        assert run_process(*enhance_words(slide_file, output)).returncode == 0
+        (tmp_path / f"{name}.json").unlink()
+        before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    else:
+        output.write_text("what was there before")
+        before = {output: output.read_bytes()}
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 
     words = enhance_words(slide_file, output, region="0,0,500,500", downsample=1)
     refused(run_process(*words, preexec_fn=limit), name, "free some space")
-    assert output.read_text() == "what was there before"
+    assert {path: path.read_bytes() for path in before} == before
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_bad_rois(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    file, output = tmp_path / "rois.geojson", tmp_path / "out.png"
+    square = ((0.0, 0.0), (50.0, 0.0), (50.0, 50.0))
+    write_rois(file, [Roi(square, "a"), Roi(square, "b"), Roi(square, "b")])
+    words = ["enhance", slide_file, "--model", "small-x2", "--output", output]
+    refused(run(*words, "--roi", file), "rois.geojson", "3 are meant", "--roi-name ('a', 'b')")
+    refused(run(*words, "--roi", file, "--roi-name", "b"), "2 of its 3 polygons")
+    refused(run(*words, "--roi", file, "--roi-name", "c"), "0 of its 3 polygons")
+    refused(run(*words, "--roi", tmp_path / "no.geojson"), "no.geojson", "check the path")
+    refused(run(*words, "--roi", file, "--region", "0,0,9,9"), "not allowed with")
+    refused(run(*words), "--region", "--roi")
+    assert not output.exists()
 
 
 def test_bad_words(run: Run) -> None:

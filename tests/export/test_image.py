@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+import openslide
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 from slides.pattern import pattern
 
-from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export import check_output, labelled, save_image, side_by_side
+from napari_cwtnet.errors import CancelledError, OutputError
+from napari_cwtnet.export import (
+    check_output,
+    export_image,
+    labelled,
+    save_image,
+    side_by_side,
+)
+from napari_cwtnet.export.png import with_badge
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import open_slide
 
-RECORD = {"computed": True, "badge": "COMPUTED ×4 · 0.125 µm/px", "model": "a"}
+RECORD = {
+    "computed": True,
+    "badge": "COMPUTED ×4 · 0.125 µm/px from native 0.5 · a · research use only",
+    "model": "a",
+    "region": [100.0, 60.5, 1301 / 4, 701 / 4],
+    "output_downsample": 0.25,
+    "icc_to_srgb": True,
+}
+PLACE = ((100 - 0.5 + 0.125) * 0.5, (60.5 - 0.5 + 0.125) * 0.5)
+"""Centre of the first pixel, x and y in µm from that of the slide's."""
 
 
 @pytest.fixture
@@ -41,6 +61,55 @@ def test_ome_tiff_is_a_pyramid_in_micrometres(tmp_path: Path, image: np.ndarray)
         assert np.abs(quarter - pattern(Region(0, 0, 1296, 696), 4.0)).max() < 2.5
 
 
+def test_ome_tiff_says_where_it_is_and_what(tmp_path: Path, image: np.ndarray) -> None:
+    path = tmp_path / "out.ome.tif"
+    save_image(path, image, RECORD, 0.125)
+    with tifffile.TiffFile(path) as tiff:
+        xml = ElementTree.fromstring(tiff.ome_metadata or "")
+        profile = tiff.pages[0].tags["InterColorProfile"].value
+    (pixels,) = (node for node in xml.iter() if node.tag.endswith("}Pixels"))
+    (plane,) = (node for node in xml.iter() if node.tag.endswith("}Plane"))
+    assert [float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "XY"] == [0.125, 0.125]
+    assert [float(plane.get(f"Position{axis}", 0)) for axis in "XY"] == list(PLACE)
+    assert {plane.get(f"Position{axis}Unit") for axis in "XY"} == {"µm"}
+    notes = {node.get("K"): node.text for node in xml.iter() if node.tag.endswith("}M")}
+    assert notes["badge"] == RECORD["badge"]
+    assert json.loads(notes["region"]) == RECORD["region"]
+    assert "sRGB" in ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    with openslide.OpenSlide(path) as other:  # reads the tags, not OME
+        assert float(other.properties["openslide.mpp-x"]) == pytest.approx(0.125)
+        seen = np.asarray(other.read_region((40, 30), 0, (300, 200)).convert("RGB"))
+        assert np.array_equal(seen, image[30:230, 40:340])
+    with open_slide(path) as slide:
+        assert slide.icc
+        assert np.array_equal(slide.read(slide.bounds, 1), image)
+        assert slide.computed == RECORD["badge"]
+        assert slide.computed_place == (Region(*RECORD["region"]), 0.25)
+
+
+def test_colours_that_nobody_converted_have_no_profile(tmp_path: Path, image: np.ndarray) -> None:
+    for name in ("out.ome.tif", "out.png"):
+        save_image(tmp_path / name, image, RECORD | {"icc_to_srgb": False}, 0.125)
+        with open_slide(tmp_path / name) as slide:
+            assert slide.icc_profile is None
+
+
+def test_progress_is_told_and_may_stop_the_writing(tmp_path: Path, image: np.ndarray) -> None:
+    for name in ("out.ome.tif", "out.ome.zarr", "out.png"):
+        told: list[tuple[int, int]] = []
+        save_image(
+            tmp_path / name, image, RECORD, 0.125, lambda *parts, told=told: told.append(parts)
+        )
+        assert told == [(number, told[0][1]) for number in range(1, told[0][1] + 1)]
+
+        def stop(done: int, total: int) -> None:
+            raise CancelledError("enough")
+
+        with pytest.raises(CancelledError):
+            save_image(tmp_path / f"not-{name}", image, RECORD, 0.125, stop)
+    assert {path.name for path in tmp_path.iterdir()} == {"out.ome.tif", "out.ome.zarr", "out.png"}
+
+
 def test_png_keeps_pixels_and_provenance(tmp_path: Path, image: np.ndarray) -> None:
     path = tmp_path / "out.png"
     save_image(path, image, RECORD, 0.125)
@@ -61,6 +130,37 @@ def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
 def test_refused_before_work_begins(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=name.split("/", maxsplit=1)[0]):
         check_output(tmp_path / name)
+
+
+def test_sidecar_and_badge(tmp_path: Path, image: np.ndarray) -> None:
+    figures = {"psnr": math.inf, "ssim": 0.9}
+    path = tmp_path / "out.png"
+    export_image(path, image, RECORD, 0.125, badge_on_pixels=True, figures=figures)
+    record = json.loads((tmp_path / "out.png.json").read_text(encoding="utf-8"))
+    assert {key: record[key] for key in RECORD} == RECORD
+    assert record["quality"] == {"psnr": None, "ssim": 0.9}
+    assert record["output_size"] == [1301, 701]
+    assert record["badge_on_pixels"] is True
+    assert record["versions"].keys() > {"python", "napari-cwtnet", "torch", "numpy"}
+    with Image.open(path) as picture:
+        seen = np.asarray(picture)
+    assert seen.shape == image.shape
+    changed = np.flatnonzero((seen != image).any(axis=(1, 2)))
+    assert changed[0] == 0
+    assert changed[-1] < 60  # a strip at the upper edge, no more
+    with pytest.raises(OutputError, match=r"PNG pictures only"):
+        export_image(tmp_path / "out.ome.tif", image, RECORD, 0.125, badge_on_pixels=True)
+    assert not (tmp_path / "out.ome.tif").exists()
+
+
+@pytest.mark.parametrize("width", [1301, 200, 40])
+def test_the_badge_stays_within_the_picture(image: np.ndarray, width: int) -> None:
+    small = image[:, :width]
+    seen = with_badge(small, RECORD["badge"])
+    ink = (seen > 180).all(axis=2) & (seen != small).any(axis=2)
+    assert ink.any()
+    assert not ink[:, -1].any()
+    assert not np.shares_memory(seen, small)
 
 
 def test_panels_stand_side_by_side_unscaled(image: np.ndarray) -> None:

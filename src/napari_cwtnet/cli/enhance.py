@@ -7,8 +7,8 @@ from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Result, enhance
-from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export import check_output, save_image
+from napari_cwtnet.errors import OutputError, RequestError
+from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
@@ -16,8 +16,9 @@ from napari_cwtnet.slides import open_slide
 
 def run(arguments: argparse.Namespace) -> None:
     """Enhance, write, report."""
-    region = Region.parse(arguments.region)
+    region = _region(arguments)
     check_output(arguments.output)
+    check_badge(arguments.output, arguments.badge)
     if arguments.output.exists() and arguments.output.samefile(arguments.slide):
         raise OutputError(f"Output {arguments.output} is the slide itself; choose another name.")
     model = load_model(arguments.model)
@@ -31,8 +32,31 @@ def run(arguments: argparse.Namespace) -> None:
             device=arguments.device,
             progress=Progress("tile"),
         )
-    save_image(arguments.output, result.image, result.provenance, result.mpp)
+    export_image(
+        arguments.output,
+        result.image,
+        result.provenance,
+        result.mpp,
+        badge_on_pixels=arguments.badge,
+        figures=result.metrics.as_dict(),
+    )
     report({"output": str(arguments.output)} | summary(result), as_json=arguments.json)
+
+
+def _region(arguments: argparse.Namespace) -> Region:
+    """What to enhance: numbers, or the rectangle around a polygon of a GeoJSON file."""
+    if arguments.roi is None:
+        return Region.parse(arguments.region)
+    rois, wanted = read_rois(arguments.roi), arguments.roi_name
+    found = [roi for roi in rois if wanted is None or roi.name == wanted]
+    if len(found) != 1:
+        names = ", ".join(sorted({repr(roi.name) for roi in rois if roi.name})) or "none has a name"
+        count = f"{len(found)} of its {len(rois)} polygons are" if wanted else f"{len(rois)} are"
+        raise RequestError(
+            f"GeoJSON {arguments.roi.name!r}: {count} meant, and one is needed; choose by "
+            f"--roi-name ({names}), or export one alone."
+        )
+    return found[0].bounds
 
 
 def summary(result: Result) -> dict[str, Any]:

@@ -90,6 +90,24 @@ def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
         "dtype": "float32",
         "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **_origin(slide, plan),
+    }
+
+
+def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:
+    """Where on the scanned slide it is, if what was read is itself a computed part of one."""
+    if slide.computed_place is None:
+        return {}
+    source, pixel = slide.computed_place
+    region = plan.region
+    return {
+        "original_region": [
+            source.x + region.x * pixel,
+            source.y + region.y * pixel,
+            region.width * pixel,
+            region.height * pixel,
+        ],
+        "original_downsample": plan.output_downsample * pixel,
     }
 
 

@@ -1,21 +1,23 @@
-"""A computed image as PNG or OME-TIFF, with its provenance inside."""
+"""A computed image into a file: PNG, OME-TIFF or OME-Zarr, by the ending of its name."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
 
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.export.ome_tiff import write_ome_tiff
+from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
+from napari_cwtnet.export.png import with_badge, write_png
+from napari_cwtnet.export.progress import Count, Progress
+from napari_cwtnet.export.sidecar import write_sidecar
+from napari_cwtnet.files import folder_written_whole, written_whole
 
-_TILE = 256
-_SMALLEST_LEVEL = 512
+_PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
 
 
 def check_output(path: Path) -> None:
@@ -24,32 +26,48 @@ def check_output(path: Path) -> None:
     Raises
     ------
     OutputError
-        If the ending is unknown or the folder does not exist.
+        If the ending is unknown, the folder does not exist, or a folder of that name is in the way.
     """
-    if not path.name.lower().endswith((".png", ".ome.tif", ".ome.tiff")):
-        raise OutputError(f"Output {path} has an unknown ending; choose .png or .ome.tif.")
+    name = path.name.lower()
+    if not name.endswith(_PNG + _TIFF + _ZARR):
+        raise OutputError(
+            f"Output {path} has an unknown ending; choose .png, .ome.tif or .ome.zarr."
+        )
     if not path.parent.is_dir():
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
-    if path.is_dir():
+    if name.endswith(_ZARR):
+        if path.exists() and not is_computed_zarr(path):
+            raise OutputError(
+                f"Output {path} is there, and not an image that this program wrote; "
+                "give another name."
+            )
+    elif path.is_dir():
         raise OutputError(f"Output {path} is a folder; give the name of a file.")
 
 
 def save_image(
-    path: Path, image: NDArray[np.uint8], provenance: dict[str, Any], mpp: float | None
+    path: Path,
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    progress: Progress | None = None,
 ) -> None:
     """Write a computed image, whole or not at all.
 
     Parameters
     ----------
     path : Path
-        Ends in ``.png`` (provenance as text chunks) or ``.ome.tif`` (tiled pyramid, pixel size in
-        µm, provenance as map annotation).
+        Ends in ``.png`` (provenance as text chunks), ``.ome.tif`` (tiled pyramid, pixel size and
+        place in µm, provenance as map annotation) or ``.ome.zarr`` (the same as NGFF 0.5,
+        provenance in the attributes).
     image : ndarray
         ``(height, width, 3)`` uint8 RGB.
-    provenance : dict
+    provenance : mapping
         JSON values; ``badge`` names the image.
     mpp : float or None
         µm per pixel.
+    progress : callable, optional
+        Called with the parts written and the parts in all; what it raises ends the writing.
 
     Raises
     ------
@@ -57,54 +75,60 @@ def save_image(
         If the ending is unknown, or the folder is missing, not writable or full.
     """
     check_output(path)
+    name, count = path.name.lower(), Count(progress)
+    if name.endswith(_ZARR):
+        with folder_written_whole(path) as partial:
+            write_ome_zarr(partial, image, provenance, mpp, count)
+        return
     with written_whole(path) as partial:
-        if path.suffix.lower() == ".png":
-            _write_png(partial, image, provenance, mpp)
+        if name.endswith(_PNG):
+            write_png(partial, image, provenance, mpp)
+            count.one_more()
         else:
-            _write_ome_tiff(partial, image, provenance, mpp)
+            write_ome_tiff(partial, image, provenance, mpp, count)
 
 
-def _write_png(
-    path: Path, image: NDArray[np.uint8], provenance: dict[str, Any], mpp: float | None
+def export_image(
+    path: Path,
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    *,
+    badge_on_pixels: bool = False,
+    figures: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    notes = PngImagePlugin.PngInfo()
-    notes.add_itxt("Title", provenance.get("badge", "COMPUTED"))
-    notes.add_itxt("Comment", json.dumps(provenance, ensure_ascii=False))
-    dpi = None if mpp is None else (25_400 / mpp, 25_400 / mpp)
-    options = {} if dpi is None else {"dpi": dpi}
-    Image.fromarray(image).save(path, format="PNG", pnginfo=notes, **options)
+    """Write a computed image and, beside it, its record ``NAME.json``.
+
+    Parameters
+    ----------
+    path, image, provenance, mpp, progress
+        As :func:`save_image` takes them.
+    badge_on_pixels : bool
+        Draw the badge on the pixels; for PNG only.
+    figures : mapping, optional
+        PSNR and SSIM against the slide, for the record.
+
+    Raises
+    ------
+    OutputError
+        If the badge is wanted in a format for measuring, or a file cannot be written.
+    """
+    check_badge(path, badge_on_pixels)
+    size = (int(image.shape[1]), int(image.shape[0]))
+    if badge_on_pixels:
+        image = with_badge(image, str(provenance.get("badge", "COMPUTED")))
+    save_image(path, image, provenance, mpp, progress)
+    write_sidecar(path, provenance, size, badge_on_pixels=badge_on_pixels, figures=figures)
 
 
-def _write_ome_tiff(
-    path: Path, image: NDArray[np.uint8], provenance: dict[str, Any], mpp: float | None
-) -> None:
-    levels = _pyramid(image)
-    metadata: dict[str, Any] = {
-        "axes": "YXS",
-        "Name": provenance.get("badge", "COMPUTED"),
-        "MapAnnotation": {key: str(value) for key, value in provenance.items()},
-    }
-    if mpp is not None:
-        metadata |= {f"PhysicalSize{axis}": mpp for axis in "XY"}
-        metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
-    options: dict[str, Any] = {
-        "photometric": "rgb",
-        "tile": (_TILE, _TILE),
-        "compression": "deflate",
-        "predictor": True,
-    }
-    with tifffile.TiffWriter(path, bigtiff=image.nbytes > 2**31, ome=True) as tiff:
-        tiff.write(image, subifds=len(levels), metadata=metadata, **options)
-        for level in levels:
-            tiff.write(level, subfiletype=1, **options)
+def check_badge(path: Path, badge_on_pixels: bool) -> None:
+    """Refuse to draw the badge into a file whose pixels are for measuring.
 
-
-def _pyramid(image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Halves, quarters … of an image, by 2×2 means."""
-    levels: list[NDArray[np.uint8]] = []
-    while max(image.shape[:2]) > _SMALLEST_LEVEL and min(image.shape[:2]) >= 2:
-        height, width = (side // 2 * 2 for side in image.shape[:2])
-        blocks = image[:height, :width].reshape(height // 2, 2, width // 2, 2, 3)
-        image = ((blocks.sum((1, 3), dtype=np.uint16) + 2) // 4).astype(np.uint8)
-        levels.append(image)
-    return levels
+    Raises
+    ------
+    OutputError
+        If ``path`` is not a PNG.
+    """
+    if badge_on_pixels and not path.name.lower().endswith(_PNG):
+        raise OutputError(f"The badge is drawn on PNG pictures only; {path.name} keeps its pixels.")

@@ -14,7 +14,7 @@ _FONT_SIZE = 15
 _INK = (20, 20, 20)
 _COMPUTED_INK = (170, 30, 30)
 # Pillow's own font, the only one that is always there, has no other signs for these.
-_PLAIN = str.maketrans({"µ": "u", "×": "x", "—": "-"})
+PLAIN = str.maketrans({"µ": "u", "×": "x", "—": "-"})
 
 
 def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) -> Image.Image:
@@ -26,7 +26,7 @@ def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) 
     font = ImageFont.load_default(_FONT_SIZE)
     for number, line in enumerate(lines):
         ink = _COMPUTED_INK if computed and number == 0 else _INK
-        draw.text((2, 2 + number * _LINE), line.translate(_PLAIN), fill=ink, font=font)
+        draw.text((2, 2 + number * _LINE), line.translate(PLAIN), fill=ink, font=font)
     return panel
 
 

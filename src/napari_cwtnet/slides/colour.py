@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -9,6 +10,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from napari_cwtnet.slides.backend import Colour, Pixels
+
+_DATE = slice(24, 36)
+"""Where the header of an ICC profile says when it was made."""
+
+
+def _srgb_profile() -> bytes:
+    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    made[_DATE] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)  # else that of this moment
+    return bytes(made)
+
+
+SRGB_PROFILE = _srgb_profile()
+"""ICC profile of sRGB, the colours of pixels that went through `ProfileToSrgb`."""
 
 
 class ProfileToSrgb:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
 
 _WHERE = ("png.Title", "tiff.ImageDescription")
 _BADGE = re.compile(r"(?:COMPUTED|ORACLE) ×\d+ · [^\"<>]*?research use only")
@@ -20,3 +27,46 @@ def computed_badge(properties: Mapping[str, str]) -> str | None:
         if found:
             return found.group()
     return None
+
+
+def computed_place(properties: Mapping[str, str]) -> tuple[Region, float] | None:
+    """What a computed image covers of its slide, and its downsample; None where it does not say."""
+    if computed_badge(properties) is None:
+        return None
+    return place_on_slide(_record(properties))
+
+
+def place_on_slide(provenance: Mapping[str, Any]) -> tuple[Region, float] | None:
+    """Region and downsample of a computed image, in level-0 pixels of the scanned slide.
+
+    An image computed from a computed image names both: ``region`` in pixels of what was read,
+    ``original_region`` on the slide at the beginning.
+    """
+    origin = "original_" if "original_region" in provenance else ""
+    name = "original_downsample" if origin else "output_downsample"
+    try:
+        region = Region(*(float(value) for value in provenance[f"{origin}region"]))
+        downsample = float(provenance[name])
+    except (KeyError, TypeError, ValueError, RequestError):
+        return None
+    return (region, downsample) if math.isfinite(downsample) and downsample > 0 else None
+
+
+def _record(properties: Mapping[str, str]) -> Mapping[str, Any]:
+    """The provenance of a file, as far as it can be read: a stranger may have edited it."""
+    try:
+        if "png.Comment" in properties:
+            found = json.loads(properties["png.Comment"])
+            return found if isinstance(found, dict) else {}
+        root = ElementTree.fromstring(properties.get("tiff.ImageDescription", ""))
+    except (ValueError, ElementTree.ParseError):
+        return {}
+    notes = [node for node in root.iter() if node.tag.rpartition("}")[2] == "M"]
+    return {node.get("K", ""): _value(node.text or "") for node in notes}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -16,7 +16,7 @@ from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.slides.backend import Backend, Colour, Pixels
 from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
 from napari_cwtnet.slides.colour import ProfileToSrgb, over_background
-from napari_cwtnet.slides.computed import computed_badge
+from napari_cwtnet.slides.computed import computed_badge, computed_place
 from napari_cwtnet.slides.levels import Level, best_level
 from napari_cwtnet.slides.resample import Axis, resample
 from napari_cwtnet.slides.resolution import user_resolution
@@ -115,6 +115,14 @@ class Slide:
     def computed(self) -> str | None:
         """The badge of an image that this package wrote: its pixels are no truth. Else None."""
         return computed_badge(self.properties)
+
+    @property
+    def computed_place(self) -> tuple[Region, float] | None:
+        """What a computed image covers of its slide in level-0 pixels, and its downsample.
+
+        None for a slide, and where the file does not say.
+        """
+        return computed_place(self.properties)
 
     @property
     def background(self) -> Colour:

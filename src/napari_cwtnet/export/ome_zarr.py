@@ -1,0 +1,111 @@
+"""A computed image as OME-Zarr (NGFF 0.5, Zarr 3): a pyramid in µm, at its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cwtnet import __version__
+from napari_cwtnet.export.place import Place, image_place
+from napari_cwtnet.export.progress import Count
+from napari_cwtnet.export.pyramid import halved
+
+KEY = "napari_cwtnet"
+"""Of the group's attributes: the provenance is under it."""
+
+_CHUNK = 1024
+_LEVEL = 3
+_AXES = ("c", "y", "x")
+_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+
+
+def write_ome_zarr(
+    path: Path,
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    count: Count,
+) -> None:
+    """Write ``(height, width, 3)`` uint8 RGB, lossless, as channels, rows and columns."""
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    levels = [image, *halved(image)]
+    count.total = sum(-(-level.shape[0] // _CHUNK) for level in levels)
+    attributes = {
+        "ome": {
+            "version": "0.5",
+            "multiscales": [_multiscale(levels, provenance, image_place(provenance, mpp))],
+            "omero": _omero(provenance),
+        },
+        KEY: dict(provenance),
+    }
+    group = zarr.create_group(store=str(path), zarr_format=3, attributes=attributes)
+    for number, level in enumerate(levels):
+        height, width = level.shape[:2]
+        array = group.create_array(
+            str(number),
+            shape=(3, height, width),
+            dtype="uint8",
+            chunks=(3, min(_CHUNK, height), min(_CHUNK, width)),
+            compressors=ZstdCodec(level=_LEVEL),
+            dimension_names=_AXES,
+        )
+        for top in range(0, height, _CHUNK):
+            rows = slice(top, min(top + _CHUNK, height))
+            array[:, rows] = level[rows].transpose(2, 0, 1)
+            count.one_more()
+
+
+def is_computed_zarr(path: Path) -> bool:
+    """Whether a folder is an OME-Zarr that this package wrote."""
+    try:
+        group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        return KEY in group["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _multiscale(
+    levels: list[NDArray[np.uint8]], provenance: Mapping[str, Any], place: Place
+) -> dict[str, Any]:
+    length = {"type": "space"} if place.unit is None else {"type": "space", "unit": "micrometer"}
+    return {
+        "name": provenance.get("badge", "COMPUTED"),
+        "axes": [{"name": "c", "type": "channel"}] + [{"name": axis, **length} for axis in "yx"],
+        "datasets": [_dataset(number, place) for number in range(len(levels))],
+        "type": "mean",
+        "metadata": {
+            "description": "means of 2 × 2 pixels",
+            "method": f"napari-cwtnet {__version__}",
+        },
+    }
+
+
+def _dataset(number: int, place: Place) -> dict[str, Any]:
+    pixel = place.pixel * 2**number
+    shift = (pixel - place.pixel) / 2  # the centre of a coarser pixel lies further in
+    return {
+        "path": str(number),
+        "coordinateTransformations": [
+            {"type": "scale", "scale": [1.0, pixel, pixel]},
+            {"type": "translation", "translation": [0.0, place.y + shift, place.x + shift]},
+        ],
+    }
+
+
+def _omero(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    window = {"min": 0, "max": 255, "start": 0, "end": 255}
+    return {
+        "name": provenance.get("badge", "COMPUTED"),
+        "channels": [
+            {"label": label, "color": colour, "active": True, "window": window}
+            for label, colour in _CHANNELS
+        ],
+        "rdefs": {"model": "color"},
+    }
