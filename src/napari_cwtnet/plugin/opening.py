@@ -82,6 +82,8 @@ def replace_in(viewer: ViewerModel, layer: Image, opened: Opened) -> None:
         centre, zoom = camera.center, camera.zoom
         layer.units = place["units"]
         layer.scale = place["scale"]
+        if opened.slide.computed_place is not None:
+            layer.translate = place["translate"]
         camera.center = tuple(c * ratio for c in centre)
         camera.zoom = zoom / ratio
 

@@ -36,10 +36,20 @@ def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
 
 
 def placement(slide: Slide) -> dict[str, Any]:
-    """Scale and units of a slide's layer: µm where its pixel size is known, else pixels."""
-    if slide.mpp is None:
-        return {"scale": (1.0, 1.0), "units": ("pixel", "pixel")}
-    return {"scale": (slide.mpp, slide.mpp), "units": ("um", "um")}
+    """Scale, translation and units of a slide's layer: µm where its pixel size is known.
+
+    A computed image that says what it covers lies there on its slide, which itself begins at the
+    origin; without a pixel size, in level-0 pixels of that slide.
+    """
+    region, downsample = slide.computed_place or (None, 1.0)
+    pixel = downsample if slide.mpp is None else slide.mpp
+    unit = "pixel" if slide.mpp is None else "um"
+    translate = (0.0, 0.0)
+    if region is not None:
+        # The first pixel's centre, for a layer's coordinates are those of pixel centres.
+        shift, native = (downsample - 1) / 2, pixel / downsample
+        translate = ((region.y + shift) * native, (region.x + shift) * native)
+    return {"scale": (pixel, pixel), "translate": translate, "units": (unit, unit)}
 
 
 def slide_of(layer: Layer | None) -> Slide | None:
