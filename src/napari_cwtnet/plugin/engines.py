@@ -33,7 +33,7 @@ class Engines:
         RequestError
             If there is no such device.
         """
-        _leave_a_core_to_the_window()
+        leave_a_core_to_the_window()
         name = str(choose_device(device))
         key = (path, path.stat().st_mtime_ns if path.exists() else 0, name)
         with self._lock:
@@ -53,5 +53,9 @@ class Engines:
             torch.cuda.empty_cache()
 
 
-def _leave_a_core_to_the_window() -> None:
+def leave_a_core_to_the_window() -> None:
+    """Limit torch's threads; for each thread that computes to call before it does.
+
+    OpenMP keeps the number for each thread apart, torch sets it where a thread first computes.
+    """
     torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 2) - 1)))

@@ -25,6 +25,7 @@ from napari_cwtnet.enhancement import (
     provenance,
 )
 from napari_cwtnet.errors import CancelledError, CwtnetError
+from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import Engines
 from napari_cwtnet.slides import Slide
 
@@ -134,7 +135,8 @@ class Run:
     def _work(self) -> None:
         began, quality, kind, message = time.perf_counter(), None, "done", ""
         try:
-            quality = self._compute()
+            with TURNS.first():
+                quality = self._compute()
         except CancelledError:
             kind = "cancelled"
         except CwtnetError as error:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QSizePolicy,
-    QWidget,
-)
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
 from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.model import list_models
+from napari_cwtnet.plugin.docks.combo import Combo
 from napari_cwtnet.plugin.enhance_choice import Choice, source_levels
+from napari_cwtnet.plugin.model_news import MODEL_NEWS
 from napari_cwtnet.slides import Slide
 
 _TIP = Qt.ItemDataRole.ToolTipRole
@@ -38,7 +33,7 @@ class EnhanceForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.model, self.level, self.reference, self.device = (_Combo() for _ in range(4))
+        self.model, self.level, self.reference, self.device = (Combo() for _ in range(4))
         self._scale = QLabel()
         self.level.setToolTip("What the model reads; by itself, so that its output suits the zoom")
         self.reference.setToolTip("A finer image of the same place that the model may borrow from")
@@ -46,6 +41,7 @@ class EnhanceForm(QWidget):
         self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
         self._slide: Slide | None = None
         self.model.opening.connect(self.refresh_models)
+        MODEL_NEWS.changed.connect(self.refresh_models)
         model = QHBoxLayout()
         model.addWidget(self.model, 1)
         model.addWidget(self._scale)
@@ -116,18 +112,3 @@ class EnhanceForm(QWidget):
         for name, words in devices.items():
             self.device.addItem(name, name)
             self.device.setItemData(self.device.count() - 1, words, _TIP)
-
-
-class _Combo(QComboBox):
-    """Takes the width that there is, and says when its list is about to open."""
-
-    opening = Signal()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-
-    def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """Open the list."""
-        self.opening.emit()
-        super().showPopup()
