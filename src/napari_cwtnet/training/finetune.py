@@ -188,3 +188,25 @@ def _is_of_the_same_run(installed: Path, weights: Path) -> bool:
         return False
     known, made = (read_header(path).provenance.get("recipe") for path in (installed, weights))
     return known is not None and known == made
+
+
+def with_identities(recipe: Recipe) -> Recipe:
+    """A planned recipe with the start model's sha256 and the slides' fingerprints.
+
+    With them a run that is taken up again notices when it is given another model or slide.
+
+    Raises
+    ------
+    ModelError
+        If the start model cannot be read.
+    SlideError
+        If a slide cannot be opened.
+    """
+    slides = tuple(
+        slide_source(Path(slide.path), **slide.model_dump(exclude={"path", "fingerprint"}))
+        for slide in recipe.slides
+    )
+    start = recipe.start
+    if start is not None:
+        start = start.model_copy(update={"sha256": load_model(start.name).sha256})
+    return recipe.model_copy(update={"slides": slides, "start": start})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,7 @@ class Trainer:
         alone, paired = start
         return self.state.best_psnr > (alone if paired is None else (alone + paired) / 2)
 
-    def run(self, cancel: CancelToken | None = None) -> Iterator[Event]:
+    def run(self, cancel: CancelToken | None = None) -> Generator[Event, None, None]:
         """Train to the end of the budget, or until ``cancel``; the best model is on disk then.
 
         Nothing is computed between two events: not to ask for the next one is to pause.

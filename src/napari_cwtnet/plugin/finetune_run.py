@@ -1,0 +1,244 @@
+"""One fine-tuning in a thread of its own; the window looks at it when it likes.
+
+Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.errors import CancelledError, CwtnetError, TrainingError
+from napari_cwtnet.metrics import psnr
+from napari_cwtnet.plugin.device_turns import TURNS
+from napari_cwtnet.plugin.engines import leave_a_core_to_the_window
+from napari_cwtnet.plugin.finetune_history import History
+from napari_cwtnet.training.events import Done, Event, Measuring, Preview, StepDone, Validation
+from napari_cwtnet.training.finetune import install, refuse_taken_name, with_identities
+from napari_cwtnet.training.log import RunLog
+from napari_cwtnet.training.recipe import Recipe, load_recipe
+from napari_cwtnet.training.run_folder import holds_a_run
+from napari_cwtnet.training.trainer import Trainer
+
+Phase = Literal["loading", "training", "measuring"]
+Kind = Literal["done", "stopped", "closed", "failed"]
+_LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class FinetuneJob:
+    """What is to be learnt, and where it is kept."""
+
+    output: Path
+    recipe: Recipe | None = None
+    """A planned one; None takes up the run in the folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a fine-tuning ended."""
+
+    kind: Kind
+    step: int
+    installed: str | None = None
+    """Name of the model that was added; None where nothing was better than the start model."""
+    message: str = ""
+    """Why it failed, one line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """A held-out field to look at, and its PSNR (dB) before and now."""
+
+    preview: Preview
+    before: float
+    now: float
+
+
+class FinetuneRun:
+    """A job at work.
+
+    Attributes
+    ----------
+    recipe : Recipe or None
+        None until it is known.
+    history : History
+        Losses and measurements, those of earlier sessions of the run too.
+    sight : Sight or None
+        The latest preview.
+    phase : {"loading", "training", "measuring"}
+        What it is at.
+    measured : tuple of int
+        Fields measured, and how many there are, in the measurement at hand.
+    share, seconds : float
+        Budget used, 0..1, and time spent at work.
+    outcome : Outcome or None
+        Set last of all, and once.
+    """
+
+    def __init__(self, job: FinetuneJob) -> None:
+        self.job = job
+        self.recipe = job.recipe
+        self.history = History()
+        self.sight: Sight | None = None
+        self.phase: Phase = "loading"
+        self.measured = (0, 0)
+        self.step = 0
+        self.share = self.seconds = 0.0
+        self.remarks: tuple[str, ...] = ()
+        self.outcome: Outcome | None = None
+        self._paused = threading.Event()
+        self._stop = CancelToken()
+        self._abandon = CancelToken()
+        self._trainer: Trainer | None = None
+        self._thread = threading.Thread(target=self._work, name="napari-cwtnet finetune")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Begin no further step until :meth:`go_on`."""
+        self._paused.set()
+
+    def go_on(self) -> None:
+        """End a pause."""
+        self._paused.clear()
+
+    def stop(self) -> None:
+        """End after the step at hand, measure what it has learnt, and keep the best."""
+        self._stop.cancel("stopped")
+
+    def abandon(self, reason: str = "the dock was closed") -> None:
+        """End after the step at hand and save the run, to be taken up again; measure nothing."""
+        self._abandon.cancel(reason)
+        self._stop.cancel(reason)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it rests because of :meth:`pause`."""
+        return self._paused.is_set() and not self.stopping
+
+    @property
+    def stopping(self) -> bool:
+        """Whether :meth:`stop` or :meth:`abandon` was called."""
+        return self._stop.cancelled
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it lets an enhancement go first."""
+        return TURNS.taken and self.phase != "loading"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Work left; None while nothing can be said."""
+        return self.seconds / self.share * (1 - self.share) if self.share > 0 else None
+
+    def join(self, seconds: float | None = None) -> None:
+        """Wait for the thread; at once where ``outcome`` is set."""
+        self._thread.join(seconds)
+
+    def _work(self) -> None:
+        kind: Kind
+        kind, message, installed = "done", "", None
+        try:
+            kind = self._train()
+        except CancelledError:
+            kind = "closed" if self._abandon.cancelled else "stopped"
+        except CwtnetError as error:
+            kind, message = "failed", str(error)
+        except (torch.OutOfMemoryError, MemoryError):
+            kind, message = (
+                "failed",
+                "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
+                "another device.",
+            )
+        except Exception as error:  # whatever it is, the window must not wait for ever
+            logging.getLogger(__name__).exception("fine-tuning failed")
+            first = (str(error).strip().splitlines() or [""])[0]
+            kind, message = "failed", f"Fine-tuning failed: {type(error).__name__}: {first}"
+        try:
+            installed = self._install()
+        except CwtnetError as error:
+            kind, message = "failed", message or str(error)
+        self._trainer = None  # megabytes of pixels
+        self.outcome = Outcome(kind, self.step, installed, message)
+
+    def _train(self) -> Kind:
+        leave_a_core_to_the_window()
+        trainer = self._trainer = self._prepared()
+        self.recipe, self.remarks = trainer.recipe, trainer.data.remarks
+        self.step, self.share = trainer.state.step, trainer.done_share
+        self.seconds = trainer.state.seconds
+        self.history.take_up(RunLog(trainer.output / "log.csv").rows())
+        self.phase = "measuring" if self.history.start is None else "training"
+        with contextlib.closing(trainer.run(self._stop)) as events:
+            while self._may_go_on():
+                event = next(events, None)
+                if event is None or isinstance(event, Done):
+                    return "stopped" if event is not None and event.stopped else "done"
+                self._note(event, trainer)
+            trainer.save()  # before the folder is let go of
+        return "closed"
+
+    def _prepared(self) -> Trainer:
+        job = self.job
+        if job.recipe is None:
+            recipe = load_recipe(job.output / "recipe.yaml")
+            if recipe.start is None:
+                raise TrainingError(
+                    f"The run in {job.output} starts from no model; go on with it by train."
+                )
+        else:
+            if holds_a_run(job.output):
+                raise TrainingError(
+                    f"Folder {job.output} holds a run; resume it, or choose another output folder."
+                )
+            refuse_taken_name(job.recipe.name)
+            recipe = with_identities(job.recipe)
+        return Trainer(recipe, Path(), job.output, self._abandon)
+
+    def _may_go_on(self) -> bool:
+        """Wait out a pause, and enhancements; false where all is to end at once."""
+        while not self._abandon.cancelled:
+            if self.paused:
+                time.sleep(_LOOK_S)
+            elif TURNS.wait(_LOOK_S):
+                return True
+        return False
+
+    def _note(self, event: Event, trainer: Trainer) -> None:
+        if isinstance(event, StepDone):
+            self.history.add_loss(event.step, event.loss)
+            self.step, self.phase = event.step, "training"
+            self.measured = (0, 0)
+        elif isinstance(event, Measuring):
+            self.measured, self.phase = (event.done, event.total), "measuring"
+        elif isinstance(event, Validation):
+            self.history.add(event)
+        elif isinstance(event, Preview):
+            scale = trainer.recipe.scale
+            figures = (psnr(image, event.truth, scale) for image in (event.before, event.now))
+            self.sight = Sight(event, *figures)
+        self.share, self.seconds = trainer.done_share, trainer.state.seconds
+
+    def _install(self) -> str | None:
+        """Add the best model to the user's, if it is better than the one that it started from."""
+        trainer = self._trainer
+        if trainer is None or not trainer.improved:
+            return None
+        return install(trainer.weights, trainer.recipe.name).stem
+
+
+def runs_at_work() -> Iterator[threading.Thread]:
+    """Threads of fine-tunings that have not ended."""
+    return (thread for thread in threading.enumerate() if thread.name == "napari-cwtnet finetune")

@@ -1,0 +1,140 @@
+"""How a fine-tuning is spoken of: what it will do, what it is at, and what it has gained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.geometry import describe_resolution
+from napari_cwtnet.plugin.enhance_words import time_words
+from napari_cwtnet.plugin.finetune_choice import FinetunePlan, SlideChoice
+from napari_cwtnet.plugin.finetune_history import History
+from napari_cwtnet.plugin.finetune_run import FinetuneRun, Outcome
+from napari_cwtnet.training.events import Validation
+from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.run_folder import RunFolder
+from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.split import Split
+
+
+def what_will_be_learnt(plan: FinetunePlan) -> str:
+    """The plan in sentences, a line each: what from, what on, and for how long."""
+    lines = [
+        _from_where(source, slide, split, plan.recipe.scale)
+        for source, slide, split in zip(plan.recipe.slides, plan.slides, plan.splits, strict=True)
+    ]
+    return "\n".join([*lines, _for_how_long(plan.recipe, plan.header.name)])
+
+
+def what_will_go_on(run: RunFolder) -> str:
+    """A run that is taken up, in sentences."""
+    recipe = run.recipe
+    start = "a model" if recipe.start is None else Path(recipe.start.name).stem
+    slides = ", ".join(Path(slide.path).stem for slide in recipe.slides)
+    return (
+        f"Goes on with {recipe.name} at step {run.step:,}, {run.share:.0%} of its budget being "
+        f"used.\n{_for_how_long(recipe, start)}\nLearns from {slides}."
+    )
+
+
+def _from_where(source: SlideSource, slide: SlideChoice, split: Split, scale: int) -> str:
+    fine = source.downsamples[0]
+    pixels = (
+        f"{describe_resolution(slide.mpp, fine * scale)} → {describe_resolution(slide.mpp, fine)}"
+    )
+    share = round(100 * source.held_out_share)
+    parts = "" if not source.regions else f"{_count(len(source.regions), 'region')} of "
+    if source.held_out:
+        learnt = f"{parts}{slide.name}"
+        measured = _count(len(source.held_out), "region") + " kept apart"
+    else:
+        each = " of each" if len(source.regions) > 1 else ""
+        learnt = f"the left {100 - share} % of {parts}{slide.name}"
+        measured = f"the right {share} %{each}"
+    guard = f"{split.guard:g} px"
+    if slide.mpp is not None:
+        guard = f"{split.guard * slide.mpp:.0f} µm ({guard})"
+    return (
+        f"Learns {pixels} from {learnt}, is measured on {measured}; "
+        f"a guard band of {guard} between them is left out."
+    )
+
+
+def _for_how_long(recipe: Recipe, model: str) -> str:
+    device = choose_device(recipe.device)
+    minutes = f"{recipe.minutes:g} min" if recipe.minutes is not None else f"{recipe.steps} steps"
+    return (
+        f"Starts from {model}, for at most {minutes} on {device}; pauses do not count. "
+        f"If it gets better, the models list has {recipe.name} then."
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"1 {word}" if number == 1 else f"{number} {word}s"
+
+
+def progress_words(run: FinetuneRun) -> str:
+    """What it is at, steps done and time left."""
+    done, total = run.measured
+    if run.outcome is not None:
+        return outcome_words(run, run.outcome)
+    if run.phase == "loading":
+        return "Stopping…" if run.stopping else "Reading slides…"
+    if run.stopping:
+        left = f" ({done} of {total} fields)" if total else ""
+        return f"Stopping: measuring what was learnt last{left}…"
+    if run.paused:
+        return f"Paused at step {run.step:,}"
+    if run.waiting:
+        return f"Step {run.step:,} · an enhancement goes first"
+    if run.phase == "measuring":
+        what = "the start model" if run.step == 0 else f"step {run.step:,}"
+        return f"Measuring {what} on held-out fields: {done} of {total}"
+    seconds = run.seconds_left
+    return f"Step {run.step:,}" + ("" if seconds is None else f" · {time_words(seconds)} left")
+
+
+def outcome_words(run: FinetuneRun, outcome: Outcome) -> str:
+    """How it ended, and what there is now."""
+    if outcome.kind == "failed":
+        kept = f" The best model until then is {outcome.installed}." if outcome.installed else ""
+        return outcome.message + kept
+    ended = {"done": "Done", "stopped": "Stopped", "closed": "Broken off and saved"}[outcome.kind]
+    words = f"{ended} at step {outcome.step:,}, after {time_words(run.seconds)} of work."
+    if outcome.installed is not None:
+        words += f" {outcome.installed} is in the models list now."
+    elif run.history.start is not None:
+        words += " Nothing was better than the start model, so no model was added."
+    if outcome.kind != "done":
+        words += " Resume goes on with it."
+    return words
+
+
+def gain_words(history: History) -> str:
+    """The best model against the start model and bicubic, dB; empty while nothing is measured."""
+    start, best = history.start, history.best
+    if start is None or best is None:
+        return ""
+    lines = []
+    for name, pairs in _modes(start, best):
+        before, after, bicubic = pairs
+        gain = after - before
+        words = f"{after - bicubic:+.2f} dB over bicubic"
+        if best is not start:
+            words = f"{gain:+.2f} dB over the start model, {words}"
+        lines.append(f"{name} {after:.2f} dB on held-out fields: {words}")
+    if best is start:
+        lines.append("So far the start model is the best.")
+    return "\n".join(lines)
+
+
+def _modes(start: Validation, best: Validation) -> list[tuple[str, tuple[float, float, float]]]:
+    alone = ("PSNR", (start.psnr, best.psnr, best.psnr_bicubic))
+    if (
+        start.psnr_with_reference is None
+        or best.psnr_with_reference is None
+        or best.psnr_reference_bicubic is None
+    ):
+        return [alone]
+    paired = (start.psnr_with_reference, best.psnr_with_reference, best.psnr_reference_bicubic)
+    return [("Cross-scale PSNR", paired), ("Single-image PSNR", alone[1])]
