@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import EnhanceRequest, enhance
@@ -23,12 +24,16 @@ SEARCHES = [
 def queries_and_keys(engine, part):
     """Q and K of every block for a tile, taken from the modules that make them."""
     seen, hooks = [], []
-    for block in engine._network.blocks:
+    network = engine.model.network
+    for block in network.blocks:
         hooks += [
             module.register_forward_hook(lambda _m, _i, out: seen.append(out))
             for module in (block.sr, block.wt)
         ]
-    engine.infer(part.lr, part.reference)
+    with torch.inference_mode():
+        network(
+            *(torch.from_numpy(i).permute(2, 0, 1)[None] / 255 for i in (part.lr, part.reference))
+        )
     for hook in hooks:
         hook.remove()
     arrays = [features[0].numpy().astype(np.float64) for features in seen]

@@ -86,12 +86,27 @@ def build_parser() -> argparse.ArgumentParser:
 
     _dataset(add("dataset", "build a dataset of matched samples of slides"))
 
-    models = add("models", "list the models at hand")
-    _json(models)
+    _inspect(add("inspect", "attention, sub-bands and trust maps of a field"))
 
-    doctor = add("doctor", "what is installed here, and what is missing")
-    _json(doctor)
+    _json(add("models", "list the models at hand"))
+
+    _json(add("doctor", "what is installed here, and what is missing"))
     return parser
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path)
+    parser.add_argument("--region", required=True, help="X,Y,W,H in level-0 pixels")
+    parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
+    parser.add_argument("--model", required=True, help="a name or a .safetensors file")
+    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    parser.add_argument("--probe", help="X,Y in level-0 pixels: a query to ask in every block")
+    parser.add_argument("--depth", type=int, default=1, help="octaves of the sub-bands")
+    parser.add_argument("--output", type=Path, required=True, help="new folder")
+    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _mpp(parser)
+    _device(parser)
+    _json(parser)
 
 
 def _finetune(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +20,12 @@ from napari_cwtnet.inspection.maps import rounded_up
 Pixels = NDArray[np.uint8]
 
 _SIDE = 560
-"""Screen pixels of the longer side, at least half of it."""
+"""Screen pixels of the longer side, at least; less than twice as many."""
 _MARGIN, _LINE = 12, 19
 _BAR = (18, 110)
 """Width of the colour bar, and of the room for its numbers."""
 _WHEEL = 96
-_INK, _RED, _PAPER = (25, 25, 25), (170, 30, 30), (255, 255, 255)
+_INK, _RED, _PAPER, _EDGE = (25, 25, 25), (170, 30, 30), (255, 255, 255), (170, 170, 170)
 _MORE = PLAIN | str.maketrans({"−": "-", "≤": "<=", "′": "'"})
 
 
@@ -61,32 +62,29 @@ def map_picture(
     """
     colours = coloured(found.shown, found.low, found.high, found.palette)
     scale = _bar if found.palette != "direction" else _wheel
-    return _framed(
-        colours, found.title, badge, found.meaning, (found.region, native_mpp), boxes, scale(found)
-    )
+    words = (found.title, badge, found.meaning)
+    return _framed(colours, words, (found.region, native_mpp), boxes, scale(found))
 
 
 def image_picture(
     image: Pixels,
     title: str,
     badge: str,
-    region: Region,
-    native_mpp: float | None,
+    place: tuple[Region, float | None],
     boxes: Sequence[Box] = (),
 ) -> Pixels:
     """An RGB image of a region in the same frame; without a badge it is not marked as computed."""
-    return _framed(image, title, badge, "", (region, native_mpp), boxes, None)
+    return _framed(image, (title, badge, ""), place, boxes, None)
 
 
 def _framed(
     colours: Pixels,
-    title: str,
-    badge: str,
-    meaning: str,
+    words: tuple[str, str, str],
     place: tuple[Region, float | None],
     boxes: Sequence[Box],
     scale: Image.Image | None,
 ) -> Pixels:
+    title, badge, meaning = words
     inner = _enlarged(colours)
     region, native_mpp = place
     _draw_boxes(inner, region, boxes)
@@ -106,6 +104,8 @@ def _framed(
             draw.text((_MARGIN, y), line, fill=ink, font=ImageFont.load_default(size))
             y += _LINE
     sheet.paste(inner, (_MARGIN, top))
+    frame = (_MARGIN - 1, top - 1, _MARGIN + inner.width, top + inner.height)
+    draw.rectangle(frame, outline=_EDGE)
     if scale is not None:
         sheet.paste(scale, (_MARGIN + inner.width, top))
     y = top + max(inner.height, 0 if scale is None else scale.height) + 4
@@ -118,13 +118,12 @@ def _framed(
 
 
 def _enlarged(colours: Pixels) -> Image.Image:
-    """Whole screen pixels per value, so that no value is made up between two."""
+    """Whole screen pixels per value, a power of two: no value is made up, sizes go together."""
     longer = max(colours.shape[:2])
-    if longer > 2 * _SIDE:
-        step = -(-longer // (2 * _SIDE))
-        picture = Image.fromarray(colours)
-        return picture.reduce(step)
-    times = max(1, _SIDE // longer)
+    octaves = math.ceil(math.log2(_SIDE / longer))
+    if octaves < 0:
+        return Image.fromarray(colours).reduce(2**-octaves)
+    times = 2**octaves
     return Image.fromarray(np.ascontiguousarray(colours.repeat(times, 0).repeat(times, 1)))
 
 

@@ -12,6 +12,7 @@ from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_reque
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.probe import Patch, Probe, probe
 from napari_cwtnet.inspection.spread import spread
+from napari_cwtnet.inspection.survey import Survey, survey
 
 __all__ = [
     "MAX_SIDE",
@@ -20,6 +21,7 @@ __all__ = [
     "Map",
     "Patch",
     "Probe",
+    "Survey",
     "attention",
     "capture",
     "displacement",
@@ -33,4 +35,5 @@ __all__ = [
     "matches_within",
     "probe",
     "spread",
+    "survey",
 ]

@@ -26,6 +26,22 @@ def deepest(image: NDArray[np.generic]) -> int:
     return int(math.log2(min(image.shape[:2])))
 
 
+def check_depth(image: NDArray[np.generic], depth: int) -> None:
+    """Refuse a depth that an image does not bear.
+
+    Raises
+    ------
+    RequestError
+        If it is below 1 or above :func:`deepest`.
+    """
+    most = deepest(image)
+    if not 1 <= depth <= most:
+        raise RequestError(
+            f"Depth {depth} is not one that {image.shape[1]} × {image.shape[0]} pixels bear; "
+            f"give 1 to {most}."
+        )
+
+
 def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]:
     """The orthonormal Haar transform of an image, level by level.
 
@@ -47,12 +63,7 @@ def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]
     RequestError
         If the image does not bear that depth.
     """
-    most = deepest(image)
-    if not 1 <= depth <= most:
-        raise RequestError(
-            f"Depth {depth} is not one that {image.shape[1]} × {image.shape[0]} pixels bear; "
-            f"give 1 to {most}."
-        )
+    check_depth(image, depth)
     step = 2**depth
     height, width = (side // step * step for side in image.shape[:2])
     rest = torch.from_numpy(image[:height, :width].astype(np.float64)).permute(2, 0, 1)

@@ -139,7 +139,8 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
     RequestError
         If the image does not bear that depth.
     """
-    pixels = bands.images(field)[image]
+    pictures = bands.images(field)
+    pixels = pictures[image]
     values = np.moveaxis(bands.haar(pixels, depth)[-1][band], 0, -1)
     return _band(
         field,
@@ -149,6 +150,10 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
         values=values,
         per_pixel=field.plan.region.width / pixels.shape[1] * 2**depth,
         depth=depth,
+        # SR and truth are there to be compared
+        like=bands.haar(pictures["truth"], depth)[-1][band]
+        if image == "sr" and "truth" in pictures
+        else None,
     )
 
 
@@ -234,7 +239,7 @@ _TRUST: dict[str, tuple[str, str, str]] = {
         "Consistency |D(SR) − LR|",
         "grey levels",
         "SR made coarse again and compared with what was read: bright places contradict the slide "
-        "(the outermost two pixels are less sure).",
+        "(the outermost two pixels cannot be told).",
     ),
     "confidence": (
         "Attention confidence",
@@ -273,7 +278,7 @@ def _trust(field: Field, name: str, values: Floats) -> Map:
     title, unit, meaning = _TRUST[name]
     if name == "error" and field.plan.mode == "oracle":
         meaning = "Difference from the slide's own pixels, which the network WAS given (oracle)."
-    highest = rounded_up(float(np.percentile(values, 99.5)))
+    highest = rounded_up(float(np.nanpercentile(values, 99.5)))
     low, high = _FIXED.get(name, (0.0, max(1.0, highest)))
     return Map(
         name=name,
@@ -301,8 +306,8 @@ def probe_map(field: Field, probe: Probe) -> Map:
         ),
         unit="cosine",
         values=probe.relevance,
-        low=-1.0,
-        high=1.0,
+        low=float(probe.relevance.min()),
+        high=float(probe.relevance.max()),
         palette="heat",
         region=probe.region,
         downsample=field.plan.downsample,

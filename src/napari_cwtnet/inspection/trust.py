@@ -19,6 +19,7 @@ Floats = NDArray[np.float32]
 BEST_DB = 60.0
 """Local PSNR is not told apart above this; equal pixels would have infinity."""
 _REACH = 5
+_SUPPORT = 2
 
 
 def shrunk(image: Pixels | Floats, height: int, width: int) -> Floats:
@@ -48,11 +49,15 @@ def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
     Returns
     -------
     ndarray
-        ``(h, w)`` float32. The outermost two pixels are less sure: the kernel lacks what lies
+        ``(h, w)`` float32; NaN in the outermost two pixels, where the kernel wants what lies
         beyond the field.
     """
     height, width = lr.shape[:2]
-    return _mean_size(shrunk(sr, height, width) - lr)
+    found = _mean_size(shrunk(sr, height, width) - lr)
+    rim = np.ones((height, width), bool)
+    rim[_SUPPORT:-_SUPPORT, _SUPPORT:-_SUPPORT] = False
+    found[rim] = np.nan
+    return found
 
 
 def confidence(field: Field) -> Floats:

@@ -1,0 +1,216 @@
+"""An inspection as a folder: values for programs, pictures for people, one page for strangers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.inspection_report import Section, energy_table, report_page
+from napari_cwtnet.export.map_pictures import Box, Pixels, image_picture, map_picture
+from napari_cwtnet.export.maps import map_provenance, save_map
+from napari_cwtnet.files import folder_written_whole
+from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
+from napari_cwtnet.inspection.maps import IMAGES, probe_map
+
+RECORD = "inspection.json"
+PAGE = "report.html"
+_KIND = "napari-cwtnet inspection"
+_QUERY, _BEST, _MATCH = (255, 255, 255), (90, 255, 90), (90, 220, 255)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before anything is computed, a folder that must not be written to.
+
+    Raises
+    ------
+    OutputError
+        If it is a file, lies in no folder, or holds something that no inspection wrote.
+    """
+    if folder.is_file():
+        raise OutputError(f"Output {folder} is a file; give the name of a folder.")
+    if not folder.absolute().parent.is_dir():
+        raise OutputError(
+            f"Folder {folder.absolute().parent} does not exist; make it or choose another output."
+        )
+    if not folder.is_dir():
+        return
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+    strange = sorted(there - _written_before(folder))
+    if strange:
+        raise OutputError(
+            f"Folder {folder} holds {strange[0]!r}, which no inspection wrote; choose a new folder."
+        )
+
+
+def _written_before(folder: Path) -> set[str]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return {RECORD, *record["files"]} if record["kind"] == _KIND else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def save_inspection(folder: Path, found: Survey) -> dict[str, Any]:
+    """Write a folder, whole or not at all; one that an inspection wrote before is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``NAME.ome.tif`` (float32) and ``NAME.png`` for each map, ``report.html`` and
+        ``inspection.json``.
+    found : Survey
+        What to write.
+
+    Returns
+    -------
+    dict
+        JSON values: ``files`` and the statistics, as in ``inspection.json``.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, or the folder holds something else.
+    """
+    check_folder(folder)
+    with folder_written_whole(folder) as partial:
+        partial.mkdir()
+        writer = _Writer(partial, found)
+        sections = writer.sections()
+        (partial / PAGE).write_text(report_page(found, sections), encoding="utf-8")
+        record = {
+            "kind": _KIND,
+            **found.field.provenance,
+            "files": sorted([PAGE, *writer.files]),
+            **found.statistics,
+            "probes": [_probed(probe) for probe in found.probes],
+        }
+        text = json.dumps(record, indent=2, ensure_ascii=False)
+        (partial / RECORD).write_text(f"{text}\n", encoding="utf-8")
+    return record
+
+
+class _Writer:
+    def __init__(self, folder: Path, found: Survey) -> None:
+        self.files: list[str] = []
+        self._folder, self._found = folder, found
+        self._badge, self._mpp = found.field.plan.badge, found.field.plan.native_mpp
+
+    def sections(self) -> list[Section]:
+        """Write every map; give what the page shows of them."""
+        found, field = self._found, self._found.field
+        sections = [
+            Section(
+                "What was read and what was made",
+                "The same field: what the network was given, what it computed, and, where the "
+                "slide is fine enough, what is really there.",
+                self._images(),
+            )
+        ]
+        if found.attention:
+            said = " ".join(
+                matches_sentence(field, block)
+                for block in ([1] if field.aligned else range(1, field.blocks + 1))
+            )
+            attention = [one for one in found.attention if one.palette != "direction"]
+            steps = self._maps([one for one in found.attention if one.palette == "direction"])
+            sections += [
+                Section("Attention", attention[0].meaning, self._maps(attention)),
+                Section("Where the texture came from", said, [] if field.aligned else steps),
+            ]
+        if found.probes:
+            sections.append(
+                Section(
+                    "One query asked",
+                    "White: the 3 × 3 patch that was asked. Green, numbered: the patches most "
+                    "like it. Blue: what the network took.",
+                    self._probes(),
+                )
+            )
+        return [
+            *sections,
+            Section(
+                "Sub-bands",
+                "Haar sub-bands of every image and those that the WT branch predicts. Detail is "
+                "grey about 0; compare the same octave of SR and truth.",
+                self._maps(found.bands),
+                energy_table(found.statistics["band_energies"], IMAGES),
+                "four",
+            ),
+            Section(
+                "How far to trust it",
+                "In maps of error and spread, bright asks for caution; in confidence and likeness, "
+                "dark does. Each says what it measures.",
+                self._maps(found.trust),
+            ),
+        ]
+
+    def _maps(self, maps: Sequence[Map]) -> list[tuple[str, bytes]]:
+        return [self._map(one) for one in maps]
+
+    def _map(self, one: Map, boxes: Sequence[Box] = ()) -> tuple[str, bytes]:
+        provenance = self._found.field.provenance
+        self.files.append(f"{one.name}.ome.tif")
+        save_map(self._folder / self.files[-1], one, provenance)
+        title = map_provenance(one, provenance)["badge"]
+        picture = map_picture(one, self._badge, self._mpp, boxes)
+        return one.title, self._png(one.name, picture, title)
+
+    def _images(self) -> list[tuple[str, bytes]]:
+        field = self._found.field
+        known = {"lr": field.lr, "reference": field.reference, "sr": field.sr, "truth": field.truth}
+        made = []
+        for name, image in known.items():
+            if image is None:
+                continue
+            title = {"lr": "LR, what was read", "reference": "Reference, one octave finer"}.get(
+                name, "SR, computed" if name == "sr" else "Truth, the slide's own pixels"
+            )
+            badge = self._badge if name == "sr" else ""
+            picture = image_picture(image, title, badge, (field.plan.region, self._mpp))
+            made.append((title, self._png(f"image-{name}", picture, self._badge)))
+        return made
+
+    def _probes(self) -> list[tuple[str, bytes]]:
+        field, made = self._found.field, []
+        for probe in self._found.probes:
+            boxes = _boxes(probe)
+            part = next(one for one in field.parts if one.tile.read == probe.region)
+            title = "LR of the tile that the query was computed in"
+            picture = image_picture(part.lr, title, "", (probe.region, self._mpp), boxes)
+            if probe.block == 1:
+                made.append((title, self._png("probe-places", picture, self._badge)))
+            made.append(self._map(probe_map(field, probe), boxes))
+        return made
+
+    def _png(self, name: str, picture: Pixels, title: str) -> bytes:
+        notes = PngImagePlugin.PngInfo()
+        notes.add_itxt("Title", title)
+        held = io.BytesIO()
+        Image.fromarray(picture).save(held, format="PNG", pnginfo=notes)
+        self.files.append(f"{name}.png")
+        (self._folder / self.files[-1]).write_bytes(held.getvalue())
+        return held.getvalue()
+
+
+def _boxes(probe: Probe) -> list[Box]:
+    best = [Box(patch.box, _BEST, str(n)) for n, patch in enumerate(probe.best, start=1)]
+    return [*best, Box(probe.match.box, _MATCH), Box(probe.query, _QUERY, "query")]
+
+
+def _probed(probe: Probe) -> dict[str, Any]:
+    def place(region: Any) -> list[float]:
+        return [region.x, region.y, region.width, region.height]
+
+    return {
+        "block": probe.block,
+        "query": place(probe.query),
+        "match": {"box": place(probe.match.box), "relevance": probe.match.relevance},
+        "rank": probe.rank,
+        "best": [{"box": place(one.box), "relevance": one.relevance} for one in probe.best],
+    }

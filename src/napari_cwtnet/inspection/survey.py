@@ -1,0 +1,147 @@
+"""Everything about a field at once: all maps, a probe if wanted, and the figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, measure
+from napari_cwtnet.inspection import bands, maps
+from napari_cwtnet.inspection.attention import matches_within
+from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation
+from napari_cwtnet.inspection.field import Field, capture
+from napari_cwtnet.inspection.maps import Map
+from napari_cwtnet.inspection.probe import Probe, probe
+from napari_cwtnet.inspection.spread import spread
+from napari_cwtnet.model.wavelet import BANDS
+from napari_cwtnet.slides import Slide
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is to see of a field."""
+
+    field: Field
+    attention: tuple[Map, ...]
+    """S of each block and its mean, then where each block's matches lie; none without a branch."""
+    bands: tuple[Map, ...]
+    """Sub-bands of every image, then the WT branch's own beside their targets."""
+    trust: tuple[Map, ...]
+    probes: tuple[Probe, ...]
+    """One per block, if a place was asked."""
+    extrapolation: Extrapolation | None
+    statistics: dict[str, Any]
+    """JSON values."""
+
+
+def survey(
+    slide: Slide,
+    engine: Engine,
+    request: EnhanceRequest,
+    *,
+    place: tuple[float, float] | None = None,
+    depth: int = 1,
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Survey:
+    """Capture a field and make everything that can be shown of it.
+
+    Parameters
+    ----------
+    slide, engine, request, cancel
+        As :func:`napari_cwtnet.inspection.capture` takes them.
+    place : (x, y), optional
+        A query to ask in every block, level-0 pixels.
+    depth : int
+        Octaves of the sub-bands; every one down to it is made.
+    progress : callable, optional
+        Called with the passes done and the passes in all, most of which are flips and turns.
+
+    Raises
+    ------
+    CwtnetError
+        If the request cannot be served, LR does not bear the depth, or ``cancel`` was called.
+    """
+    if progress is not None:
+        progress(0, 1)
+    field = capture(slide, engine, request, cancel=cancel)
+    bands.check_depth(field.lr, depth)
+    probes: tuple[Probe, ...] = ()
+    if place is not None:
+        probes = tuple(
+            probe(field, engine, *place, block=number + 1) for number in range(field.blocks)
+        )
+    split = _bands(field, depth)
+    told = extrapolation(slide, engine, field, cancel=cancel)
+    turned = spread(field, engine, cancel=cancel, progress=progress)
+    blocks = range(1, field.blocks + 1)
+    trust = maps.trust_maps(field, turned)
+    return Survey(
+        field=field,
+        attention=(
+            *(maps.attention_map(field, block) for block in (*blocks, *([None] * bool(blocks)))),
+            *(maps.displacement_map(field, block) for block in blocks),
+        ),
+        bands=(*split, *maps.prediction_maps(field)),
+        trust=tuple(trust),
+        probes=probes,
+        extrapolation=told,
+        statistics=_statistics(slide, field, depth, trust, told),
+    )
+
+
+def _bands(field: Field, depth: int) -> list[Map]:
+    made = []
+    for name in bands.images(field):
+        for octave in range(1, depth + 1):
+            shown = BANDS if octave == depth else bands.DETAILS
+            made += [maps.band_map(field, name, band, octave) for band in shown]
+    return made
+
+
+def _statistics(
+    slide: Slide, field: Field, depth: int, trust: list[Map], told: Extrapolation | None
+) -> dict[str, Any]:
+    means = {one.name: float(np.nanmean(one.values)) for one in trust}
+    matches = matches_within(field) if field.blocks else {}
+    per_block = [matches_within(field, block) for block in range(1, field.blocks + 1)]
+    return {
+        "matches_within": {str(limit): share for limit, share in matches.items()},
+        "matches_within_per_block": [
+            {str(limit): share for limit, share in shares.items()} for shares in per_block
+        ],
+        "aligned": field.aligned,
+        "attention_mean": [float(s.mean()) for s in field.relevance],
+        "band_energies": {
+            name: bands.energies(bands.haar(image, depth))
+            for name, image in bands.images(field).items()
+        },
+        "wt_error_mean": _wt_error(field),
+        "consistency_mean": means["consistency"],
+        "tta_std_mean": means["spread"],
+        "error_mean": means.get("error"),
+        **_finite(measure(slide, field.plan, field.sr).as_dict()),
+        "extrapolation": None if told is None else told.sentence,
+        "extrapolation_octaves": None if told is None else told.octaves,
+        "extrapolation_gain": None if told is None else told.gain,
+    }
+
+
+def _finite(figures: dict[str, float | None]) -> dict[str, float | None]:
+    """JSON has no infinity: the PSNR of equal images becomes null."""
+    return {k: None if v is not None and math.isinf(v) else v for k, v in figures.items()}
+
+
+def _wt_error(field: Field) -> dict[str, float]:
+    """Mean absolute difference of I_WT from its target, grey levels, by band."""
+    known = bands.targets(field)
+    return {
+        name: float(np.abs(values - known[name]).mean())
+        for name, values in bands.predicted(field).items()
+        if name in known
+    }

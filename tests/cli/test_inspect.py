@@ -1,0 +1,181 @@
+"""``inspect``: a folder of maps, one page, and a report; whole or not at all."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from cli.conftest import Run
+from cli.test_refusals import refused
+from napari_cwtnet.enhancement import Engine, EnhanceRequest
+from napari_cwtnet.errors import OutputError, SlideError
+from napari_cwtnet.export.inspection_folder import save_inspection
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import attention, capture, haar, survey
+from napari_cwtnet.inspection.trust import consistency
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides import open_slide
+
+
+def words(slide: Path, output: Path, **changes: object) -> list[object]:
+    options = {"region": "100,60,120,96", "downsample": 4, "model": "small-x4", "output": output}
+    made: list[object] = ["inspect", slide]
+    for name, value in (options | changes).items():
+        made += [f"--{name}", value]
+    return made
+
+
+def test_the_folder_holds_what_the_report_says(
+    run: Run, slide_file: Path, models: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "inside"
+    done = run(*words(slide_file, output, probe="150,100"), "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert sorted(path.name for path in output.iterdir()) == sorted(
+        [*told["files"], "inspection.json"]
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+    assert told["matches_within"] == {"0": 1.0, "1": 1.0, "4": 1.0, "16": 1.0}
+    assert told["aligned"] is True
+    assert "one octave down" in told["extrapolation"]
+    with open_slide(slide_file) as slide:
+        engine = Engine(load_model(models / "small-x4.safetensors"), "cpu")
+        field = capture(slide, engine, EnhanceRequest(Region(100, 60, 120, 96), 4))
+    found = consistency(field.sr, field.lr)
+    assert told["consistency_mean"] == pytest.approx(np.nanmean(found))
+    assert told["tta_std_mean"] < 1e-2  # untrained: exactly bicubic
+    assert told["psnr"] == pytest.approx(told["psnr_reference_bicubic"], abs=1)
+    details = haar(field.truth)[0]
+    energy = np.square(details["HH"], dtype=float).sum() / field.truth.size
+    assert told["band_energies"]["truth"]["HH1"] == pytest.approx(energy)
+    values = tifffile.imread(output / "attention-block-1.ome.tif")
+    assert values.dtype == np.float32
+    assert values == pytest.approx(attention(field, 1))
+    assert tifffile.imread(output / "consistency.ome.tif") == pytest.approx(found, nan_ok=True)
+    assert not tifffile.imread(output / "displacement-block-1.ome.tif").any()
+    band = tifffile.imread(output / "band-truth-HH1.ome.tif")
+    assert np.array_equal(band, details["HH"])
+
+
+def test_maps_say_where_they_lie_and_that_they_are_computed(
+    run: Run, slide_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "inside"
+    assert run(*words(slide_file, output)).returncode == 0
+    with tifffile.TiffFile(output / "attention-block-1.ome.tif") as tiff:
+        notes = tiff.ome_metadata
+    assert re.search(
+        r'Name="COMPUTED ×4 · 0.25 µm/px from native 0.25 · small-x4 · research', notes
+    )
+    assert 'PhysicalSizeX="1.0"' in notes  # LR: 4 pixels of 0.25 µm
+    assert 'PositionX="25.375"' in notes  # centre of LR pixel 0, from pixel centre 0
+    assert 'PositionY="15.375"' in notes
+    assert "For Research Use Only" in notes
+    assert str(slide_file) not in notes
+    assert slide_file.stem not in notes
+    for name in ("attention-block-1.png", "image-truth.png"):
+        with Image.open(output / name) as picture:
+            assert picture.text["Title"].startswith("COMPUTED ×4 ")
+    with open_slide(output / "attention-block-1.png") as taken:
+        assert taken.computed is not None
+    with pytest.raises(SlideError):
+        open_slide(output / "attention-block-1.ome.tif")
+
+
+def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "inside"
+    assert run(*words(slide_file, output, probe="150,100", depth=2)).returncode == 0
+    page = (output / "report.html").read_text(encoding="utf-8")
+    record = json.loads((output / "inspection.json").read_text(encoding="utf-8"))
+    for said in (
+        record["badge"],
+        "For Research Use Only. Not for use in diagnostic procedures.",
+        record["slide_fingerprint"],
+        "x 100, y 60, 120 × 96 level-0 pixels",
+        "1.000 µm/px (10×)",
+        "This model looks only at the same place",
+        record["extrapolation"],
+        "HH2",
+    ):
+        assert said in page
+    sources = re.findall(r"src='([^']*)'", page)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert "href" not in page
+    pictures = {base64.b64decode(source.partition(",")[2]) for source in sources}
+    assert (output / "attention-block-1.png").read_bytes() in pictures
+    assert (output / "probe-block-1.png").read_bytes() in pictures
+    assert slide_file.stem not in page
+    (asked,) = record["probes"]
+    assert asked["query"] == [144, 96, 12, 12]
+    assert len(asked["best"]) == 5
+
+
+def test_beyond_native_there_is_no_truth(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "inside"
+    done = run(*words(slide_file, output, downsample=2), "--json")
+    told = json.loads(done.stdout)
+    assert told["psnr"] is None
+    assert told["error_mean"] is None
+    assert not list(output.glob("*truth*"))
+    assert "the slide holds no truth" in told["what"]
+    assert "one octave down" in told["extrapolation"]
+
+
+def test_an_inspection_is_replaced_and_nothing_else(
+    run: Run, slide_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "inside"
+    assert run(*words(slide_file, output, probe="150,100")).returncode == 0
+    assert run(*words(slide_file, output)).returncode == 0
+    assert not list(output.glob("probe*"))  # nothing of the first is left
+    (output / "notes.txt").write_text("mine")
+    before = sorted(path.name for path in output.iterdir())
+    refused(run(*words(slide_file, output)), "notes.txt", "choose a new folder")
+    assert sorted(path.name for path in output.iterdir()) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    assert run(*words(slide_file, other)).returncode == 0  # empty ones are taken
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"region": "0,0,20,20"}, ("5 × 5 LR pixels is too small", "16 × 16")),
+        ({"region": "0,0,731,517", "downsample": 1}, ("731 × 517 LR pixels", "512 × 512")),
+        ({"region": "900,0,100,100"}, ("Region 900,0,100,100", "outside the slide")),
+        ({"probe": "5"}, ("Probe '5'", "X,Y")),
+        ({"probe": "5,5"}, ("Place 5,5 is outside the field 100,60,120,96",)),
+        ({"depth": 9}, ("Depth 9", "30 × 24 pixels", "1 to 4")),
+        ({"model": "best"}, ("Model 'best'", "small-x4")),
+        ({"output": "nowhere/inside"}, ("nowhere does not exist",)),
+    ],
+)
+def test_refusals(run: Run, slide_file: Path, tmp_path: Path, monkeypatch, changes, said) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(run(*words(slide_file, changes.pop("output", tmp_path / "inside"), **changes)), *said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_left_of_a_folder_that_could_not_be_written(
+    slide_file: Path, models: Path, tmp_path: Path, monkeypatch
+) -> None:
+    with open_slide(slide_file) as slide:
+        engine = Engine(load_model(models / "small-x4.safetensors"), "cpu")
+        found = survey(slide, engine, EnhanceRequest(Region(100, 60, 80, 80), 4))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("napari_cwtnet.export.inspection_folder.report_page", full)
+    with pytest.raises(OutputError, match=r"No space left.*free some space"):
+        save_inspection(tmp_path / "inside", found)
+    assert not list(tmp_path.iterdir())
