@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement.devices import choose_device
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model import Model, NetworkOutput
+from napari_cwtnet.model import CwtNet, Model, NetworkOutput
 from napari_cwtnet.slides import Slide
 
 Pixels = NDArray[np.uint8]
@@ -50,13 +50,17 @@ class Engine:
     def __init__(self, model: Model, device: str = "auto", cache_bytes: int = CACHE_BYTES) -> None:
         self.model = model
         self.device = choose_device(device)
-        # A copy: moving a module changes it for everybody who holds it.
-        network = copy.deepcopy(model.network)
-        self._network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._paired = self._placed(model)
+        self._alone = self._paired if model.alone is None else self._placed(model.alone)
         self._done: LRUCache[Hashable, Pixels] = LRUCache(
             cache_bytes, getsizeof=lambda tile: tile.nbytes
         )
         self._lock = threading.Lock()
+
+    def _placed(self, model: Model) -> CwtNet:
+        # A copy: moving a module changes it for everybody who holds it.
+        network = copy.deepcopy(model.network)
+        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
@@ -93,12 +97,13 @@ class Engine:
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
-        return (*source, plan.mode, self.model.sha256, tile)
+        weights = self.model.serving(with_reference=plan.with_reference).sha256
+        return (*source, plan.mode, weights, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """What the network is given for a tile: LR, and the reference or None, uint8."""
         lr = slide.read(tile.read, plan.downsample, replicate=True)
-        if plan.mode == "single-image":
+        if not plan.with_reference:
             return lr, None
         return lr, slide.read(tile.read, plan.downsample / 2, replicate=True)
 
@@ -118,7 +123,8 @@ class Engine:
         ModelError
             If the network gives values that are not finite.
         """
-        output: NetworkOutput = self._network(
+        network = self._alone if reference is None else self._paired
+        output: NetworkOutput = network(
             self._to_tensor(lr),
             None if reference is None else self._to_tensor(reference),
             record=record,

@@ -41,6 +41,11 @@ class Plan:
         return self.lattice.tiles()
 
     @property
+    def with_reference(self) -> bool:
+        """Whether the WT branch is fed by the next-higher level."""
+        return self.mode != "single-image"
+
+    @property
     def output_downsample(self) -> float:
         """Level-0 pixels per SR pixel; below 1 is beyond native."""
         return self.downsample / self.scale
@@ -69,7 +74,7 @@ class Plan:
     def sentence(self) -> str:
         """What will happen, in plain words."""
         parts = [f"reads {describe_resolution(self.native_mpp, self.downsample)}"]
-        if self.mode != "single-image":
+        if self.with_reference:
             finer = describe_resolution(self.native_mpp, self.downsample / 2)
             parts.append(f"reference {finer}")
         parts.append(f"writes {describe_resolution(self.native_mpp, self.output_downsample)}")

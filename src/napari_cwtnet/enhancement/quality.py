@@ -75,7 +75,7 @@ def measure(
     numbers: list[float | None] = []
     for name in ("model", "bicubic", "reference"):
         cancel.raise_if_cancelled()
-        if name == "reference" and plan.mode == "single-image":
+        if name == "reference" and not plan.with_reference:
             numbers += [None, None]
             continue
         picture = image if name == "model" else enlarged(slide, plan, reference=name == "reference")

@@ -68,7 +68,7 @@ def _check_size(plan: Plan) -> None:
 
 def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
     """Where computed pixels come from, as JSON values; nothing that names a patient."""
-    model = engine.model
+    model = engine.model.serving(with_reference=plan.with_reference)
     return {
         "computed": True,
         "notice": RESEARCH_USE,
@@ -82,7 +82,7 @@ def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
         "mode": plan.mode,
         "beyond_native": plan.beyond_native,
         "icc_to_srgb": slide.icc,
-        "model": model.name,
+        "model": engine.model.name,
         "model_sha256": model.sha256,
         "tile": plan.lattice.tile,
         "halo": plan.lattice.halo,

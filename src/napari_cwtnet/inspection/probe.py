@@ -111,7 +111,8 @@ def probe(
         model.
     """
     check_block(field, block)
-    if engine.model.sha256 != field.provenance["model_sha256"]:
+    weights = engine.model.serving(with_reference=field.plan.with_reference)
+    if weights.sha256 != field.provenance["model_sha256"]:
         raise RequestError(
             f"The field was captured with another model than {engine.model.name!r}; capture it "
             "again."

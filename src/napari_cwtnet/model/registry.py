@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,12 @@ class Model(ModelHeader):
     """Of the weights file."""
     network: CwtNet
     """float32, on the CPU, in eval mode."""
+    alone: Model | None = None
+    """Other weights for single-image mode, where one set does not serve both modes well."""
+
+    def serving(self, *, with_reference: bool) -> Model:
+        """The weights that compute with the next-higher level, or without it."""
+        return self if with_reference or self.alone is None else self.alone
 
 
 def user_model_folder() -> Path:
@@ -47,10 +54,12 @@ def list_models() -> dict[str, Path]:
 def load_model(name: str | Path) -> Model:
     """Load a model by its name, or from a ``.safetensors`` file.
 
+    Where its provenance names other weights for single-image mode, those are loaded too.
+
     Raises
     ------
     ModelError
-        If the name is unknown, or the file is missing, a pickle or damaged.
+        If the name is unknown, or a file is missing, a pickle or damaged.
     """
     known = list_models()
     path = known.get(str(name), Path(name))
@@ -59,5 +68,19 @@ def load_model(name: str | Path) -> Model:
             f"Model {str(name)!r} is unknown; choose one of {', '.join(known) or '(none)'} "
             f"or give a {SUFFIX} file."
         )
+    model = _read(path)
+    companion = model.provenance.get("single_image")
+    if companion is None:
+        return model
+    alone = _read(path.parent / Path(str(companion)).name)
+    if alone.config != model.config:
+        raise ModelError(
+            f"Weights {path} name {alone.path.name} for single-image mode, which is another "
+            "network; put the file that belongs to them beside them."
+        )
+    return dataclasses.replace(model, alone=alone)
+
+
+def _read(path: Path) -> Model:
     network, provenance, sha256 = read_weights(path)
     return Model(path.stem, path, network.config, provenance, sha256, network)
