@@ -2,9 +2,10 @@
 
 Usage: ``python tools/search_study.py --data FOLDER --output FOLDER [--steps 600] [--seeds 3]``
 
-Each run is one recipe of the lite size. ×2 is trained and measured single-image, ×4 on half of the
-batches with the next-higher level, and measured both ways. One line a run goes to ``runs.csv``;
-runs that have one are not done again. ``table.md`` has the means and their spread over the seeds.
+Each run is one recipe of the lite size, from scratch or (``shipped, …``) from the shipped weights.
+×2 is trained and measured single-image, ×4 on half of the batches with the next-higher level, and
+measured both ways. One line a run goes to ``runs.csv``; runs that have one are not done again.
+``table.md`` has the means and their range over the seeds.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from typing import Any
 
 import torch
 
-from napari_cwtnet.model import load_model
+from napari_cwtnet.model import load_model, save_weights
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.training.events import Done
 from napari_cwtnet.training.fields import Field, batch_of
-from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
+from napari_cwtnet.training.recipe import Recipe, StartModel, load_recipe, shipped_recipes
 from napari_cwtnet.training.trainer import Trainer
 from napari_cwtnet.training.validation import bicubic_figures, centre_crops, network_figures
 
@@ -34,6 +35,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "aligned, HH alone": {"bands": ("HH",)},
     "no WT branch": {"wt_branch": False},
 }
+LATER: dict[str, dict[str, Any]] = {
+    "shipped, aligned": {},
+    "shipped, window 4": {"search": "window", "window_radius": 4},
+    "shipped, window 4, bias 0.05": VARIANTS["window 4, bias 0.05"],
+}
+"""The shipped network, with its search exchanged, goes on learning: features are good by then."""
+
 SOURCES = ("osteosarcoma", "camelyon", "bcss", "bcss-halved", "ocdc")
 REACHES = (0, 1, 4, 16)
 HELD_OUT_SIDE = 64
@@ -56,7 +64,7 @@ def main() -> None:
     done = {(row["scale"], row["variant"], row["seed"]) for row in rows}
     for seed in range(arguments.seeds):
         for scale in arguments.scales:
-            for variant in VARIANTS:
+            for variant in VARIANTS | LATER:
                 if (str(scale), variant, str(seed)) in done:
                     continue
                 row = one_run(variant, scale, seed, arguments.steps, arguments)
@@ -68,20 +76,23 @@ def main() -> None:
     print(table)
 
 
-def recipe_of(variant: str, scale: int, seed: int, steps: int) -> Recipe:
-    """The lite recipe of that scale, shortened, with the variant's network."""
+def recipe_of(variant: str, scale: int, seed: int, steps: int, start: Path) -> Recipe:
+    """The lite recipe of that scale, shortened, with the variant's network.
+
+    ``start`` is where a start model is written to, if the variant has one.
+    """
     shipped = load_recipe(shipped_recipes()[f"cwtnet-lite-x{scale}"])
-    network = VARIANTS[variant]
+    network = (VARIANTS | LATER)[variant]
     share = 0.5 if scale > 2 and network.get("wt_branch", True) else 0.0
     return shipped.model_copy(
         update={
-            "start": None,
+            "start": StartModel(name=str(start)) if variant in LATER else None,
             "network": network,
             "sources": tuple(s for s in shipped.sources if s.name in SOURCES),
             "reference_share": share,
             "patch": 32,
             "batch": 4,
-            "learning_rate": 8e-4,
+            "learning_rate": 3e-4 if variant in LATER else 8e-4,
             "warm_up": 50,
             "ema": 0.99,
             "steps": steps,
@@ -93,8 +104,15 @@ def recipe_of(variant: str, scale: int, seed: int, steps: int) -> Recipe:
 
 def one_run(variant: str, scale: int, seed: int, steps: int, arguments: argparse.Namespace) -> Row:
     """Train and measure."""
-    recipe = recipe_of(variant, scale, seed, steps)
     folder = arguments.output / f"x{scale} {variant} seed {seed}".replace(" ", "-")
+    start = folder / "start.safetensors"
+    recipe = recipe_of(variant, scale, seed, steps, start)
+    if recipe.start is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shipped = load_model(f"cwtnet-lite-x{scale}")
+        network = CwtNet(recipe.network_config())
+        network.load_state_dict(shipped.network.state_dict())
+        save_weights(start, network, shipped.provenance)
     trainer = Trainer(recipe, arguments.data, folder)
     trainer.held_out = centre_crops(trainer.held_out, scale, HELD_OUT_SIDE)
     weights = next(event.weights for event in trainer.run() if isinstance(event, Done))
@@ -157,7 +175,7 @@ def table_lines(rows: list[Row]) -> Iterator[str]:
     yield "| ×, mode | variant | gain, dB (least to most) | SSIM gain | within 0 / 1 / 4 px | s |"
     yield "|---|---|---|---|---|---|"
     for scale, mode in (("2", "single"), ("4", "single"), ("4", "cross")):
-        for variant in VARIANTS:
+        for variant in VARIANTS | LATER:
             runs = [r for r in rows if r["scale"] == scale and r["variant"] == variant]
             gains = numbers(runs, f"{mode} gain")
             if not gains:

@@ -1,9 +1,11 @@
 """Put a trained model among those that ship: float16 weights, and a card with held-out figures.
 
-Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE``
+Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE
+[--single-image RUN/OTHER.safetensors]``
 
 ``--data`` is the folder that the recipe's sources are relative to, ``--slide`` a slide that was
-never trained on. Every figure is measured on the float16 weights that ship.
+never trained on. With ``--single-image`` the model computes by those other weights where there is
+no reference. Every figure is measured on the float16 weights that ship.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import torch
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.model import Model, save_weights
-from napari_cwtnet.training.recipe import ImageSource, Recipe
+from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "napari_cwtnet" / "model" / "weights"
@@ -32,12 +34,20 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--slide", type=Path, required=True)
+    parser.add_argument("--single-image", type=Path)
     arguments = parser.parse_args()
     trained = load_model(arguments.weights)
     WEIGHTS.mkdir(exist_ok=True)
     CARDS.mkdir(exist_ok=True)
+    provenance = dict(trained.provenance)
+    if arguments.single_image is not None:
+        alone = load_model(arguments.single_image)
+        save_weights(
+            WEIGHTS / arguments.single_image.name, alone.network, alone.provenance, torch.float16
+        )
+        provenance["single_image"] = arguments.single_image.name
     shipped = WEIGHTS / arguments.weights.name
-    save_weights(shipped, trained.network, trained.provenance, torch.float16)
+    save_weights(shipped, trained.network, provenance, torch.float16)
     model = load_model(shipped)
     card = CARDS / f"{model.name}.md"
     card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
@@ -87,10 +97,11 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "bicubic of LR; in cross-scale mode, over bicubic of the reference.",
         "",
         "How far apart the images are: osteosarcoma is held out by patient, BCSS by case. The "
-        "CAMELYON and OCDC tiles are held out by image only: their source does not say from which "
-        "slide they are, some held-out CAMELYON tiles adjoin training tiles, and all of OCDC is "
-        "one slide, so read those two as figures on a slide that was seen. The best checkpoint is "
-        "chosen by the centres of these same images; CMU-1 took no part in any choice.",
+        "source of the CAMELYON tiles does not say from which slide they are: none that is held "
+        "out has an edge in common with one that was trained on (their borders were matched), but "
+        "they may be of one slide; OCDC is one slide, held out by its rows. Read those two as "
+        "figures on a slide that was seen. The best checkpoint is chosen by the centres of these "
+        "same images; CMU-1 took no part in any choice.",
         "",
         "| data | mode | PSNR | gain | SSIM | SSIM of bicubic |",
         "|---|---|---|---|---|---|",
@@ -125,6 +136,8 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         f"{model.provenance['seconds'] / 60:.0f} minutes of one CPU core. "
         f"Again: `napari-cwtnet train {model.name} --data FOLDER --output RUN`.",
         "",
+        *first_run(recipe),
+        *other_weights(model),
         "| source | size used | share | kept out | licence and origin |",
         "|---|---|---|---|---|",
     ]
@@ -146,6 +159,34 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def first_run(recipe: Recipe) -> list[str]:
+    """What was done before, where the recipe goes on from another one's model."""
+    if recipe.start is None:
+        return []
+    first = load_recipe(shipped_recipes()[recipe.start.name])
+    return [
+        f"It goes on from `{first.name}`: that recipe's {first.steps:,} steps on the same images, "
+        f"with other shares (`napari-cwtnet train {first.name} …`, its weights file put into "
+        "`$CWTNET_MODELS`).",
+        "",
+    ]
+
+
+def other_weights(model: Model) -> list[str]:
+    """What computes in single-image mode, where that is another set of weights."""
+    if model.alone is None:
+        return []
+    alone = model.alone
+    recipe = Recipe.model_validate(alone.provenance["recipe"])
+    return [
+        f"In single-image mode other weights of the same network compute, `{alone.name}`: recipe "
+        f"`{alone.name}.yaml`, {recipe.steps:,} steps without reference on the same images and "
+        f"shares, from the weights above ({alone.provenance['seconds'] / 60:.0f} minutes). One set "
+        "for both modes did not do each of them well.",
+        "",
+    ]
 
 
 if __name__ == "__main__":
