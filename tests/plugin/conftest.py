@@ -107,3 +107,44 @@ def enhance_dock(
         return viewer, dock
 
     return make
+
+
+@pytest.fixture
+def learnable(tmp_path: Path) -> Path:
+    """A slide that a small model learns from within seconds."""
+    from plugin.finetune_help import write_slide
+
+    return write_slide(tmp_path / "learnable.tif")
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the user's runs."""
+    monkeypatch.setenv("CWTNET_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def tune_dock(
+    make_napari_viewer: Callable[..., Any],
+    qtbot: Any,
+    models: Path,
+    runs: Path,
+    learnable: Path,
+    tmp_path: Path,
+) -> Iterator[Callable[..., Any]]:
+    """Makes a viewer with a slide and the Fine-tune dock, set to a quick recipe."""
+    from plugin.finetune_help import no_run_is_left, write_recipe, write_start
+
+    write_start(models)
+
+    def make(model: str = "tiny-x2", **fields: Any) -> tuple[Any, Any]:
+        viewer = make_napari_viewer()
+        viewer.open(learnable, plugin="napari-cwtnet")
+        _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Fine-tune")
+        dock.form.model.setCurrentText(model)
+        dock.form.recipe.line.setText(str(write_recipe(tmp_path, **fields)))
+        return viewer, dock
+
+    yield make
+    qtbot.waitUntil(no_run_is_left, timeout=20000)

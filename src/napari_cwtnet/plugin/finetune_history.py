@@ -89,11 +89,20 @@ def score(one: Validation) -> float:
     return (one.psnr + one.psnr_with_reference) / 2
 
 
+def cross_scale(one: Validation) -> tuple[float, float] | None:
+    """PSNR with a reference, and of its bicubic enlargement, dB; None where that says nothing.
+
+    At ×2 the reference is the truth, whose PSNR is infinite.
+    """
+    psnr, bicubic = one.psnr_with_reference, one.psnr_reference_bicubic
+    if psnr is None or bicubic is None or not math.isfinite(bicubic):
+        return None
+    return psnr, bicubic
+
+
 def main_figures(one: Validation) -> tuple[float, float]:
     """PSNR of the model and of bicubic, dB, in the mode that it is meant for."""
-    if one.psnr_with_reference is None or one.psnr_reference_bicubic is None:
-        return one.psnr, one.psnr_bicubic
-    return one.psnr_with_reference, one.psnr_reference_bicubic
+    return cross_scale(one) or (one.psnr, one.psnr_bicubic)
 
 
 def _mean(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.enhance_words import time_words
 from napari_cwtnet.plugin.finetune_choice import FinetunePlan, SlideChoice
-from napari_cwtnet.plugin.finetune_history import History
+from napari_cwtnet.plugin.finetune_history import History, cross_scale
 from napari_cwtnet.plugin.finetune_run import FinetuneRun, Outcome
 from napari_cwtnet.training.events import Validation
 from napari_cwtnet.training.recipe import Recipe
@@ -129,12 +129,9 @@ def gain_words(history: History) -> str:
 
 
 def _modes(start: Validation, best: Validation) -> list[tuple[str, tuple[float, float, float]]]:
-    alone = ("PSNR", (start.psnr, best.psnr, best.psnr_bicubic))
-    if (
-        start.psnr_with_reference is None
-        or best.psnr_with_reference is None
-        or best.psnr_reference_bicubic is None
-    ):
-        return [alone]
-    paired = (start.psnr_with_reference, best.psnr_with_reference, best.psnr_reference_bicubic)
-    return [("Cross-scale PSNR", paired), ("Single-image PSNR", alone[1])]
+    alone = (start.psnr, best.psnr, best.psnr_bicubic)
+    paired = cross_scale(start), cross_scale(best)
+    if paired[0] is None or paired[1] is None:
+        return [("PSNR", alone)]
+    (before, _), (after, bicubic) = paired
+    return [("Cross-scale PSNR", (before, after, bicubic)), ("Single-image PSNR", alone)]

@@ -85,8 +85,9 @@ class Curves(pg.GraphicsLayoutWidget):
         before, bicubic = main_figures(start)
         self._show_line(self.start_line, before, f"start model {before:.2f}")
         self._show_line(self.bicubic_line, bicubic, f"bicubic {bicubic:.2f}")
-        low, high = min(figures[:, 0].min(), bicubic), max(figures[:, 0].max(), bicubic)
-        self.psnr_plot.setYRange(low, high + 0.05 * (high - low), padding=0.08)
+        drawn = np.array([*figures[:, 0], bicubic])
+        drawn = drawn[np.isfinite(drawn)]
+        self.psnr_plot.setYRange(drawn.min(), drawn.max(), padding=0.1)
 
     def _plot(self, row: int, label: str) -> pg.PlotItem:
         plot = self.addPlot(row=row, col=0)

@@ -1,0 +1,235 @@
+"""Runs in the dock: from start to the models list, paused, stopped, resumed, refused, failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.plugin.finetune_run import FinetuneJob, FinetuneRun
+from napari_cwtnet.plugin.finetune_words import gain_words
+from napari_cwtnet.training.log import RunLog
+from napari_cwtnet.training.run_folder import read_run, unfinished_runs
+from napari_cwtnet.training.run_lock import RunLock
+from plugin.finetune_help import finish, progress_in, wait_for_step
+
+Dock = Callable[..., Any]
+
+
+def test_from_start_to_the_models_list(
+    tune_dock: Dock, qtbot: Any, models: Path, runs: Path
+) -> None:
+    viewer, dock = tune_dock("start", steps=60, validate_every=20, learning_rate=1e-2)
+    _, enhance = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Enhance")
+    names = [enhance.form.model.itemText(i) for i in range(enhance.form.model.count())]
+    assert "start-tuned" not in names
+    outcome = finish(qtbot, dock)
+    assert (outcome.kind, outcome.step, outcome.installed) == ("done", 60, "start-tuned")
+    names = [enhance.form.model.itemText(i) for i in range(enhance.form.model.count())]
+    assert "start-tuned" in names
+    assert dock.form.name.placeholderText() == "start-tuned-2"
+    made = load_model("start-tuned")
+    assert made.path == models / "start-tuned.safetensors"
+    assert made.provenance["parent"]["name"] == "start"
+    run = dock.controller.run
+    assert [one.step for one in run.history.validations] == [0, 20, 40, 60]
+    start, best = run.history.start, run.history.best
+    assert best.psnr == pytest.approx(made.provenance["validation_psnr"], abs=1e-3)
+    assert best.psnr > start.psnr + 0.3
+    assert f"+{best.psnr - start.psnr:.2f} dB over the start model" in dock.panel.gain.text()
+    assert dock.status.endswith("start-tuned is in the models list now.")
+    assert (runs / "start-tuned" / "start-tuned.safetensors").exists()
+    enhance.form.model.setCurrentText("start-tuned")
+    assert enhance.form.choice.model == "start-tuned"
+    assert enhance.view_button.isEnabled()
+
+
+def test_curves_and_preview_show_the_run(tune_dock: Dock, qtbot: Any) -> None:
+    viewer, dock = tune_dock("start", steps=6)
+    viewer.show(block=False)
+    finish(qtbot, dock)
+    qtbot.wait(50)
+    run, panel = dock.controller.run, dock.panel
+    steps, losses = panel.curves.loss.getData()
+    assert list(steps) == [1, 2, 3, 4, 5, 6]
+    assert (losses > 0).all()
+    at, values = panel.curves.psnr.getData()
+    assert list(at) == [0, 3, 6]
+    assert list(values) == [one.psnr for one in run.history.validations]
+    assert panel.curves.bicubic_line.value() == run.history.start.psnr_bicubic
+    assert panel.curves.start_line.value() == run.history.start.psnr
+    for plot, words in ((panel.curves.loss_plot, "Loss"), (panel.curves.psnr_plot, "PSNR (dB)")):
+        assert plot.getAxis("left").labelText == words
+    assert panel.strip.captions == [
+        "LR",
+        f"Before · {run.sight.before:.2f} dB",
+        f"Now · {run.sight.now:.2f} dB",
+        "Truth",
+    ]
+    assert panel.strip.height() > 200
+    colours = {panel.strip.grab().toImage().pixelColor(x, 40).rgb() for x in range(0, 240, 5)}
+    assert len(colours) > 3
+
+
+def test_paused_run_rests_and_goes_on(tune_dock: Dock, qtbot: Any) -> None:
+    _, dock = tune_dock()
+    dock.start()
+    run = wait_for_step(qtbot, dock, 2)
+    dock.panel.pause_button.click()
+    qtbot.wait(300)  # the step at hand
+    step, seconds = run.step, run.seconds
+    assert dock.panel.pause_button.text() == "Go on"
+    assert dock.status == f"Paused at step {step}"
+    qtbot.wait(400)
+    assert (run.step, run.seconds) == (step, seconds)
+    dock.panel.pause_button.click()
+    wait_for_step(qtbot, dock, step + 1)
+    assert dock.panel.pause_button.text() == "Pause"
+    dock.panel.pause_button.click()
+    assert finish(qtbot, dock, dock.panel.stop_button.click).kind == "stopped"
+
+
+def test_stopped_within_a_step_and_resumed(tune_dock: Dock, qtbot: Any, runs: Path) -> None:
+    _, dock = tune_dock(learning_rate=1e-7, validate_every=100)
+    dock.start()
+    run = wait_for_step(qtbot, dock, 5)
+    step = run.step
+    outcome = finish(qtbot, dock, dock.panel.stop_button.click)
+    assert outcome.kind == "stopped"
+    assert step <= outcome.step <= step + 1
+    assert [one.step for one in run.history.validations] == [0, outcome.step]
+    folder = runs / "tiny-x2-tuned"
+    assert progress_in(folder)["step"] == outcome.step
+    (found,) = unfinished_runs(runs)
+    assert (found.path, found.step) == (folder, outcome.step)
+    assert dock.panel.resume_button.isEnabled()
+    dock._menu.fill()
+    assert dock._menu.actions()[0].text().startswith(f"tiny-x2-tuned · step {outcome.step}, 0% ·")
+    dock._menu.actions()[0].trigger()
+    assert dock.sentence.startswith(f"Goes on with tiny-x2-tuned at step {outcome.step}, 0% of its")
+    again = wait_for_step(qtbot, dock, outcome.step + 2)
+    assert [one.step for one in again.history.validations] == [0, outcome.step]
+    assert gain_words(again.history) == gain_words(run.history)
+    finish(qtbot, dock, dock.panel.stop_button.click)
+    steps = [row["step"] for row in RunLog(folder / "log.csv").rows()]
+    assert steps == [0, outcome.step, again.step]
+
+
+def test_nothing_is_added_where_nothing_was_gained(
+    tune_dock: Dock, qtbot: Any, models: Path
+) -> None:
+    _, dock = tune_dock(steps=6, learning_rate=0.3)
+    known = list_models()
+    outcome = finish(qtbot, dock)
+    assert (outcome.kind, outcome.installed) == ("done", None)
+    assert list_models() == known
+    assert dock.status.endswith("Nothing was better than the start model, so no model was added.")
+    assert "So far the start model is the best." in dock.panel.gain.text()
+
+
+def test_a_second_start_is_refused(tune_dock: Dock, qtbot: Any, messages: list[str]) -> None:
+    _, dock = tune_dock()
+    dock.start()
+    run = wait_for_step(qtbot, dock, 1)
+    assert not dock.panel.start_button.isVisibleTo(dock)
+    dock.start()
+    dock.resume(run.job.output)
+    assert messages == ["A fine-tuning is at work in this dock; stop it first, or wait."] * 2
+    assert dock.controller.run is run
+    finish(qtbot, dock, dock.controller.stop)
+
+
+def test_a_run_that_others_work_at_is_refused(
+    tune_dock: Dock, qtbot: Any, runs: Path, messages: list[str]
+) -> None:
+    _, dock = tune_dock(steps=3)
+    finish(qtbot, dock)
+    folder = runs / "tiny-x2-tuned"
+    kept = (folder / "last.safetensors").read_bytes()
+    lock = RunLock(folder)
+    lock.take()
+    outcome = finish(qtbot, dock, lambda: dock.resume(folder))
+    assert outcome.kind == "failed"
+    assert messages == [outcome.message] == [dock.status]
+    assert outcome.message.startswith(f"Another run is at work in {folder}; wait for it")
+    lock.give_back()
+    assert finish(qtbot, dock, lambda: dock.resume(folder)).kind == "done"
+    assert (folder / "last.safetensors").read_bytes() == kept
+
+
+def test_loss_that_is_no_number_ends_the_run_and_keeps_its_last_state(
+    tune_dock: Dock, qtbot: Any, models: Path, runs: Path, messages: list[str]
+) -> None:
+    _, dock = tune_dock(learning_rate=1e30, validate_every=1)
+    known = list_models()
+    outcome = finish(qtbot, dock)
+    assert outcome.kind == "failed"
+    assert messages == [outcome.message] == [dock.status]
+    assert outcome.message.startswith("The ")
+    assert "is nan at step" in outcome.message
+    assert "the last checkpoint is kept. Lower learning_rate" in outcome.message
+    assert "\n" not in outcome.message
+    assert list_models() == known
+    folder = runs / "tiny-x2-tuned"
+    assert read_run(folder).step <= outcome.step
+    first, second = (
+        load_model(path)
+        for path in (models / "tiny-x2.safetensors", folder / "tiny-x2-tuned.safetensors")
+    )
+    parameters = zip(first.network.parameters(), second.network.parameters(), strict=True)
+    assert all((a == b).all() for a, b in parameters)
+    assert not dock.controller.busy
+    dock.panel.new_button.click()
+    assert dock.panel.start_button.isVisibleTo(dock)
+
+
+def test_full_disk_is_told_and_keeps_the_last_state(
+    tune_dock: Dock, qtbot: Any, runs: Path, messages: list[str]
+) -> None:
+    resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
+    _, dock = tune_dock()
+    dock.start()
+    wait_for_step(qtbot, dock, 1)
+    folder = runs / "tiny-x2-tuned"
+    size = (folder / "last.safetensors").stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        outcome = finish(qtbot, dock, lambda: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.kind == "failed"
+    assert "free some space or choose another output" in outcome.message
+    assert messages == [outcome.message]
+    assert progress_in(folder)["step"] <= outcome.step
+
+
+def test_slide_removed_and_its_file_deleted(tune_dock: Dock, qtbot: Any, learnable: Path) -> None:
+    viewer, dock = tune_dock(steps=12)
+    dock.start()
+    wait_for_step(qtbot, dock, 1)
+    viewer.layers.clear()
+    learnable.unlink()
+    outcome = finish(qtbot, dock, lambda: None)
+    assert (outcome.kind, outcome.step) == ("done", 12)
+    dock.panel.choices_button.setChecked(True)
+    assert dock.sentence.startswith("Tick a slide to learn from")
+    assert not dock.panel.start_button.isEnabled()
+
+
+def test_run_that_is_abandoned_while_it_reads_slides(
+    models: Path, runs: Path, learnable: Path, tune_dock: Dock, qtbot: Any
+) -> None:
+    from napari_cwtnet.plugin.finetune_choice import finetune_plan
+
+    _, dock = tune_dock()
+    run = FinetuneRun(FinetuneJob(runs / "other", finetune_plan(dock.form.choice).recipe))
+    run.abandon()
+    run.start()
+    run.join(20)
+    assert run.outcome is not None
+    assert (run.outcome.kind, run.outcome.step) == ("closed", 0)
+    assert not (runs / "other").exists()
