@@ -10,7 +10,8 @@ from napari.layers import Image, Shapes
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.badge import RESULT_KEY, is_computed, keep_badge, update_badge
-from napari_cwtnet.plugin.enhance_run import Picture, Run
+from napari_cwtnet.plugin.enhance_run import Job, Picture, Run
+from napari_cwtnet.plugin.results import SOURCE_KEY, Source
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import result_transform
 
@@ -65,7 +66,7 @@ class ResultLayer:
         done, self._done = self._done, run.done
         if run is not self._run:
             self._run = run
-            self._begin(run.picture, run.job.slide.path.stem)
+            self._begin(run.picture, run.job)
         elif run.done != done and self.shown is not None:
             self.shown.refresh(extent=False, thumbnail=False, highlight=False)
 
@@ -83,16 +84,20 @@ class ResultLayer:
         )
         layer.refresh(extent=False, highlight=False)
 
-    def _begin(self, picture: Picture, slide_name: str) -> None:
-        self._plan, self._slide_name = picture.plan, slide_name
-        name = result_name(slide_name, picture.plan)
+    def _begin(self, picture: Picture, job: Job) -> None:
+        self._plan, self._slide_name = picture.plan, job.slide.path.stem
+        name = result_name(self._slide_name, picture.plan)
         layer, pixels = self.shown, picture.canvas.rgba
         if layer is not None:
             layer.data, layer.name = pixels, name
         else:
             keep_badge(self._viewer)
             layer = self.layer = Image(pixels, rgb=True, name=name)
-        layer.metadata = {**layer.metadata, RESULT_KEY: dict(picture.provenance)}
+        layer.metadata = {
+            **layer.metadata,
+            RESULT_KEY: dict(picture.provenance),
+            SOURCE_KEY: Source(job, picture.plan, self._slide_layer),
+        }
         self._register()
         if self.shown is None:
             self._insert(layer)

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.badge_glyphs import prepare_badge
+from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.quality_table import QualityTable
 from napari_cwtnet.plugin.docks.scrolling import scrolling
@@ -89,6 +90,7 @@ class EnhanceDock(QWidget):
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._cancel()
+            self.compare.stop()
 
     def _build(self) -> None:
         self.view_button = QPushButton("Enhance view")
@@ -97,6 +99,7 @@ class EnhanceDock(QWidget):
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
         self.form, self.quality = EnhanceForm(), QualityTable()
+        self.compare = CompareForm(self._viewer)
         self._sentence, self._status = _words(), _words()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -117,6 +120,7 @@ class EnhanceDock(QWidget):
         layout.addLayout(buttons)
         for part in (self._sentence, self.form, self._bar, self._status, self.quality):
             layout.addWidget(part)
+        layout.addWidget(self.compare)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -230,6 +234,7 @@ class EnhanceDock(QWidget):
         self._status.setText(outcome.sentence)
         if outcome.plan is not None and outcome.quality is not None:
             self.quality.show_quality(outcome.plan, outcome.quality)
+        self.compare.refresh()
 
 
 def _words() -> QLabel:

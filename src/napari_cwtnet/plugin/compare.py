@@ -1,0 +1,122 @@
+"""Comparing a result with its slide: one way at a time, on what the viewer shows."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, Literal
+
+from qtpy.compat import isalive
+from qtpy.QtCore import QObject, Signal
+
+from napari_cwtnet.plugin.canvas_access import real_viewer
+from napari_cwtnet.plugin.compare_blink import Blink
+from napari_cwtnet.plugin.compare_difference import Difference
+from napari_cwtnet.plugin.compare_side import SideBySide
+from napari_cwtnet.plugin.compare_split import Split
+from napari_cwtnet.plugin.pair import Hidden, Pair
+from napari_cwtnet.plugin.results import compared_slide, shown_computed, source_of
+
+ModeName = Literal["split", "blink", "side", "difference"]
+
+NOTHING = "Enhance something first; then compare it with the slide here."
+BLINK_KEY = "K"
+
+
+class Comparer(QObject):
+    """Begins and ends ways of comparing; follows layers that come and go.
+
+    Attributes
+    ----------
+    changed : Signal
+        There is something new in `mode`, `words` or `possible`.
+    """
+
+    changed = Signal()
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = real_viewer(viewer)
+        self._pair: Pair | None = None
+        self._hidden = Hidden()
+        self.mode: ModeName | None = None
+        self.split, self.difference = Split(), Difference(self.changed.emit)
+        self._modes: dict[ModeName, Any] = {
+            "split": self.split,
+            "blink": Blink(self),
+            "side": SideBySide(),
+            "difference": self.difference,
+        }
+        events = self._viewer.layers.events
+        events.inserted.connect(self._on_inserted)
+        events.removed.connect(self._on_removed)
+        self._viewer.dims.events.ndisplay.connect(self._on_removed)
+        me = weakref.ref(self)  # the viewer keeps its keys for good
+
+        def on_key(_: Any) -> None:
+            comparer = me()
+            if comparer is not None and isalive(comparer):
+                comparer.choose(None if comparer.mode == "blink" else "blink")
+
+        self._viewer.bind_key(BLINK_KEY, on_key, overwrite=True)
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a result, and a slide to compare it with."""
+        return self._find() is not None
+
+    @property
+    def words(self) -> str:
+        """What is seen, or why there is nothing to compare."""
+        if self.mode is not None:
+            return str(self._modes[self.mode].words)
+        return "" if self.possible else NOTHING
+
+    def choose(self, mode: ModeName | None, result: Any | None = None) -> None:
+        """Compare in this way from now on, the foremost result if none is given; None ends it."""
+        self._end()
+        pair = self._find(result) if mode is not None else None
+        if pair is not None and mode is not None:
+            self._pair, self.mode = pair, mode
+            pair.result.visible = pair.slide.visible = True
+            self._hidden.hide(pair.rivals)
+            pair.link_contrast()
+            self._modes[mode].begin(pair)
+        self.changed.emit()
+
+    def refresh(self) -> None:
+        """Look anew: the result has other pixels, or the baseline is another."""
+        if self.mode == "difference":
+            self.choose("difference")
+        else:
+            self.changed.emit()
+
+    def _end(self) -> None:
+        if self.mode is not None and self._pair is not None:
+            mode, pair = self.mode, self._pair
+            self.mode = self._pair = None
+            self._modes[mode].end()
+            pair.unlink_contrast()
+            self._hidden.show_again()
+
+    def _find(self, result: Any | None = None) -> Pair | None:
+        result = result if result is not None else shown_computed(self._viewer)
+        slide = compared_slide(self._viewer, result) if result is not None else None
+        if slide is None or self._viewer.dims.ndisplay != 2:
+            return None
+        return Pair(self._viewer, real_viewer(slide), real_viewer(result))
+
+    def _on_inserted(self, event: Any) -> None:
+        if not isalive(self):  # napari's events outlive the dock
+            return
+        if self.mode is not None and source_of(event.value) is not None:
+            self.choose(self.mode, event.value)  # the newest is the one that is meant
+        else:
+            self.changed.emit()
+
+    def _on_removed(self, *_: Any) -> None:
+        if not isalive(self):  # napari's events outlive the dock
+            return
+        if self._pair is not None and not (self._pair.there and self._viewer.dims.ndisplay == 2):
+            self.choose(None)
+        else:
+            self.changed.emit()

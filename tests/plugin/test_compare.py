@@ -1,0 +1,270 @@
+"""Comparing a result with its slide, by what is on the screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_cwtnet.enhancement import enhance, enlarged, truth
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.canvas_access import canvas_widget
+from napari_cwtnet.plugin.compare_blink import HERTZ
+from napari_cwtnet.plugin.results import source_of
+from plugin.enhance_help import PLUGIN, finish, results
+
+RED = (255, 0, 0)
+
+
+@pytest.fixture
+def compared(enhance_dock: Callable[..., Any], qtbot: Any, ome: Path) -> Callable[..., Any]:
+    """Makes a shown viewer with a finished result that is all red, so that it is told apart."""
+
+    def make(level: float = 2.0) -> tuple[Any, Any, Any]:
+        viewer, dock = enhance_dock(ome, level=level, show=True)
+        viewer.canvas.overlays.scale_bar.visible = False
+        qtbot.wait(100)
+        viewer.reset_view()
+        viewer.scene.camera.zoom *= 3
+        finish(qtbot, dock)
+        (result,) = results(viewer)
+        result.data[..., :3] = RED
+        result.refresh()
+        qtbot.wait(100)
+        return viewer, dock, result
+
+    return make
+
+
+def red_columns(viewer: Any) -> np.ndarray:
+    """Where the result is seen, as parts of the canvas' width."""
+    picture = viewer.screenshot(canvas_only=True, flash=False)
+    row = picture[picture.shape[0] * 2 // 3, :, :3]
+    return np.flatnonzero((row == RED).all(axis=1)) / picture.shape[1]
+
+
+def press(dock: Any, mode: str) -> None:
+    dock.compare.buttons[mode].click()
+
+
+def badge_seen(viewer: Any) -> bool:
+    overlay = viewer.canvas.overlays[OVERLAY]
+    return overlay.visible and "COMPUTED ×2" in overlay.text
+
+
+def test_nothing_to_compare(enhance_dock: Callable[..., Any], ome: Path) -> None:
+    _, dock = enhance_dock(ome)
+    assert dock.compare.words.startswith("Enhance something first")
+    assert not any(button.isEnabled() for button in dock.compare.buttons.values())
+
+
+def test_split_cuts_at_the_line_that_is_dragged(compared: Callable[..., Any], qtbot: Any) -> None:
+    viewer, dock, result = compared()
+    before = result.data.copy()
+    assert red_columns(viewer)[0] < 0.01
+    press(dock, "split")
+    seen = red_columns(viewer)
+    assert seen[0] == pytest.approx(0.5, abs=0.005)
+    assert seen[-1] > 0.99
+    assert badge_seen(viewer)
+    handle, canvas = dock.compare.comparer.split.handle, canvas_widget(viewer)
+    assert handle.isVisible()
+    middle = QPoint(handle.width() // 2 + 3, handle.height() // 3)
+    qtbot.mousePress(handle, Qt.MouseButton.LeftButton, pos=middle)
+    qtbot.mouseMove(handle, middle - QPoint(canvas.width() // 4, 0))
+    qtbot.mouseRelease(handle, Qt.MouseButton.LeftButton)
+    assert dock.compare.comparer.split.fraction == pytest.approx(0.25, abs=0.01)
+    assert handle.x() + handle.width() // 2 == pytest.approx(canvas.width() / 4, abs=2)
+    assert red_columns(viewer)[0] == pytest.approx(0.25, abs=0.005)
+    viewer.scene.camera.center = tuple(c + 3 for c in viewer.scene.camera.center)
+    assert red_columns(viewer)[0] == pytest.approx(0.25, abs=0.005)  # it stays on the canvas
+    result.data = result.data.copy()
+    assert red_columns(viewer)[0] == pytest.approx(0.25, abs=0.005)
+    press(dock, "split")
+    assert red_columns(viewer)[0] < 0.01
+    assert dock.compare.comparer.split.handle is None
+    assert np.array_equal(result.data, before)
+
+
+def test_left_of_the_line_is_the_slide_and_no_other_result(
+    compared: Callable[..., Any], qtbot: Any
+) -> None:
+    viewer, dock, result = compared()
+    dock.form.model.setCurrentText("other-x2")
+    finish(qtbot, dock)
+    other = next(layer for layer in results(viewer) if layer != result)
+    press(dock, "split")
+    assert dock.compare.comparer.split._pair.result == other
+    assert other.visible
+    assert not result.visible
+    dock.form.model.setCurrentText("tiny-x4")
+    finish(qtbot, dock)  # a third one: it is the one that is meant now
+    newest = next(layer for layer in results(viewer) if layer not in (result, other))
+    assert dock.compare.comparer.mode == "split"
+    assert [layer.visible for layer in (result, other, newest)] == [False, False, True]
+    press(dock, "split")
+    assert [layer.visible for layer in (result, other, newest)] == [True, True, True]
+
+
+def test_blink_shows_slide_and_result_in_turn(compared: Callable[..., Any], qtbot: Any) -> None:
+    viewer, dock, result = compared()
+    seen: list[tuple[float, bool, bool]] = []
+    result.events.visible.connect(
+        lambda _: seen.append((time.monotonic(), result.visible, badge_seen(viewer)))
+    )
+    canvas = canvas_widget(viewer)
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    assert dock.compare.buttons["blink"].isChecked()
+    seen.clear()  # the slide is shown first
+    assert not result.visible
+    qtbot.waitUntil(lambda: len(seen) >= 4, timeout=10000)
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    assert not dock.compare.buttons["blink"].isChecked()
+    assert result.visible
+    shown = [visible for _, visible, _ in seen]
+    assert shown[:4] == [True, False, True, False]
+    assert all(visible == badge for _, visible, badge in seen)  # it goes with the result
+    assert 2 <= HERTZ < 3  # slower is no blinking, quicker flashes
+    assert np.median(np.diff([moment for moment, _, _ in seen[:4]])) > 0.5 / HERTZ - 0.05
+    count = len(seen)
+    qtbot.wait(600)
+    assert len(seen) == count
+
+
+def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot: Any) -> None:
+    viewer, dock, result = compared()
+    slide = viewer.layers[0]
+    shapes = viewer.add_shapes([[[0, 0], [9, 9]]], units=("um", "um"))
+    press(dock, "side")
+    qtbot.wait(300)
+    assert viewer.canvas.grid.actual_shape(viewer.layers) == (1, 2)
+    positions = [viewer.canvas.grid.position(index, viewer.layers) for index in (0, 1)]
+    assert positions == [(0, 0), (0, 1)]  # the slide on the left
+    assert not shapes.visible
+    seen = red_columns(viewer)
+    assert seen[0] == pytest.approx(0.5, abs=0.02)
+    assert seen[-1] > 0.98
+    assert badge_seen(viewer)
+    assert slide.name_overlay.visible
+    assert result.name_overlay.visible
+    centre = viewer.scene.camera.center
+    viewer.scene.camera.zoom *= 1.5
+    assert viewer.scene.camera.center == centre
+    press(dock, "side")
+    qtbot.wait(100)
+    assert not viewer.canvas.grid.enabled
+    assert shapes.visible
+    assert not slide.name_overlay.visible
+    assert red_columns(viewer)[0] < 0.01
+
+
+@pytest.mark.parametrize(("level", "against"), [(2.0, "truth"), (1.0, "bicubic")])
+def test_difference_is_signed_and_symmetric(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, level: float, against: str
+) -> None:
+    viewer, dock = enhance_dock(ome, level=level)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    (result,) = results(viewer)
+    press(dock, "difference")
+    difference = dock.compare.comparer.difference
+    qtbot.waitUntil(lambda: difference.layer is not None, timeout=10000)
+    layer, source = difference.layer, source_of(result)
+    baseline = (
+        truth(source.slide, source.plan)
+        if against == "truth"
+        else enlarged(source.slide, source.plan, reference=False)
+    )
+    want = result.data[..., :3].astype(float).mean(axis=2) - baseline.astype(float).mean(axis=2)
+    assert np.abs(layer.data - want).max() < 1e-3
+    assert want.min() < -0.5 < 0.5 < want.max()
+    low, high = layer.contrast_limits
+    assert low == -high
+    assert np.mean(np.abs(want) <= high) >= 0.99
+    assert layer.colormap.map(0.5)[0] == pytest.approx([1, 1, 1, 1], abs=0.01)
+    assert layer.colorbar.visible
+    assert f"±{high:g} of 255" in dock.compare.words
+    assert ("own pixels" in dock.compare.words) == (against == "truth")
+    assert layer.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
+    assert layer.metadata[RESULT_KEY]["badge"] == result.metadata[RESULT_KEY]["badge"]
+    result.visible = False
+    assert badge_seen(viewer)  # of the map itself
+    dock.compare.against.setCurrentIndex(2)
+    qtbot.waitUntil(lambda: "bicubic" in dock.compare.words, timeout=10000)
+    dock.compare.stop()
+    assert results(viewer) == [result]
+
+
+def test_difference_that_cannot_be_had(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, level=1.0)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    dock.compare.against.setCurrentIndex(1)
+    press(dock, "difference")
+    qtbot.waitUntil(lambda: "no pixels this fine" in dock.compare.words, timeout=10000)
+    dock.compare.stop()
+    (result,) = results(viewer)
+    result.metadata[RESULT_KEY]["tiles_done"] -= 1
+    press(dock, "difference")
+    assert "not complete" in dock.compare.words
+    assert len(results(viewer)) == 1
+
+
+def test_both_have_the_slide_s_contrast_while_compared(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    slide, (result,) = viewer.layers[0], results(viewer)
+    slide.gamma, slide.contrast_limits = 0.6, (20, 200)
+    press(dock, "split")
+    assert (result.gamma, list(result.contrast_limits)) == (0.6, [20, 200])
+    slide.contrast_limits = (40, 180)
+    assert list(result.contrast_limits) == [40, 180]
+    press(dock, "split")
+    slide.gamma = 1.4
+    assert result.gamma == 0.6
+
+
+@pytest.mark.parametrize("mode", ["split", "blink", "side", "difference"])
+def test_ends_by_itself_when_a_layer_or_the_dock_goes(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, mode: str
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    press(dock, mode)
+    viewer.layers.remove(results(viewer)[0])
+    assert dock.compare.comparer.mode is None
+    assert not viewer.canvas.grid.enabled
+    finish(qtbot, dock)
+    press(dock, mode)
+    assert dock.compare.comparer.mode == mode
+    viewer.window.remove_dock_widget(dock)
+    assert dock.compare.comparer.mode is None
+    assert results(viewer)[0].visible
+
+
+def test_an_opened_export_can_be_compared(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path, tmp_path: Path
+) -> None:
+    from napari_cwtnet.export import save_image
+    from napari_cwtnet.slides import open_slide
+
+    with open_slide(ome) as slide:
+        made = enhance(slide, (0, 0, 300, 200), model=models / "tiny-x2.safetensors")
+    save_image(tmp_path / "a.ome.tif", made.image, made.provenance, made.mpp)
+    viewer, dock = enhance_dock(ome)
+    viewer.open(tmp_path / "a.ome.tif", plugin=PLUGIN)
+    press(dock, "split")
+    assert dock.compare.comparer.mode == "split"
+    press(dock, "difference")
+    assert "this session" in dock.compare.words
