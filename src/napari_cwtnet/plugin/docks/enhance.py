@@ -25,6 +25,7 @@ from napari_cwtnet.plugin.badge_glyphs import prepare_badge
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.quality_table import QualityTable
+from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.enhance_choice import (
     chosen_header,
@@ -35,6 +36,7 @@ from napari_cwtnet.plugin.enhance_run import Job, Outcome
 from napari_cwtnet.plugin.enhance_words import progress_words, what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.results import Source
 from napari_cwtnet.plugin.slide_layer import slide_of
 
 REST_MS = 250
@@ -100,6 +102,7 @@ class EnhanceDock(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.form, self.quality = EnhanceForm(), QualityTable()
         self.compare = CompareForm(self._viewer)
+        self.result = ResultForm(self._viewer, self._view_source)
         self._sentence, self._status = _words(), _words()
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -120,7 +123,8 @@ class EnhanceDock(QWidget):
         layout.addLayout(buttons)
         for part in (self._sentence, self.form, self._bar, self._status, self.quality):
             layout.addWidget(part)
-        layout.addWidget(self.compare)
+        for part in (self.compare, self.result):
+            layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -196,6 +200,10 @@ class EnhanceDock(QWidget):
         except CwtnetError as error:
             return None, str(error)
         return job, what_will_happen(plan)
+
+    def _view_source(self) -> Source:
+        layer = slide_layer_in(self._viewer, self._layer)
+        return Source(*view_job(self._viewer, layer, self.form.choice), layer)
 
     def _start(self, make: Any) -> None:
         layer = self._layer = slide_layer_in(self._viewer, self._layer)

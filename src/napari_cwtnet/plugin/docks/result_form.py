@@ -1,0 +1,186 @@
+"""What can be done with a result: write it, copy its command line; regions to and from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QGridLayout,
+    QLabel,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QWidget,
+)
+
+from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.export import read_rois, write_rois
+from napari_cwtnet.plugin.background import in_background
+from napari_cwtnet.plugin.command_line import command_line, enhance_words
+from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
+from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
+from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.results import Source, shown_result, source_of
+from napari_cwtnet.plugin.rois import rois_of, shapes_layer
+from napari_cwtnet.plugin.slide_layer import slide_of
+
+
+class ResultForm(QWidget):
+    """Buttons that work on the shown result, and on shapes.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where results and shapes are.
+    view_source : callable
+        How the view would be enhanced now, for a command line before there is a result; raises
+        `CwtnetError` where it cannot be.
+    """
+
+    def __init__(self, viewer: Any, view_source: Callable[[], Source]) -> None:
+        super().__init__()
+        self._viewer, self._view_source = viewer, view_source
+        self._folder = Path.home()
+        self.exporter = Exporter(self)
+        self.export_button = QPushButton("Export…")
+        self.copy_button = QPushButton("Copy as command")
+        self.rois_button = QPushButton("ROIs")
+        self.export_button.setToolTip("Write the shown result: OME-TIFF, OME-Zarr or PNG")
+        self.copy_button.setToolTip(
+            "Copy the command line that makes the shown result, or the view if there is none"
+        )
+        self.rois_button.setToolTip("Shapes to and from GeoJSON, as QuPath has it")
+        menu = QMenu(self.rois_button)
+        self.import_action = menu.addAction("Import ROIs…")
+        self.export_action = menu.addAction("Export ROIs…")
+        self.rois_button.setMenu(menu)
+        self._bar, self._words = QProgressBar(), QLabel()
+        self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(6)
+        self._words.setWordWrap(True)
+        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
+        grid.addWidget(self.export_button, 1, 0)
+        grid.addWidget(self.rois_button, 1, 1)
+        grid.addWidget(self.copy_button, 2, 0, 1, 2)
+        grid.addWidget(self._bar, 3, 0, 1, 2)
+        grid.addWidget(self._words, 4, 0, 1, 2)
+        self.export_button.clicked.connect(lambda _: self._ask_and_export())
+        self.copy_button.clicked.connect(lambda _: self.copy_command())
+        self.import_action.triggered.connect(lambda _: self._ask_and_import())
+        self.export_action.triggered.connect(lambda _: self._ask_and_export_rois())
+        self.exporter.changed.connect(self._show)
+        self.exporter.finished.connect(self._on_finished)
+        self._show()
+
+    @property
+    def words(self) -> str:
+        """What has happened, as shown."""
+        return self._words.text()
+
+    def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
+        """Write the shown result; an error is shown in one line."""
+        layer = shown_result(self._viewer)
+        self._tell(lambda: self.exporter.start(layer, path, badge_on_pixels=badge_on_pixels))
+
+    def copy_command(self) -> str | None:
+        """Put the command line of the shown result on the clipboard; gives it."""
+        source = source_of(shown_result(self._viewer)) or self._tell(self._view_source)
+        if source is None:
+            return None
+        line = command_line(enhance_words(source))
+        clipboard = QApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(line)
+        self._say(f"Copied: {line}")
+        return line
+
+    def import_rois(self, path: Path) -> None:
+        """Show the polygons of a GeoJSON file over the slide, once they are read."""
+        slide_layer = slide_layer_in(self._viewer)
+        if slide_layer is None:
+            show_error("Open a slide first.")
+            return
+        in_background(
+            lambda: read_rois(path),
+            lambda rois: self._tell(lambda: self._add(rois, slide_layer, path.stem)),
+        )
+
+    def export_rois(self, path: Path) -> None:
+        """Write the shown shapes as GeoJSON."""
+        slide_layer = slide_layer_in(self._viewer)
+        if slide_layer is None:
+            show_error("Open a slide first.")
+            return
+
+        def write() -> None:
+            rois = rois_of(self._viewer, slide_layer)
+            write_rois(path, rois)
+            self._say(f"Written: {path.name}, {_polygons(len(rois))}")
+
+        self._tell(write)
+
+    def _add(self, rois: list[Any], slide_layer: Any, name: str) -> None:
+        self._viewer.add_layer(shapes_layer(rois, slide_layer, name))
+        holes = sum(bool(roi.holes) for roi in rois)
+        note = f"; {holes} with holes, which are not drawn" if holes else ""
+        self._say(f"Read: {_polygons(len(rois))}{note}")
+
+    def _ask_and_export(self) -> None:
+        found = self._tell(lambda: exportable(shown_result(self._viewer)))
+        if found is not None:
+            answer = ask_for_target(self, self._folder / suggested_name(found[1]))
+            if answer is not None:
+                self._folder = answer.path.parent
+                self.export_to(answer.path, badge_on_pixels=answer.badge_on_pixels)
+
+    def _ask_and_import(self) -> None:
+        path = ask_for_rois(self, self._rois_folder(), save=False)
+        if path is not None:
+            self.import_rois(path)
+
+    def _ask_and_export_rois(self) -> None:
+        path = ask_for_rois(self, self._rois_folder(), save=True)
+        if path is not None:
+            self.export_rois(path)
+
+    def _rois_folder(self) -> Path:
+        slide = slide_of(slide_layer_in(self._viewer))
+        return self._folder if slide is None else slide.path.parent
+
+    def _on_finished(self, words: str, well: bool) -> None:
+        self._say(words)
+        (show_info if well else show_error)(words)
+
+    def _show(self) -> None:
+        busy, (done, total) = self.exporter.busy, self.exporter.progress
+        self.export_button.setEnabled(not busy)
+        self._bar.setVisible(busy)
+        self._bar.setRange(0, total)
+        self._bar.setValue(done)
+        if busy:
+            self._say("Writing…")
+        self._words.setVisible(bool(self._words.text()))
+
+    def _say(self, words: str) -> None:
+        self._words.setText(words)
+        self._words.setVisible(True)
+
+    def _tell(self, work: Callable[[], Any]) -> Any:
+        """What ``work`` gives; None, and its message shown, where it cannot be done."""
+        try:
+            return work()
+        except CwtnetError as error:
+            show_error(str(error))
+            return None
+
+
+def _polygons(count: int) -> str:
+    return "1 polygon" if count == 1 else f"{count:,} polygons"

@@ -1,0 +1,194 @@
+"""What the Enhance dock writes, copies and reads; the command line makes the same pixels."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from qtpy.QtWidgets import QApplication
+
+from napari_cwtnet.plugin.badge import RESULT_KEY
+from napari_cwtnet.plugin.command_line import exact_region
+from napari_cwtnet.plugin.docks.result_form import ResultForm
+from napari_cwtnet.plugin.export_dialog import target
+from napari_cwtnet.plugin.exporting import suggested_name
+from napari_cwtnet.plugin.opening import reopened, replace_in
+from napari_cwtnet.plugin.results import source_of
+from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.slides import open_slide
+from plugin.enhance_help import finish, results
+
+AWKWARD = "it's a slide; $HOME & more.ome.tif"
+
+
+@pytest.fixture
+def enhanced(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+) -> tuple[Any, Any, Any]:
+    """Viewer, dock and a finished result of a slide with a name that a shell stumbles over."""
+    path = tmp_path / AWKWARD
+    shutil.copy(ome, path)
+    viewer, dock = enhance_dock(path, "tiny-x4", 2.0)
+    viewer.scene.camera.zoom *= 3
+    finish(qtbot, dock)
+    return viewer, dock, results(viewer)[0]
+
+
+def export(qtbot: Any, form: ResultForm, path: Path, **options: Any) -> None:
+    with qtbot.waitSignal(form.exporter.finished, timeout=20000):
+        form.export_to(path, **options)
+
+
+def in_a_shell(line: str, folder: Path) -> None:
+    """Run a copied line as a person would, with as many threads as the machine offers."""
+    environment = dict(os.environ)
+    environment.pop("OMP_NUM_THREADS", None)
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        line, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_copied_command_makes_the_same_bytes(
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    _, dock, layer = enhanced
+    line = dock.result.copy_command()
+    assert QApplication.clipboard().text() == line
+    assert line.startswith("napari-cwtnet enhance ")
+    words = shlex.split(line)
+    assert words[2] == str(tmp_path / AWKWARD)
+    assert words[words.index("--model") + 1] == "tiny-x4"
+    in_a_shell(line.replace("enhanced.ome.tif", "shell.png"), tmp_path)
+    export(qtbot, dock.result, tmp_path / "dock.png")
+    with Image.open(tmp_path / "shell.png") as shell, Image.open(tmp_path / "dock.png") as window:
+        assert np.array_equal(np.asarray(shell), layer.data[..., :3])
+        assert np.array_equal(np.asarray(shell), np.asarray(window))
+        ours, theirs = json.loads(window.text["Comment"]), json.loads(shell.text["Comment"])
+    assert ours.pop("time")
+    assert theirs.pop("time")
+    assert ours == theirs
+
+
+def test_the_command_has_what_the_slide_dock_set(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 3
+    plain = dock.result.copy_command()  # of the view, before there is a result
+    region = dock._view_source().plan.region
+    assert f"--region {exact_region(region)} --downsample 1 --model tiny-x2" in plain
+    assert "--mpp" not in plain
+    assert "--no-icc" not in plain
+    finish(qtbot, dock)
+    viewer.scene.camera.zoom *= 2
+    assert dock.result.copy_command() == plain  # the result's now, wherever one looks
+    slide_layer = viewer.layers[0]
+    replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.3, icc=True))
+    assert dock.result.copy_command() == plain.replace(" --output", " --mpp 0.3 --output")
+
+
+def test_regions_are_written_to_the_last_digit() -> None:
+    from napari_cwtnet.geometry import Region
+
+    region = Region(123456.123456789, 1 / 3, 2.0, 1e5)
+    assert Region.parse(exact_region(region)) == region
+    assert exact_region(Region(1, 2, 3, 4.5)) == "1,2,3,4.5"
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.png", "a.ome.zarr"])
+def test_export_writes_the_layer_and_its_record(
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, name: str
+) -> None:
+    _, dock, layer = enhanced
+    steps: list[tuple[int, int]] = []
+    dock.result.exporter.changed.connect(lambda: steps.append(dock.result.exporter.progress))
+    export(qtbot, dock.result, tmp_path / name)
+    assert dock.result.words == f"Written: {name}, and its record {name}.json"
+    assert steps[-1][0] == steps[-1][1] > 0
+    record = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
+    known = layer.metadata[RESULT_KEY]
+    assert record["region"] == known["region"]
+    assert record["quality"] == known["quality"]
+    assert AWKWARD[:10] not in json.dumps(record)
+    if not name.endswith("zarr"):
+        with open_slide(tmp_path / name) as slide:
+            assert np.array_equal(slide.read(slide.bounds, 1), layer.data[..., :3])
+            assert slide.computed == known["badge"]
+    if name.endswith("png"):
+        export(qtbot, dock.result, tmp_path / name, badge_on_pixels=True)
+        with Image.open(tmp_path / name) as picture:
+            changed = (np.asarray(picture) != layer.data[..., :3]).any(axis=(1, 2))
+        assert changed[:5].any()
+        assert not changed[len(changed) // 2 :].any()
+
+
+def test_what_cannot_be_exported_is_said(
+    enhanced: tuple[Any, Any, Any], messages: list[str], qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, dock, layer = enhanced
+    form, slide_bytes = dock.result, (tmp_path / AWKWARD).read_bytes()
+    for path, words in (
+        (tmp_path / "a.jpg", "unknown ending"),
+        (tmp_path / "no" / "a.png", "does not exist"),
+        (tmp_path / AWKWARD, "is the slide itself"),
+    ):
+        form.export_to(path)
+        assert words in messages[-1]
+    layer.metadata[RESULT_KEY]["tiles_done"] = 1
+    form.export_to(tmp_path / "a.png")
+    assert "not complete (1 of" in messages[-1]
+    viewer.layers.remove(layer)
+    form.export_to(tmp_path / "a.png")
+    assert "no result to export" in messages[-1]
+    assert not form.exporter.busy
+    assert [path.name for path in tmp_path.glob("a.*")] == []
+    assert (tmp_path / AWKWARD).read_bytes() == slide_bytes
+
+
+def test_a_disk_error_is_one_line(
+    enhanced: tuple[Any, Any, Any], messages: list[str], qtbot: Any, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource", reason="file size limits need a POSIX system")
+    _, dock, _ = enhanced
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        export(qtbot, dock.result, tmp_path / "a.ome.tif")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "free some space" in dock.result.words
+    assert "free some space" in messages[-1]
+    assert dock.result.export_button.isEnabled()
+    assert not (tmp_path / "a.ome.tif").exists()
+
+
+def test_names_and_kinds(enhanced: tuple[Any, Any, Any]) -> None:
+    _, _, layer = enhanced
+    known = layer.metadata[RESULT_KEY]
+    assert suggested_name(known) == f"computed-x4-{known['slide_fingerprint'][:8]}.ome.tif"
+    assert source_of(layer).plan.scale == 4
+    assert target(Path("a.png"), "PNG, a picture with the badge on it (*.png)").badge_on_pixels
+    assert not target(Path("a.png"), "PNG, pixels only (*.png)").badge_on_pixels
+    assert target(Path("a.png"), "OME-TIFF, a pyramid (*.ome.tif)").badge_on_pixels
+    assert not target(Path("a.ome.tif"), "PNG, pixels only (*.png)").badge_on_pixels
+
+
+def test_tifffile_reads_what_the_dock_wrote(
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    _, dock, layer = enhanced
+    export(qtbot, dock.result, tmp_path / "a.ome.tif")
+    assert np.array_equal(tifffile.imread(tmp_path / "a.ome.tif"), layer.data[..., :3])
