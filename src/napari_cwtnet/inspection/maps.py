@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import bands, trust
 from napari_cwtnet.inspection.attention import attention, displacement, matches_sentence
@@ -220,18 +221,46 @@ def _band(
 
 def trust_maps(field: Field, spread: Floats | None = None) -> list[Map]:
     """Consistency, attention confidence, spread (if given), true error, local PSNR and SSIM."""
-    found = [_trust(field, "consistency", trust.consistency(field.sr, field.lr))]
-    if field.blocks:
-        found.append(_trust(field, "confidence", trust.confidence(field)))
-    for name, values in (
-        ("spread", spread),
-        ("error", trust.error(field)),
-        ("local-psnr", trust.local_psnr(field)),
-        ("local-ssim", trust.local_ssim(field)),
-    ):
-        if values is not None:
-            found.append(_trust(field, name, values))
-    return found
+    names = [name for name in trust_names(field) if name != "spread" or spread is not None]
+    return [trust_map(field, name, spread) for name in names]
+
+
+def trust_names(field: Field) -> list[str]:
+    """Names of the trust maps that a field bears, such as ``local-psnr``."""
+    absent = set() if field.truth is not None else {"error", "local-psnr", "local-ssim"}
+    if not field.blocks:
+        absent.add("confidence")
+    return [name for name in _TRUST if name not in absent]
+
+
+def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
+    """One of :func:`trust_names`; ``spread`` has to be given where it is the one.
+
+    Raises
+    ------
+    RequestError
+        If the field does not bear it.
+    """
+    values: Floats | None = None
+    if name == "consistency":
+        values = trust.consistency(field.sr, field.lr)
+    elif name == "confidence":
+        values = trust.confidence(field)
+    elif name == "spread":
+        values = spread
+    elif name in _TRUST:
+        measures = {
+            "error": trust.error,
+            "local-psnr": trust.local_psnr,
+            "local-ssim": trust.local_ssim,
+        }
+        values = measures[name](field)
+    if values is None:
+        raise RequestError(
+            f"Map {name!r} cannot be had of this field; choose one of "
+            f"{', '.join(trust_names(field))}."
+        )
+    return _trust(field, name, values)
 
 
 _TRUST: dict[str, tuple[str, str, str]] = {
@@ -299,9 +328,9 @@ def probe_map(field: Field, probe: Probe) -> Map:
     x, y = (probe.query.x + probe.query.width / 2, probe.query.y + probe.query.height / 2)
     return Map(
         name=f"probe-block-{probe.block}",
-        title=f"Relevance r(i, ·) of the query at {x:.0f}, {y:.0f}, block {probe.block}",
+        title=f"Relevance to the patch at {x:.0f}, {y:.0f}, block {probe.block}",
         meaning=(
-            "How alike every patch that the network could see is to the one that was asked. "
+            "r(i, ·): how alike every patch that the network could see is to the one asked. "
             f"{probe.sentence}"
         ),
         unit="cosine",
@@ -315,7 +344,7 @@ def probe_map(field: Field, probe: Probe) -> Map:
 
 
 def rounded_up(value: float) -> float:
-    """The next of 1, 2, 5, 10, 20, 50 … that is not below a value above 0; 1 for 0.
+    """The next of 1, 2, 3, 5, 10, 20, 30 … that is not below a value above 0; 1 for 0.
 
     >>> rounded_up(3.2), rounded_up(0.07), rounded_up(0)
     (5.0, 0.1, 1.0)
@@ -323,4 +352,6 @@ def rounded_up(value: float) -> float:
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(float(step * power) for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9))
+    return next(
+        float(step * power) for step in (1, 2, 3, 5, 10) if value <= step * power * (1 + 1e-9)
+    )

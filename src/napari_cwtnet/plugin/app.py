@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_cwtnet.plugin.names import ENHANCE, FINETUNE, PLUGIN, SLIDE
+from napari_cwtnet.plugin.names import ENHANCE, FINETUNE, INSPECT, PLUGIN, SLIDE
 
 if TYPE_CHECKING:
     import napari
@@ -61,6 +61,7 @@ def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     viewer = napari.Viewer(title="CWT-Net")
     slide_frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
     enhance_frame, _ = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
+    viewer.window.add_plugin_dock_widget(PLUGIN, INSPECT, tabify=True)
     viewer.window.add_plugin_dock_widget(PLUGIN, FINETUNE, tabify=True)
     first = slide_frame if path is None else enhance_frame
     QTimer.singleShot(0, first.raise_)  # tabs are there only once the window is laid out

@@ -1,4 +1,4 @@
 """Names by which napari knows this plugin and its docks; imports nothing."""
 
 PLUGIN = "napari-cwtnet"
-SLIDE, ENHANCE, FINETUNE = "Slide", "Enhance", "Fine-tune"
+SLIDE, ENHANCE, INSPECT, FINETUNE = "Slide", "Enhance", "Inspect", "Fine-tune"

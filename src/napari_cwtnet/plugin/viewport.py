@@ -70,6 +70,14 @@ def world_centre(viewer: ViewerModel, layer: Image, x: float, y: float) -> tuple
     return float(world[0]), float(world[1])
 
 
+def place_at(viewer: ViewerModel, layer: Image, position: tuple[float, ...]) -> tuple[float, float]:
+    """Level-0 place (x, y) of a position in the world, such as a mouse event has."""
+    world = np.zeros(layer.ndim)
+    world[-2:] = np.asarray(position, float)[-2:] * _units_per_world(viewer, layer)
+    y, x = np.asarray(layer.world_to_data(world), float)[-2:] + 0.5
+    return float(x), float(y)
+
+
 def result_transform(
     layer: Image, region: Region, output_downsample: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -1,0 +1,102 @@
+"""A piece of inspection in a thread of its own; the window looks at it when it likes.
+
+Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.errors import CancelledError, CwtnetError
+from napari_cwtnet.plugin.device_turns import TURNS
+
+Steps = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be computed, and who wants to know."""
+
+    words: str
+    """What the dock says while it is at work."""
+    work: Callable[[CancelToken, Steps], Any]
+    """Takes the token that stops it and a function to tell steps done and steps in all."""
+    answer: Callable[[Any], None]
+    """Called in the window's thread with what ``work`` gave, if it was not superseded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a task ended."""
+
+    kind: Literal["done", "cancelled", "failed"]
+    value: Any = None
+    message: str = ""
+    """Why it failed, one line."""
+
+
+class TaskRun:
+    """A task at work.
+
+    Attributes
+    ----------
+    done, total : int
+        Steps.
+    ending : Ending or None
+        Set last of all, and once.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.done = 0
+        self.total = 0
+        self.ending: Ending | None = None
+        self._cancel = CancelToken()
+        self._thread = threading.Thread(target=self._work, name="napari-cwtnet inspect")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ask it to end after the step that it is at."""
+        self._cancel.cancel(reason)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called."""
+        return self._cancel.cancelled
+
+    def join(self) -> None:
+        """Wait for the thread; at once where ``ending`` is set."""
+        self._thread.join()
+
+    def _step(self, done: int, total: int) -> None:
+        self.total, self.done = total, done
+
+    def _work(self) -> None:
+        try:
+            with TURNS.first():
+                ending = Ending("done", self.task.work(self._cancel, self._step))
+        except CancelledError:
+            ending = Ending("cancelled")
+        except CwtnetError as error:
+            ending = Ending("failed", message=str(error))
+        except (torch.OutOfMemoryError, MemoryError):
+            ending = Ending(
+                "failed",
+                message="The device ran out of memory; close other programs or zoom in, so that "
+                "the field is smaller.",
+            )
+        except Exception as error:  # whatever it is, the window must not wait for ever
+            logging.getLogger(__name__).exception("inspection failed")
+            first = (str(error).strip().splitlines() or [""])[0]
+            ending = Ending("failed", message=f"Inspection failed: {type(error).__name__}: {first}")
+        self.ending = ending

@@ -1,0 +1,130 @@
+"""Who sees to it that one piece of inspection runs at a time, and that its answer is given."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import Any
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from napari_cwtnet.plugin.inspect_run import Ending, Task, TaskRun
+
+LOOK_MS = 60
+
+
+class Inspector(QObject):
+    """Runs tasks, the newest only, each in a thread.
+
+    Lives on the GUI thread. A newer task cancels the one at work and begins when that has ended;
+    the answer of an older one is not given any more.
+
+    Attributes
+    ----------
+    changed : Signal
+        There is something new to show: progress, or an end.
+    ended : Signal(Ending)
+        The newest task has ended, and its answer, if there is one, has been given.
+    """
+
+    changed = Signal()
+    ended = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._run: TaskRun | None = None
+        self._waiting: Task | None = None
+        self._timer = QTimer(self)
+        self._timer.setInterval(LOOK_MS)
+        self._timer.timeout.connect(self._look)
+        # The window may go while a task is at work: its thread then ends by itself.
+        self._at_work: list[TaskRun] = []
+        self._gone = threading.Event()
+        stop = functools.partial(_abandon, self._at_work, self._gone)
+        self.destroyed.connect(stop)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(stop)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is at work or waits."""
+        return self._run is not None or self._waiting is not None
+
+    @property
+    def words(self) -> str:
+        """What it is at."""
+        task = self._waiting or (None if self._run is None else self._run.task)
+        if task is None:
+            return ""
+        run = self._run
+        if run is not None and self._waiting is None:
+            if run.cancelled:
+                return "Cancelling…"
+            if run.total:
+                return f"{task.words} {run.done} of {run.total}"
+        return task.words
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Steps done and in all of the newest task; (0, 0) while nothing can be said."""
+        run = self._run
+        return (0, 0) if run is None or self._waiting is not None else (run.done, run.total)
+
+    def start(self, task: Task) -> None:
+        """Begin a task, in place of any other."""
+        if self._run is not None:
+            self._waiting = task
+            self._run.cancel("a newer request came")
+        else:
+            self._begin(task)
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """End the work after the step it is at."""
+        self._waiting = None
+        if self._run is not None:
+            self._run.cancel()
+            self.changed.emit()
+
+    def _begin(self, task: Task) -> None:
+        self._waiting = None
+        self._run = TaskRun(task)
+        self._at_work[:] = [self._run]
+        self._run.start()
+        self._timer.start()
+
+    def _look(self) -> None:
+        run = self._run
+        if run is None:
+            self._timer.stop()
+            return
+        ending = run.ending
+        if ending is None:
+            self.changed.emit()
+            return
+        run.join()
+        self._run = None
+        self._at_work.clear()
+        if self._waiting is not None:
+            self._begin(self._waiting)
+            self.changed.emit()
+            return
+        self._timer.stop()
+        if not self._gone.is_set():
+            self._end(run.task, ending)
+
+    def _end(self, task: Task, ending: Ending) -> None:
+        if ending.kind == "done":
+            task.answer(ending.value)
+        self.changed.emit()
+        if ending.kind == "failed":
+            show_error(ending.message)
+        self.ended.emit(ending)
+
+
+def _abandon(runs: list[TaskRun], gone: threading.Event, *_: Any) -> None:
+    gone.set()
+    for run in runs:
+        run.cancel("the window was closed")

@@ -1,0 +1,298 @@
+"""What the Inspect dock shows is what the network did, in its place, with its scale."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QPoint, Qt
+
+from napari_cwtnet.enhancement import Engine
+from napari_cwtnet.inspection import (
+    attention,
+    capture,
+    displacement,
+    extrapolation,
+    haar,
+    spread,
+)
+from napari_cwtnet.inspection.trust import consistency, error, local_psnr
+from napari_cwtnet.model import load_model
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.inspect_choice import field_job
+from napari_cwtnet.plugin.slide_layer import slide_of
+from plugin.enhance_help import write_model
+
+THREAD = "napari-cwtnet inspect"
+
+
+@pytest.fixture
+def inspect_dock(
+    make_napari_viewer: Callable[..., Any], qtbot: Any, models: Path
+) -> Callable[..., Any]:
+    """Makes a viewer with a slide and the Inspect dock, looking at a part of it."""
+    write_model(models, "full-x4", 4, seed=5, search="full", blocks=2)
+
+    def make(
+        path: Path, model: str = "tiny-x4", level: float = 4.0, zoom: float = 5, **options: Any
+    ) -> Any:
+        viewer = make_napari_viewer(**options)
+        viewer.open(path, plugin="napari-cwtnet")
+        _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Inspect")
+        dock.form.model.setCurrentText(model)
+        dock.form.level.setCurrentIndex(dock.form.level.findData(level))
+        viewer.reset_view()
+        viewer.scene.camera.zoom *= zoom
+        return viewer, dock
+
+    return make
+
+
+def settled(qtbot: Any, dock: Any) -> None:
+    """Wait until nothing is at work."""
+    qtbot.waitUntil(lambda: not dock.controller.busy, timeout=60000)
+
+
+def look(qtbot: Any, dock: Any, **choices: Any) -> Any:
+    """Choose what to see; gives the map's layer, or None."""
+    dock.looking.choose(**choices)
+    settled(qtbot, dock)
+    return dock.layers.layers[0] if dock.layers.layers else None
+
+
+def inspected(qtbot: Any, dock: Any) -> Any:
+    """Inspect the view; gives the field that was captured."""
+    dock.inspect_view()
+    settled(qtbot, dock)
+    assert dock.captured is not None, dock._status.text()
+    return dock.captured.field
+
+
+def test_pixels_are_the_engine_s_on_a_real_slide(
+    svs: Path, inspect_dock: Callable[..., Any], qtbot: Any, models: Path
+) -> None:
+    viewer, dock = inspect_dock(svs, zoom=12)
+    field = inspected(qtbot, dock)
+    job, _, words = field_job(viewer, viewer.layers[0], dock.form.choice)
+    height, width = field.lr.shape[:2]
+    assert f"{width} × {height} LR pixels" in words
+    engine = Engine(load_model(models / "tiny-x4.safetensors"), "cpu")
+    slide = slide_of(viewer.layers[0])
+    direct = capture(slide, engine, job.request)
+    assert np.array_equal(direct.sr, field.sr)
+    (layer,) = dock.layers.layers  # shown at once
+    assert layer.data == pytest.approx(attention(direct))
+    assert dock.said == extrapolation(slide, engine, direct).sentence
+    for choices, want in (
+        ({"show": "attention", "block": 1}, attention(direct, 1)),
+        ({"show": "trust", "trust": "consistency"}, consistency(direct.sr, direct.lr)),
+        ({"trust": "error"}, error(direct)),
+        ({"trust": "local-psnr"}, local_psnr(direct)),
+        ({"trust": "spread"}, spread(direct, engine)),
+        ({"show": "bands", "image": "sr", "band": "HL"}, haar(direct.sr)[0]["HL"].mean(0)),
+        ({"image": "truth", "band": "HH", "depth": 2}, haar(direct.truth, 2)[1]["HH"].mean(0)),
+        ({"image": "predicted", "band": "LH"}, 255 * direct.predicted[:3].mean(0)),
+    ):
+        layer = look(qtbot, dock, **choices)
+        assert layer.data == pytest.approx(want, nan_ok=True, abs=1e-3), choices
+        assert layer.name.startswith("COMPUTED · ")
+        assert layer.colorbar.visible
+        assert layer.name_overlay.visible
+        low, high = (f"{limit:.3g}" for limit in layer.contrast_limits)
+        numbers = dock.legend.text().split("\n")[1].split(" ")
+        assert (numbers[0], numbers[-1]) == (low, high)
+        assert dock.legend.isVisibleTo(dock)
+        assert len(viewer.layers) == 2  # one in place of the other
+    assert "truth" in dock.looking.energies.text()
+
+
+def test_ranges(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
+    _, dock = inspect_dock(ome)
+    inspected(qtbot, dock)
+    layer = look(qtbot, dock, show="attention", block=None)
+    assert layer.contrast_limits == [-1, 1]
+    values = layer.data
+    layer = look(qtbot, dock, stretched=True)
+    assert layer.contrast_limits == pytest.approx(np.percentile(values, (1, 99)))
+    layer = look(qtbot, dock, show="bands", image="sr", band="HH", stretched=False)
+    assert layer.contrast_limits[0] == -layer.contrast_limits[1]
+    assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("level", [2.0, 4.0])
+def test_registered_within_half_a_level_0_pixel(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, level: float
+) -> None:
+    viewer, dock = inspect_dock(ome, level=level)
+    slide_layer = viewer.layers[0]
+    slide_layer.translate = (11.0, -7.0)
+    viewer.reset_view()
+    viewer.scene.camera.zoom *= 4
+    field = inspected(qtbot, dock)
+    region = field.plan.region
+
+    def corners(layer: Any) -> Any:
+        """Where the layer's outer edges lie, in level-0 pixels: y, x of two corners."""
+        ends = [(-0.5, -0.5), np.array(layer.data.shape[:2]) - 0.5]
+        return [
+            np.asarray(slide_layer.world_to_data(layer.data_to_world(end))) + 0.5 for end in ends
+        ]
+
+    for choices in (
+        {"show": "attention"},
+        {"show": "bands", "image": "sr", "band": "HH", "depth": 1},
+        {"show": "trust", "trust": "error" if level == 4 else "consistency"},
+    ):
+        layer = look(qtbot, dock, **choices)
+        for scale in (0.25, 0.5):  # the slide's pixel size may be set anew
+            slide_layer.scale = (scale, scale)
+            first, last = corners(layer)
+            assert layer.units == slide_layer.units
+            assert first == pytest.approx((region.y, region.x), abs=1e-6)
+            pixel = region.width / field.lr.shape[1]
+            assert last == pytest.approx((region.bottom, region.right), abs=2 * pixel)
+    # and by what is seen: LL of LR is the slide at twice the downsample
+    layer = look(qtbot, dock, show="bands", image="lr", band="LL", depth=1)
+    height, width = layer.data.shape
+    place = type(region)(region.x, region.y, width * 2 * level, height * 2 * level)
+    want = slide_of(slide_layer).read(place, 2 * level).mean(-1)
+    assert np.abs(layer.data / 2 - want)[2:-2, 2:-2].max() < 2.5
+
+
+def test_steps_to_the_matches(inspect_dock: Callable[..., Any], qtbot: Any, svs: Path) -> None:
+    viewer, dock = inspect_dock(svs, "full-x4")
+    viewer.scene.camera.zoom *= 2
+    field = inspected(qtbot, dock)
+    layer = look(qtbot, dock, show="displacement", block=2)
+    steps = displacement(field, 2)
+    assert steps.any()
+    still = (steps == 0).all(-1)
+    assert (layer.data == 255).all(-1)[still].all()
+    assert not (layer.data == 255).all(-1)[~still].all()
+    arrows = dock.layers.layers[1]
+    assert arrows.name == "COMPUTED · steps to the matches, block 2"
+    for start, step in arrows.data[::50]:
+        y, x = start + 0.5  # of the slide's data, so level-0 pixel centres
+        row = int((y - field.plan.region.y) / 4)
+        column = int((x - field.plan.region.x) / 4)
+        assert step == pytest.approx(steps[row, column] * 4)
+    assert "Block 2: " in dock.looking.words.text()
+    assert "within 16 px" in dock.looking.words.text()
+    assert "rim" in dock.legend.text()
+
+
+def test_an_aligned_model_says_so(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
+    viewer, dock = inspect_dock(ome)
+    inspected(qtbot, dock)
+    assert look(qtbot, dock, show="displacement") is None
+    assert len(viewer.layers) == 1
+    assert "looks only at the same place" in dock.looking.words.text()
+    assert dock.legend.isHidden()
+
+
+def click(qtbot: Any, viewer: Any, slide_layer: Any, x: float, y: float) -> None:
+    """Click where a level-0 place is on the canvas."""
+    canvas = viewer.window._qt_viewer.canvas.native
+    world = np.asarray(slide_layer.data_to_world((y - 0.5, x - 0.5)))
+    camera = viewer.scene.camera
+    away = (world - np.asarray(camera.center)[-2:]) * camera.zoom
+    place = QPoint(
+        round(canvas.width() / 2 + float(away[1])), round(canvas.height() / 2 + float(away[0]))
+    )
+    qtbot.mouseMove(canvas, place)
+    qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=place)
+    qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=place)
+
+
+def test_a_click_asks_the_patch_under_it(
+    inspect_dock: Callable[..., Any], qtbot: Any, svs: Path
+) -> None:
+    viewer, dock = inspect_dock(svs, "full-x4", show=True)
+    viewer.scene.camera.zoom *= 2
+    qtbot.wait(100)
+    slide_layer = viewer.layers[0]
+    field = inspected(qtbot, dock)
+    region = field.plan.region
+    assert look(qtbot, dock, show="probe", block=2) is None
+    x, y = region.x + region.width * 0.4, region.y + region.height * 0.6
+    click(qtbot, viewer, slide_layer, x, y)
+    qtbot.waitUntil(lambda: bool(dock.layers.layers) and not dock.controller.busy, timeout=60000)
+    found, boxes = dock.layers.layers
+    row, column = int((y - region.y) / 4), int((x - region.x) / 4)
+    top = np.unravel_index(found.data.argmax(), found.data.shape)
+    best = np.asarray(slide_layer.world_to_data(found.data_to_world(top))) + 0.5
+    asked = boxes.data[-1].mean(0) + 0.5
+    here = (asked[::-1] - (region.x, region.y)) / 4 - 0.5
+    assert here == pytest.approx((column, row), abs=1.01)  # a screen pixel may fall beside it
+    column, row = (round(i) for i in here)
+    step = displacement(field, 2)[row, column]
+    middle = np.array((region.y, region.x)) + (np.array((row, column)) + 0.5 + step) * 4
+    assert best == pytest.approx(middle, abs=1e-6)
+    assert boxes.data[-2].mean(0) + 0.5 == pytest.approx(middle, abs=1e-6)  # what h points at
+    assert boxes.features["label"].iloc[-1].endswith("asked")
+    assert found.name.startswith("COMPUTED · Relevance to the patch at ")
+    assert "number 1 of" in dock.legend.text()
+
+
+def test_words_and_what_is_refused(
+    make_napari_viewer: Callable[..., Any], inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = inspect_dock(ome)
+    qtbot.waitUntil(lambda: dock.sentence.startswith("Looks into the view, "), timeout=5000)
+    assert "reads 1.000 µm/px (10×), reference 0.500" in dock.sentence.lower()
+    viewer.scene.camera.zoom *= 100
+    qtbot.waitUntil(lambda: "too small to look into" in dock.sentence, timeout=5000)
+    assert not dock.view_button.isEnabled()
+    viewer.scene.camera.center = (0, 1e5, 1e5)
+    qtbot.waitUntil(lambda: "not in view" in dock.sentence, timeout=5000)
+    viewer.layers.clear()
+    qtbot.waitUntil(lambda: dock.sentence == "Open a slide first.", timeout=5000)
+
+
+def test_a_large_view_gives_its_middle(
+    inspect_dock: Callable[..., Any], svs: Path, qtbot: Any
+) -> None:
+    viewer, dock = inspect_dock(svs, level=1.0)
+    viewer.reset_view()
+    job, plan, words = field_job(viewer, viewer.layers[0], dock.form.choice)
+    assert words.startswith("Looks into the middle of the view, 512 × 512 LR pixels.")
+    middle = (plan.region.x + 256, plan.region.y + 256)
+    assert middle == pytest.approx((2220 / 2, 2967 / 2), abs=2)
+    assert job.request.region == plan.region
+
+
+def test_cancel_and_badge(inspect_dock: Callable[..., Any], qtbot: Any, svs: Path) -> None:
+    viewer, dock = inspect_dock(svs, level=1.0)
+    dock.inspect_view()
+    qtbot.waitUntil(lambda: dock.controller.progress[0] >= 1, timeout=30000)
+    assert THREAD in [thread.name for thread in threading.enumerate()]
+    dock.cancel_button.click()
+    settled(qtbot, dock)
+    assert dock.captured is None
+    assert dock._status.text() == "Cancelled"
+    assert len(viewer.layers) == 1
+    dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
+    field = inspected(qtbot, dock)
+    (layer,) = dock.layers.layers
+    assert layer.metadata[RESULT_KEY]["badge"] == field.plan.badge
+    assert viewer.canvas.overlays[OVERLAY].visible
+    dock.clear_button.click()
+    assert len(viewer.layers) == 1
+    assert not viewer.canvas.overlays[OVERLAY].visible
+
+
+def test_a_dock_that_is_taken_out_ends_its_work(
+    inspect_dock: Callable[..., Any], qtbot: Any, svs: Path
+) -> None:
+    viewer, dock = inspect_dock(svs, level=1.0)
+    dock.inspect_view()
+    viewer.window.remove_dock_widget(dock)
+    qtbot.waitUntil(
+        lambda: THREAD not in [thread.name for thread in threading.enumerate()], timeout=30000
+    )
+    viewer.scene.camera.zoom *= 2
+    qtbot.wait(400)
