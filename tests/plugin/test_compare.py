@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QLabel
 
 from napari_cwtnet.enhancement import enhance, enlarged, truth
 from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
@@ -137,8 +138,7 @@ def test_blink_shows_slide_and_result_in_turn(compared: Callable[..., Any], qtbo
 
 
 def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot: Any) -> None:
-    viewer, dock, result = compared()
-    slide = viewer.layers[0]
+    viewer, dock, _ = compared()
     shapes = viewer.add_shapes([[[0, 0], [9, 9]]], units=("um", "um"))
     press(dock, "side")
     qtbot.wait(300)
@@ -150,8 +150,12 @@ def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot:
     assert seen[0] == pytest.approx(0.5, abs=0.02)
     assert seen[-1] > 0.98
     assert badge_seen(viewer)
-    assert slide.name_overlay.visible
-    assert result.name_overlay.visible
+    canvas = canvas_widget(viewer)
+    left, right = dock.compare.comparer._modes["side"].labels.labels
+    assert (left.text(), right.text()) == ("slide", "computed")
+    assert {left, right} == set(canvas.findChildren(QLabel, "cwtnet_side"))
+    assert left.isVisible()
+    assert left.geometry().right() < canvas.width() / 2 < right.geometry().left()
     centre = viewer.scene.camera.center
     viewer.scene.camera.zoom *= 1.5
     assert viewer.scene.camera.center == centre
@@ -159,7 +163,7 @@ def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot:
     qtbot.wait(100)
     assert not viewer.canvas.grid.enabled
     assert shapes.visible
-    assert not slide.name_overlay.visible
+    assert not any(label.isVisible() for label in canvas.findChildren(QLabel, "cwtnet_side"))
     assert red_columns(viewer)[0] < 0.01
 
 
@@ -234,20 +238,21 @@ def test_both_have_the_slide_s_contrast_while_compared(
     assert result.gamma == 0.6
 
 
-@pytest.mark.parametrize("mode", ["split", "blink", "side", "difference"])
 def test_ends_by_itself_when_a_layer_or_the_dock_goes(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, mode: str
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = enhance_dock(ome)
-    viewer.scene.camera.zoom *= 4
+    viewer.scene.camera.zoom *= 8
+    for mode in ("blink", "difference", "side", "split"):
+        finish(qtbot, dock)
+        press(dock, mode)
+        assert dock.compare.comparer.mode == mode
+        viewer.layers.remove(results(viewer)[0])
+        assert dock.compare.comparer.mode is None
+        assert not dock.compare.buttons[mode].isChecked()
+        assert not viewer.canvas.grid.enabled
     finish(qtbot, dock)
-    press(dock, mode)
-    viewer.layers.remove(results(viewer)[0])
-    assert dock.compare.comparer.mode is None
-    assert not viewer.canvas.grid.enabled
-    finish(qtbot, dock)
-    press(dock, mode)
-    assert dock.compare.comparer.mode == mode
+    press(dock, "blink")
     viewer.window.remove_dock_widget(dock)
     assert dock.compare.comparer.mode is None
     assert results(viewer)[0].visible

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from napari_cwtnet.plugin.canvas_access import canvas_widget
 from napari_cwtnet.plugin.pair import Hidden, Pair
+from napari_cwtnet.plugin.side_labels import SideLabels
 
 _GAP = 4.0
-_NAME_AT = "bottom_left"
-"""At the top the badge would cover it."""
 
 
 class SideBySide:
@@ -20,24 +20,25 @@ class SideBySide:
     words = "Left: the slide. Right: computed. Both show the same place, and move together."
 
     def __init__(self) -> None:
+        self.labels: SideLabels | None = None
         self._pair: Pair | None = None
         self._hidden = Hidden()
-        self._names: list[tuple[Any, bool, Any]] = []
         self._grid: dict[str, Any] = {}
 
     def begin(self, pair: Pair) -> None:
         """Part the canvas."""
         self._pair, grid, layers = pair, pair.viewer.canvas.grid, pair.viewer.layers
         self._hidden.hide(pair.others)
-        names = [layer.name_overlay for layer in pair.both]
-        self._names = [(name, name.visible, name.position) for name in names]
-        for name in names:
-            name.position, name.visible = _NAME_AT, True
         settings = ("shape", "stride", "spacing", "enabled")
         self._grid = {setting: getattr(grid, setting) for setting in settings}
         grid.shape, grid.spacing, grid.stride, grid.enabled = (1, 2), _GAP, 1, True
         if grid.position(layers.index(pair.slide), layers) != (0, 0):
             grid.stride = -1  # fills the fields from the other end of the layer list
+        canvas = canvas_widget(pair.viewer)
+        if canvas is not None:
+            labels = self.labels = SideLabels(canvas)
+            labels.resized.connect(lambda: labels.put(canvas.width() // 2))
+            labels.put(canvas.width() // 2)
 
     def end(self) -> None:
         """One field again, with every layer that was shown before."""
@@ -45,7 +46,7 @@ class SideBySide:
             return
         for setting in reversed(self._grid):
             setattr(self._pair.viewer.canvas.grid, setting, self._grid[setting])
-        for name, visible, position in self._names:
-            name.visible, name.position = visible, position
+        if self.labels is not None:
+            self.labels.remove()
         self._hidden.show_again()
-        self._pair, self._names = None, []
+        self._pair = self.labels = None

@@ -37,11 +37,9 @@ class Split:
         if widget is not None:
             self.handle = SplitHandle(widget)
             self.handle.moved.connect(self.move)
-            self.handle.resized.connect(self._place)
+            self.handle.labels.resized.connect(self._place)
         pair.result.events.set_data.connect(self._place)
         self._place()
-        if self.handle is not None:
-            self.handle.show_over()
 
     def end(self) -> None:
         """Show the whole result again."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, Qt, Signal
+from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QWidget
+
+from napari_cwtnet.plugin.side_labels import SideLabels
 
 _WIDTH = 34
 _RADIUS = 14
 _LINE, _EDGE, _GRIP = QColor("#ffffff"), QColor(0, 0, 0, 170), QColor("#2b2f3a")
-_LABELS = {"slide": "rgba(43, 47, 58, 230)", "computed": "rgba(122, 31, 31, 230)"}
-_LABEL_STYLE = "color: white; background: {}; padding: 3px 8px; border-radius: 3px;"
 
 
 class SplitHandle(QWidget):
@@ -27,57 +27,32 @@ class SplitHandle(QWidget):
     ----------
     moved : Signal(float)
         The user drags; where to, 0..1 of the canvas' width.
-    resized : Signal
-        The canvas has another size.
     """
 
     moved = Signal(float)
-    resized = Signal()
 
     def __init__(self, canvas: QWidget) -> None:
         super().__init__(canvas)
         self._canvas = canvas
         self._grabbed = 0.0
+        self.labels = SideLabels(canvas)
         self.setCursor(Qt.CursorShape.SplitHCursor)
         self.setToolTip("Drag: the slide is left of the line, the computed image right of it")
-        self._labels = []
-        for text, colour in _LABELS.items():
-            label = QLabel(text, canvas)
-            label.setStyleSheet(_LABEL_STYLE.format(colour))
-            label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            label.adjustSize()
-            self._labels.append(label)
-        canvas.installEventFilter(self)
 
     def put(self, fraction: float) -> float:
-        """Move there; gives the line's x in pixels of the frame buffer."""
-        width, height = self._canvas.width(), self._canvas.height()
-        x = round(fraction * width)
-        self.setGeometry(x - _WIDTH // 2, 0, _WIDTH, height)
-        slide, computed = self._labels
-        level = height // 2 - slide.height() // 2
-        slide.move(x - _RADIUS - 8 - slide.width(), level)
-        computed.move(x + _RADIUS + 8, level)
+        """Move there and show; gives the line's x in pixels of the frame buffer."""
+        x = round(fraction * self._canvas.width())
+        self.setGeometry(x - _WIDTH // 2, 0, _WIDTH, self._canvas.height())
+        self.labels.put(x)
+        self.show()
+        self.raise_()
         return x * float(self._canvas.devicePixelRatioF())
-
-    def show_over(self) -> None:
-        """Show line and names over the canvas."""
-        for widget in (*self._labels, self):
-            widget.show()
-            widget.raise_()
 
     def remove(self) -> None:
         """Go, for good."""
-        self._canvas.removeEventFilter(self)
-        for widget in (*self._labels, self):
-            widget.hide()
-            widget.deleteLater()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Follow the canvas' size."""
-        if event.type() == QEvent.Type.Resize:
-            self.resized.emit()
-        return bool(super().eventFilter(watched, event))
+        self.labels.remove()
+        self.hide()
+        self.deleteLater()
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Take the line where it is, so that it does not jump under the mouse."""
