@@ -90,7 +90,21 @@ def take_pictures(folder: Path) -> None:
         wait_until(lambda: bool(outcomes))
         print(outcomes[0].sentence)
         shoot(name)
+    take_compare_pictures(dock, shoot)
     viewer.close()
+
+
+def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
+    """The ways of comparing the result that is shown, if there is one, with its slide."""
+    comparer = dock.compare.comparer
+    if not comparer.possible:
+        return
+    for mode in ("split", "difference"):
+        comparer.choose(mode)
+        if mode == "difference":
+            wait_until(lambda: comparer.difference.layer is not None)
+        shoot(f"compare-{mode}")
+    comparer.choose(None)
 
 
 def slide_path() -> Path:
