@@ -19,6 +19,7 @@ import torch
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, CwtnetError, TrainingError
 from napari_cwtnet.metrics import psnr
+from napari_cwtnet.plugin.collecting import no_collection, short_collections
 from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import leave_a_core_to_the_window
 from napari_cwtnet.plugin.finetune_history import History
@@ -175,7 +176,13 @@ class FinetuneRun:
 
     def _train(self) -> Kind:
         leave_a_core_to_the_window()
-        trainer = self._trainer = self._prepared()
+        with contextlib.ExitStack() as collector:
+            with no_collection():
+                trainer = self._trainer = self._prepared()
+                collector.enter_context(short_collections())  # before any pass over what is new
+            return self._learn(trainer)
+
+    def _learn(self, trainer: Trainer) -> Kind:
         self.recipe, self.remarks = trainer.recipe, trainer.data.remarks
         self.step, self.share = trainer.state.step, trainer.done_share
         self.seconds = trainer.state.seconds
