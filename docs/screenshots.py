@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,8 @@ def take_pictures(folder: Path) -> None:
         print(outcomes[0].sentence)
         shoot(name)
     take_compare_pictures(dock, shoot)
+    take_inspect_pictures(viewer, layer, shoot)
+    take_finetune_pictures(viewer, shoot)
     viewer.close()
 
 
@@ -105,6 +108,65 @@ def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
             wait_until(lambda: comparer.difference.layer is not None)
         shoot(f"compare-{mode}")
     comparer.choose(None)
+
+
+def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None]) -> None:
+    """What can be seen of one field: a map of each kind, and one patch that was asked."""
+    from napari_cwtnet.model import list_models
+    from napari_cwtnet.plugin.names import INSPECT, PLUGIN
+    from napari_cwtnet.plugin.navigation import zoom_to
+
+    model = next((model for model in list_models() if model.endswith("x4")), None)
+    if model is None:
+        print("inspect: no model for ×4", file=sys.stderr)
+        return
+    del viewer.layers[1:]
+    frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, INSPECT)
+    frame.raise_()
+    dock.form.model.setCurrentText(model)
+    zoom_to(viewer, layer, 1.0)
+    pump(1)
+    dock.inspect_view()
+    wait_until(lambda: not dock.controller.busy)
+    print(dock.said)
+    for name, choices in {
+        "attention": {"show": "attention", "block": 2},
+        "bands": {"show": "bands", "image": "sr", "band": "HH"},
+        "spread": {"show": "trust", "trust": "spread"},
+        "probe": {"show": "probe", "block": 2},
+    }.items():
+        dock.looking.choose(**choices)
+        if name == "probe":
+            region = dock.captured.field.plan.region
+            dock.ask(region.x + 0.45 * region.width, region.y + 0.4 * region.height)
+        wait_until(lambda: not dock.controller.busy)
+        shoot(f"inspect-{name}")
+
+
+def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
+    """The Fine-tune dock before a run, and some minutes later; what it learns is thrown away."""
+    from napari_cwtnet.plugin.names import FINETUNE, PLUGIN
+
+    del viewer.layers[1:]
+    frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, FINETUNE)
+    frame.raise_()
+    viewer.reset_view()
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = Path(folder) / "recipe.yaml"
+        recipe.write_text("validate_every: 50\n", encoding="utf-8")  # more points in little time
+        os.environ["CWTNET_RUNS"] = os.environ["CWTNET_MODELS"] = folder
+        dock.form.refresh_models()
+        dock.form.model.setCurrentText("cwtnet-lite-x2")
+        shoot("fine-tune-choices")
+        dock.form.recipe.line.setText(str(recipe))
+        dock.start()
+        run = dock.controller.run
+        wait_until(lambda: len(run.history.validations) > 4 or run.outcome is not None)
+        wait_until(lambda: run.measured == (0, 0) or run.outcome is not None)
+        shoot("fine-tune")
+        print(dock.panel.gain.text())
+        run.abandon()
+        wait_until(lambda: not dock.controller.busy)
 
 
 def slide_path() -> Path:

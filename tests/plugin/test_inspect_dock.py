@@ -154,7 +154,8 @@ def test_registered_within_half_a_level_0_pixel(
             assert layer.units == slide_layer.units
             assert first == pytest.approx((region.y, region.x), abs=1e-6)
             pixel = region.width / field.lr.shape[1]
-            assert last == pytest.approx((region.bottom, region.right), abs=2 * pixel)
+            cut = 2 * pixel if choices["show"] == "bands" else 1e-6  # an odd row has no pair
+            assert last == pytest.approx((region.bottom, region.right), abs=cut)
     # and by what is seen: LL of LR is the slide at twice the downsample
     layer = look(qtbot, dock, show="bands", image="lr", band="LL", depth=1)
     height, width = layer.data.shape
@@ -180,8 +181,8 @@ def test_steps_to_the_matches(inspect_dock: Callable[..., Any], qtbot: Any, svs:
         row = int((y - field.plan.region.y) / 4)
         column = int((x - field.plan.region.x) / 4)
         assert step == pytest.approx(steps[row, column] * 4)
-    assert "Block 2: " in dock.looking.words.text()
-    assert "within 16 px" in dock.looking.words.text()
+    assert "Block 2: " in dock.legend.text()
+    assert "within 16 px" in dock.legend.text()
     assert "rim" in dock.legend.text()
 
 

@@ -81,7 +81,7 @@ class MapLayers:
             arrows,
             name=f"COMPUTED · steps to the matches, block {block}",
             vector_style="arrow",
-            edge_width=0.5 * field.plan.downsample,
+            edge_width=0.2 * field.plan.downsample,
             edge_color="black",
         )
         self._add(layer, None)

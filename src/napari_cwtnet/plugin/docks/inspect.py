@@ -88,7 +88,7 @@ class InspectDock(QWidget):
 
         engines = self._engines
         self.controller.start(
-            Task("Capturing, step", lambda *a: capture_field(engines, job, *a), answer)
+            Task("Capturing…", lambda *a: capture_field(engines, job, *a), answer)
         )
 
     def ask(self, x: float, y: float) -> None:
@@ -139,7 +139,7 @@ class InspectDock(QWidget):
                 self.ask(*self._place)
             return
         known = self._spread
-        words = "Turning and flipping, pass" if _wants_spread(looking) else "Making the map…"
+        words = "Turning and flipping…" if _wants_spread(looking) else "Making the map…"
 
         def answer(found: tuple[Map | None, NDArray[Any] | None]) -> None:
             shown, self._spread = found

@@ -30,7 +30,10 @@ _ROWS = {
     "probe": ("block",),
 }
 _NEEDS_ATTENTION = ("attention", "displacement", "probe")
-_CLICK = "Click a place of the field on the canvas: what is most like it?"
+_CLICK = (
+    "Click a place of the field on the canvas. White: the patch that is asked; green: those most "
+    "like it; blue: what the network took, where that is another."
+)
 
 
 class LookingForm(QWidget):
@@ -156,8 +159,12 @@ class LookingForm(QWidget):
         self._form.setRowVisible(self.stretched, show in ("attention", "bands", "trust"))
         self._form.setRowVisible(self.energies, show == "bands")
         words = _CLICK if show == "probe" else ""
-        if self._captured is not None and show in ("attention", "displacement"):
-            words = matches_sentence(self._captured.field, self.block.currentData())
+        field = None if self._captured is None else self._captured.field
+        # Where there is a map of the steps, its legend tells this.
+        if field is not None and (
+            show == "attention" or (show == "displacement" and field.aligned)
+        ):
+            words = matches_sentence(field, self.block.currentData())
         self.words.setText(words)
         self._form.setRowVisible(self.words, bool(words))
 
