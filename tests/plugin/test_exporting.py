@@ -21,7 +21,7 @@ from qtpy.QtWidgets import QApplication
 from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.command_line import exact_region
 from napari_cwtnet.plugin.docks.result_form import ResultForm
-from napari_cwtnet.plugin.export_dialog import target
+from napari_cwtnet.plugin.export_dialog import renamed, target
 from napari_cwtnet.plugin.exporting import suggested_name
 from napari_cwtnet.plugin.opening import reopened, replace_in
 from napari_cwtnet.plugin.results import source_of
@@ -180,6 +180,7 @@ def test_names_and_kinds(enhanced: tuple[Any, Any, Any]) -> None:
     known = layer.metadata[RESULT_KEY]
     assert suggested_name(known) == f"computed-x4-{known['slide_fingerprint'][:8]}.ome.tif"
     assert source_of(layer).plan.scale == 4
+    assert renamed("a.b.ome.zarr", "OME-TIFF, a pyramid (*.ome.tif)") == "a.b.ome.tif"
     assert target(Path("a.png"), "PNG, a picture with the badge on it (*.png)").badge_on_pixels
     assert not target(Path("a.png"), "PNG, pixels only (*.png)").badge_on_pixels
     assert target(Path("a.png"), "OME-TIFF, a pyramid (*.ome.tif)").badge_on_pixels

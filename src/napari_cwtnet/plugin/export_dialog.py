@@ -30,12 +30,28 @@ def ask_for_target(parent: QWidget | None, suggestion: Path) -> Target | None:
     dialog = QFileDialog(parent, "Export the result", str(suggestion.parent))
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setNameFilters(list(_KINDS))
-    dialog.filterSelected.connect(lambda kind: dialog.setDefaultSuffix(_KINDS[kind]))
     dialog.setDefaultSuffix("ome.tif")
+
+    def rename(kind: str) -> None:
+        dialog.setDefaultSuffix(_KINDS[kind])
+        dialog.selectFile(renamed(Path(dialog.selectedFiles()[0]).name, kind))
+
+    dialog.filterSelected.connect(rename)
     dialog.selectFile(suggestion.name)
     if not dialog.exec():
         return None
     return target(Path(dialog.selectedFiles()[0]), dialog.selectedNameFilter())
+
+
+def renamed(name: str, kind: str) -> str:
+    """A file name with the ending of another kind.
+
+    >>> renamed("a.ome.tif", "PNG, pixels only (*.png)")
+    'a.png'
+    """
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".ome.png", ".png"):
+        name = name.removesuffix(ending)
+    return f"{name}.{_KINDS[kind]}"
 
 
 def target(path: Path, kind: str) -> Target:
