@@ -16,7 +16,16 @@ from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model import list_models, load_model
 
-_PACKAGES = ("numpy", "tifffile", "imagecodecs", "openslide-python", "napari", "npe2", "qtpy")
+_PACKAGES = (
+    "numpy",
+    "tifffile",
+    "imagecodecs",
+    "zarr",
+    "openslide-python",
+    "napari",
+    "npe2",
+    "qtpy",
+)
 
 
 def run(arguments: argparse.Namespace) -> None:
