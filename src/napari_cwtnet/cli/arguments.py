@@ -88,6 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _inspect(add("inspect", "attention, sub-bands and trust maps of a field"))
 
+    _bench(add("bench", "how fast this machine does it, as ratios of one run"))
+
     _json(add("models", "list the models at hand"))
 
     _json(add("doctor", "what is installed here, and what is missing"))
@@ -118,6 +120,20 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="put the result among your models, under this name")
     parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    _json(parser)
+
+
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--slide", type=Path, help="the sample slide if none is given")
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="the shipped ones if left out")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds; medians are reported")
+    parser.add_argument("--side", type=int, default=512, help="of the view, LR pixels")
+    parser.add_argument("--downsample", type=float, default=2.0, help="of the view")
+    parser.add_argument("--only", nargs="+", choices=("view", "naive", "reading", "memory"))
+    parser.add_argument("--naive-sides", type=int, nargs="+", default=[64], help="LR pixels")
+    parser.add_argument("--naive-size", default="paper", help="preset of the network for it")
+    parser.add_argument("--megapixels", type=int, nargs="+", default=[1, 4, 16])
     _json(parser)
 
 

@@ -60,7 +60,8 @@ class Engine:
     def _placed(self, model: Model) -> CwtNet:
         # A copy: moving a module changes it for everybody who holds it.
         network = copy.deepcopy(model.network)
-        return network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
@@ -85,10 +86,14 @@ class Engine:
                 continue
             output = self.infer(*self.read(slide, plan, tile))
             sr = self.counted(plan, tile, output.sr[0])
-            with self._lock:
-                if sr.nbytes <= self._done.maxsize:
-                    self._done[key] = sr
+            self.keep(slide, plan, tile, sr)
             yield TileResult(tile, sr, cached=False)
+
+    def keep(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
+        """Remember a finished tile, if the budget bears it."""
+        with self._lock:
+            if sr.nbytes <= self._done.maxsize:
+                self._done[self._key(slide, plan, tile)] = sr
 
     def forget(self) -> None:
         """Drop every finished tile."""

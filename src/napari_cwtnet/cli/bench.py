@@ -1,0 +1,132 @@
+"""``bench``: how fast this machine does it, as ratios of things that took turns in one run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from napari_cwtnet.cli.report import report
+from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.evaluation.bench import (
+    Task,
+    Timing,
+    Viewport,
+    against_naive,
+    in_turns,
+    machine,
+    memory,
+    peaks,
+    reading,
+    viewport,
+)
+from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.sample import sample_slide
+
+PARTS = ("view", "naive", "reading", "memory")
+_FLOAT32_PEAK = "gemm float32"
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and report."""
+    device = choose_device(arguments.device)
+    path = arguments.slide or sample_slide()
+    parts = arguments.only or PARTS
+    names = arguments.models or [name for name in list_models() if name.startswith("cwtnet-")]
+    tops = peaks(device)
+    tasks: dict[tuple[str, str], Task] = {("peak", name): task for name, (_, task) in tops.items()}
+    views: dict[str, Viewport] = {}
+    with open_slide(path) as slide:
+        if "view" in parts:
+            views = {
+                name: viewport(
+                    slide, load_model(name), arguments.side, arguments.downsample, str(device)
+                )
+                for name in names
+            }
+        for name, view in views.items():
+            tasks |= {(name, what): task for what, task in view.tasks.items()}
+        if "naive" in parts:
+            sides = tuple(arguments.naive_sides)
+            naive = against_naive(sides, device, arguments.naive_size)
+            tasks |= {("naive", what): task for what, task in naive.items()}
+        if "reading" in parts:
+            tasks |= {("reading", what): task for what, task in reading(path).items()}
+        times = in_turns({" | ".join(key): task for key, task in tasks.items()}, arguments.repeats)
+    found = {key: times[" | ".join(key)] for key in tasks}
+    speeds = {name: tops[name][0] / found["peak", name].median / 1e9 for name in tops}
+    result: dict[str, Any] = {
+        "machine": machine(device),
+        "repeats": arguments.repeats,
+        "peak_gflops": {name: round(speed, 1) for name, speed in speeds.items()},
+    }
+    if views:
+        result["views"] = {
+            name: _view(view, _of(found, name), speeds[_FLOAT32_PEAK])
+            for name, view in views.items()
+        }
+    if "naive" in parts:
+        result["naive"] = _times_faster(_of(found, "naive"))
+    if "reading" in parts:
+        plain, ours = _of(found, "reading").values()
+        result["reading"] = {
+            "openslide_python": plain.as_dict(),
+            "slide_read": ours.as_dict(),
+            "times_faster": round(plain.median / ours.median, 2),
+        }
+    if "memory" in parts:
+        result["memory"] = memory(path, names[0], str(device), tuple(arguments.megapixels))
+    report(result if arguments.json else _lines(result), as_json=arguments.json)
+
+
+def _of(found: Mapping[tuple[str, str], Timing], group: str) -> dict[str, Timing]:
+    return {what: timing for (owner, what), timing in found.items() if owner == group}
+
+
+def _view(view: Viewport, times: Mapping[str, Timing], gflops: float) -> dict[str, Any]:
+    """Times of one model, and their ratios."""
+    limit = view.flops / (gflops * 1e9)
+    whole = times["end to end"].median
+    return {
+        "mode": view.mode,
+        "tiles": view.tiles,
+        "fraction_of_limit": round(limit / whole, 3),
+        "fraction_of_limit_network_only": round(limit / times["network only"].median, 3),
+        "first_tile_share": round(times["first tile"].median / whole, 3),
+        "pan_by_a_quarter_share": round(times["pan by a quarter"].median / whole, 3),
+        "cached_share": round(times["cached"].median / whole, 4),
+        "times": {name: timing.as_dict() for name, timing in times.items()},
+    }
+
+
+def _times_faster(times: Mapping[str, Timing]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, timing in times.items():
+        search, side = name.split(", ")
+        ratio = times[f"naive, {side}"].median / timing.median
+        found[name] = timing.as_dict() | ({} if search == "naive" else {"times_faster": ratio})
+    return found
+
+
+def _lines(result: Mapping[str, Any]) -> dict[str, Any]:
+    """For people: one line a model and ratio, absolute times left to ``--json``."""
+    lines: dict[str, Any] = dict(result["machine"])
+    lines["GFLOP/s"] = [f"{name}: {value:g}" for name, value in result["peak_gflops"].items()]
+    for name, view in result.get("views", {}).items():
+        lines[name] = (
+            f"{view['times']['end to end']['median_s']:.2f} s a view of {view['tiles']} tiles, "
+            f"{view['fraction_of_limit']:.2f} of the limit; of it first tile "
+            f"{view['first_tile_share']:.2f}, pan {view['pan_by_a_quarter_share']:.2f}, "
+            f"cached {view['cached_share']:.3f}"
+        )
+    for name, row in result.get("naive", {}).items():
+        if "times_faster" in row:
+            lines[name] = f"{row['times_faster']:.1f} times as fast as the naive attention"
+    if "reading" in result:
+        lines["reading"] = (
+            f"{result['reading']['times_faster']:g} times as fast as openslide-python"
+        )
+    for size, row in result.get("memory", {}).items():
+        lines[f"{size} megapixels"] = f"{row['peak_mib']:.0f} MiB at the most"
+    return lines

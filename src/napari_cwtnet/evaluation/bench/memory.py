@@ -1,0 +1,60 @@
+"""Peak memory by the size of the output, each size in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from napari_cwtnet.errors import RequestError
+
+MEGAPIXELS = (1, 4, 16)
+_PROGRAM = """
+import json, resource, sys
+from napari_cwtnet import enhance, load_model, open_slide
+path, name, side, device = sys.argv[1:]
+unit = 1 if sys.platform == "darwin" else 1024
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+with open_slide(path) as slide:
+    model = load_model(name)
+    enhance(slide, (0, 0, 32, 32), 1, model=model, reference="none", device=device)
+    before = peak()
+    length = int(side) / model.scale
+    enhance(slide, (0, 0, length, length), 1, model=model, reference="none", device=device)
+print(json.dumps([before, peak()]))
+"""
+
+
+def memory(
+    path: Path, model: str, device: str, megapixels: tuple[int, ...] = MEGAPIXELS
+) -> dict[int, dict[str, float]]:
+    """MiB of host memory at the most, by megapixels of output.
+
+    ``started`` is what a process holds that has enhanced one small tile, ``peak`` the most that it
+    held in the whole run. Enhances the corner of the slide at native.
+
+    Raises
+    ------
+    RequestError
+        If a run fails, or the system does not tell a process's memory (Windows).
+    """
+    if sys.platform == "win32":
+        raise RequestError("Windows does not tell a process's peak memory; leave memory out.")
+    found = {}
+    for size in megapixels:
+        side = round((size * 2**20) ** 0.5)
+        run = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, str(path), model, str(side), device],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise RequestError(
+                f"Memory run of {size} megapixels failed: {run.stderr.strip()[-300:]}"
+            )
+        before, most = (value / 2**20 for value in json.loads(run.stdout))
+        found[size] = {"started_mib": round(before, 1), "peak_mib": round(most, 1)}
+    return found

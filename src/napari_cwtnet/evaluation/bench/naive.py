@@ -1,0 +1,79 @@
+"""The attention as one would first write it, and the network with it: what there is to beat.
+
+The full matrix of relevances over 3×3 patches, unfolded to 9·C numbers each, float32 (TTSR's way to
+compute Eq. 8). Kept for measuring and for tests; nothing else calls it.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_cwtnet.evaluation.bench.turns import Task
+from napari_cwtnet.model import CwtNet, NetworkConfig, preset
+from napari_cwtnet.model.blocks import CrossScaleBlock
+from napari_cwtnet.model.records import BlockRecord
+
+SEARCHES: dict[str, dict[str, object]] = {
+    "aligned": {"search": "aligned"},
+    "window 8": {"search": "window", "window_radius": 8},
+    "full": {"search": "full"},
+}
+
+
+class NaiveBlock(CrossScaleBlock):
+    """A CWTB that holds the whole matrix, and unfolds, gathers and folds whole patches."""
+
+    def forward(
+        self, f_sr: Tensor, f_hwt: Tensor | None, record: bool = False
+    ) -> tuple[Tensor, Tensor | None, BlockRecord | None]:
+        """As :class:`CrossScaleBlock` with the full search."""
+        if f_hwt is None or record:
+            raise ValueError("the naive formulation is for timing whole networks")
+        query, key = self.sr(f_sr), self.wt(f_hwt)
+        patches = F.unfold(key, 3, padding=1)
+        queries = F.normalize(F.unfold(query, 3, padding=1), dim=1).transpose(1, 2)
+        relevance, index = (queries @ F.normalize(patches, dim=1)).max(2)
+        chosen = patches.gather(2, index[:, None].expand_as(patches))
+        texture = F.fold(chosen, query.shape[-2:], 3, padding=1) / self._divisor(patches, query)
+        attention = relevance.view(len(query), 1, *query.shape[-2:])
+        return query + self.fuse(torch.cat((query, texture), 1)) * attention, key, None
+
+    def _divisor(self, patches: Tensor, query: Tensor) -> Tensor | float:
+        if self.config.patch_normalisation == "nine":
+            return 9.0
+        return F.fold(torch.ones_like(patches), query.shape[-2:], 3, padding=1)
+
+
+def naive_network(config: NetworkConfig) -> CwtNet:
+    """A network of naive blocks; takes the same weights."""
+    network = CwtNet(config)
+    network.blocks = nn.ModuleList(NaiveBlock(config) for _ in range(config.blocks))
+    return network.eval()
+
+
+def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> dict[str, Task]:
+    """One LR tile of each side through the ×2 network, by every search and the naive way.
+
+    The network, of the preset ``size``, is untrained: time does not depend on its weights.
+    """
+    tasks: dict[str, Task] = {}
+    for side in sides:
+        lr = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+        for name, changes in SEARCHES.items():
+            network = CwtNet(preset(size, 2, **changes)).eval().to(device)
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            tasks[f"{name}, {side}×{side}"] = _pass(
+                network, lr.contiguous(memory_format=torch.channels_last)
+            )
+        tasks[f"naive, {side}×{side}"] = _pass(naive_network(preset(size, 2)).to(device), lr)
+    return tasks
+
+
+def _pass(network: CwtNet, lr: Tensor) -> Task:
+    @torch.inference_mode()
+    def run() -> float:
+        return float(network(lr).sr.flatten()[0])
+
+    return Task(run)

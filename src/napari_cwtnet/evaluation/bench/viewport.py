@@ -1,0 +1,98 @@
+"""A view of a slide through a shipped model: end to end, network only, first tile, pan, cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan
+from napari_cwtnet.evaluation.bench.turns import Task
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import CwtNet, Model
+from napari_cwtnet.slides import Slide
+
+_PROBE = 32
+_CACHE = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """What is timed for one model, and what it would cost at the least."""
+
+    flops: float
+    """Of all convolutions over the LR pixels of the view, without any halo."""
+    tiles: int
+    mode: str
+    tasks: dict[str, Task]
+
+
+def viewport(slide: Slide, model: Model, side: int, downsample: float, device: str) -> Viewport:
+    """Tasks over a view of ``side × side`` LR pixels in the middle of the slide.
+
+    ``end to end`` goes from the request to the blended picture, ``network only`` from pixels in
+    memory to what the network gives, ``first tile`` to the first finished tile. When the view is
+    in memory, ``pan by a quarter`` enhances one a quarter further to the right, ``cached`` the view
+    itself again.
+    """
+    length = side * downsample
+    bounds = slide.bounds
+    region = Region(
+        bounds.x + (bounds.width - length) / 2, bounds.y + (bounds.height - length) / 2,
+        length, length,
+    )  # fmt: skip
+    request = EnhanceRequest(region, downsample)
+    plan = make_plan(slide, model, request)
+    fresh, keeping = Engine(model, device, cache_bytes=0), Engine(model, device, _CACHE)
+    finished = [done.sr for done in fresh.run(slide, plan)]
+    pixels = [fresh.read(slide, plan, tile) for tile in plan.tiles]
+    aside = EnhanceRequest(Region(region.x + length / 4, region.y, length, length), downsample)
+
+    def only_network() -> None:
+        for lr, reference in pixels:
+            fresh.infer(lr, reference)
+
+    def first_tile() -> object:
+        return next(fresh.run(slide, make_plan(slide, model, request)))
+
+    def only_the_view_is_kept() -> None:
+        keeping.forget()
+        for tile, sr in zip(plan.tiles, finished, strict=True):
+            keeping.keep(slide, plan, tile, sr)
+
+    return Viewport(
+        flops=flops_per_pixel(model.network, with_reference=plan.with_reference) * side * side,
+        tiles=len(plan.tiles),
+        mode=plan.mode,
+        tasks={
+            "end to end": Task(lambda: enhanced(fresh, slide, request)),
+            "network only": Task(only_network),
+            "first tile": Task(first_tile),
+            "pan by a quarter": Task(
+                lambda: enhanced(keeping, slide, aside), only_the_view_is_kept
+            ),
+            "cached": Task(lambda: enhanced(keeping, slide, request), only_the_view_is_kept),
+        },
+    )
+
+
+def enhanced(engine: Engine, slide: Slide, request: EnhanceRequest) -> Plan:
+    """From the request to the blended picture."""
+    plan = make_plan(slide, engine.model, request)
+    canvas = Canvas(plan)
+    for finished in engine.run(slide, plan):
+        canvas.add(finished.tile, finished.sr)
+    canvas.image.flatten()[0].item()
+    return plan
+
+
+@torch.inference_mode()
+def flops_per_pixel(network: CwtNet, *, with_reference: bool) -> float:
+    """Floating point operations of all convolutions for each LR pixel."""
+    lr = torch.zeros(1, 3, _PROBE, _PROBE)
+    reference = torch.zeros(1, 3, 2 * _PROBE, 2 * _PROBE) if with_reference else None
+    with FlopCounterMode(display=False) as counter:
+        network(lr, reference)
+    counts = counter.get_flop_counts()["Global"]
+    return float(counts[torch.ops.aten.convolution]) / _PROBE**2
