@@ -110,8 +110,10 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
     assert "truth" in dock.looking.energies.text()
 
 
-def test_ranges(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
-    _, dock = inspect_dock(ome)
+def test_ranges_and_an_aligned_model(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = inspect_dock(ome)
     inspected(qtbot, dock)
     layer = look(qtbot, dock, show="attention", block=None)
     assert layer.contrast_limits == [-1, 1]
@@ -121,6 +123,10 @@ def test_ranges(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None
     layer = look(qtbot, dock, show="bands", image="sr", band="HH", stretched=False)
     assert layer.contrast_limits[0] == -layer.contrast_limits[1]
     assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
+    assert look(qtbot, dock, show="displacement") is None
+    assert len(viewer.layers) == 1
+    assert "looks only at the same place" in dock.looking.words.text()
+    assert dock.legend.isHidden()
 
 
 @pytest.mark.parametrize("level", [2.0, 4.0])
@@ -186,15 +192,6 @@ def test_steps_to_the_matches(inspect_dock: Callable[..., Any], qtbot: Any, svs:
     assert "rim" in dock.legend.text()
 
 
-def test_an_aligned_model_says_so(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
-    viewer, dock = inspect_dock(ome)
-    inspected(qtbot, dock)
-    assert look(qtbot, dock, show="displacement") is None
-    assert len(viewer.layers) == 1
-    assert "looks only at the same place" in dock.looking.words.text()
-    assert dock.legend.isHidden()
-
-
 def click(qtbot: Any, viewer: Any, slide_layer: Any, x: float, y: float) -> None:
     """Click where a level-0 place is on the canvas."""
     canvas = viewer.window._qt_viewer.canvas.native
@@ -239,12 +236,18 @@ def test_a_click_asks_the_patch_under_it(
     assert "number 1 of" in dock.legend.text()
 
 
-def test_words_and_what_is_refused(
-    make_napari_viewer: Callable[..., Any], inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
-) -> None:
+def test_words_and_what_is_refused(inspect_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
     viewer, dock = inspect_dock(ome)
     qtbot.waitUntil(lambda: dock.sentence.startswith("Looks into the view, "), timeout=5000)
     assert "reads 1.000 µm/px (10×), reference 0.500" in dock.sentence.lower()
+    dock.form.level.setCurrentIndex(dock.form.level.findData(1.0))
+    viewer.reset_view()
+    job, plan, words = field_job(viewer, viewer.layers[0], dock.form.choice)
+    assert words.startswith("Looks into the middle of the view, 512 × 512 LR pixels.")
+    middle = (plan.region.x + 256, plan.region.y + 256)
+    assert middle == pytest.approx((731 / 2, 517 / 2), abs=2)
+    assert job.request.region == plan.region
+    dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
     viewer.scene.camera.zoom *= 100
     qtbot.waitUntil(lambda: "too small to look into" in dock.sentence, timeout=5000)
     assert not dock.view_button.isEnabled()
@@ -252,18 +255,6 @@ def test_words_and_what_is_refused(
     qtbot.waitUntil(lambda: "not in view" in dock.sentence, timeout=5000)
     viewer.layers.clear()
     qtbot.waitUntil(lambda: dock.sentence == "Open a slide first.", timeout=5000)
-
-
-def test_a_large_view_gives_its_middle(
-    inspect_dock: Callable[..., Any], svs: Path, qtbot: Any
-) -> None:
-    viewer, dock = inspect_dock(svs, level=1.0)
-    viewer.reset_view()
-    job, plan, words = field_job(viewer, viewer.layers[0], dock.form.choice)
-    assert words.startswith("Looks into the middle of the view, 512 × 512 LR pixels.")
-    middle = (plan.region.x + 256, plan.region.y + 256)
-    assert middle == pytest.approx((2220 / 2, 2967 / 2), abs=2)
-    assert job.request.region == plan.region
 
 
 def test_cancel_and_badge(inspect_dock: Callable[..., Any], qtbot: Any, svs: Path) -> None:
