@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from napari_cwtnet.plugin.finetune_choice import finetune_plan
+from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.finetune_choice import FinetuneChoice, SlideChoice, finetune_plan
+from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import guard_band
 from plugin.finetune_help import write_slide
 
@@ -31,8 +34,8 @@ def test_the_sentence_says_what_will_happen(tune_dock: Dock, qtbot: Any) -> None
     assert settled(qtbot, dock) == (
         "Learns 1.000 µm/px (10×) → 0.500 µm/px (20×) from the left 67 % of learnable, is "
         f"measured on the right 33 %; a guard band of {guard / 2:.0f} µm ({guard:g} px) between "
-        "them is left out.\nStarts from start, for at most 10 min on cpu; pauses do not count. If it gets "
-        "better, the models list has start-tuned then."
+        "them is left out.\nStarts from start, for at most 10 min on cpu; pauses do not count. If "
+        "it gets better, the models list has start-tuned then."
     )
     dock.form.share.setValue(25)
     dock.form.minutes.setValue(2.5)
@@ -83,40 +86,13 @@ def test_shapes_say_where_to_learn_and_where_to_measure(tune_dock: Dock, qtbot: 
     assert dock.form.share.isEnabled()
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda form, _: form.name.setText("a b"), "Model name 'a b' cannot be a file's; use"),
-        (lambda form, _: form.name.setText("last"), "Model name 'last' cannot be a file's"),
-        (lambda form, _: form.name.setText("start"), "There is a model 'start' already; choose"),
-        (lambda form, _: form.recipe.line.setText("no.yaml"), "Recipe no.yaml cannot be read"),
-        (
-            lambda form, folder: form.recipe.line.setText(
-                str(written(folder / "r.yaml", "slides: [{path: a.svs}]"))
-            ),
-            "names slides; tick them here instead",
-        ),
-        (
-            lambda form, folder: form.recipe.line.setText(
-                str(written(folder / "r.yaml", "colour: 1"))
-            ),
-            "colour: Extra inputs are not permitted",
-        ),
-        (
-            lambda form, folder: form.output.line.setText(
-                str(written(folder / "log.csv", "").parent)
-            ),
-            "holds a run; resume it, or choose another folder.",
-        ),
-    ],
-)
 def test_what_cannot_be_is_said_before_start(
-    tune_dock: Dock, qtbot: Any, tmp_path: Path, messages: list[str], change: Any, words: str
+    tune_dock: Dock, qtbot: Any, messages: list[str]
 ) -> None:
     _, dock = tune_dock("start")
-    change(dock.form, tmp_path)
+    dock.form.name.setText("start")
     said = settled(qtbot, dock)
-    assert words in said
+    assert said == "There is a model 'start' already; choose another name."
     assert not dock.panel.start_button.isEnabled()
     assert dock.panel.start_button.toolTip() == said
     dock.start()
@@ -124,9 +100,42 @@ def test_what_cannot_be_is_said_before_start(
     assert not dock.controller.busy
 
 
-def written(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
+@pytest.mark.parametrize(
+    ("changes", "recipe", "words"),
+    [
+        ({"name": "a b"}, None, "Model name 'a b' cannot be a file's; use"),
+        ({"name": "last"}, None, "Model name 'last' cannot be a file's"),
+        ({"name": "tiny-x2"}, None, "There is a model 'tiny-x2' already; choose another name."),
+        ({"model": "gone"}, None, "There is no model; put a .safetensors file"),
+        ({"recipe": Path("no.yaml")}, None, "Recipe no.yaml cannot be read"),
+        ({}, "slides: [{path: a.svs}]", "names slides; tick them here instead"),
+        ({}, "colour: 1", "colour: Extra inputs are not permitted"),
+        ({}, "- a", "the file: give fields of a recipe, one a line"),
+        ({}, "scale: 4", "scale: the start model says it"),
+        ({"output": Path()}, None, "holds a run; resume it, or choose another folder."),
+    ],
+)
+def test_what_a_plan_refuses(
+    models: Path,
+    runs: Path,
+    learnable: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    recipe: str | None,
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text("")
+    with open_slide(learnable) as slide:
+        choice = FinetuneChoice("tiny-x2", (SlideChoice.of(slide),))
+    assert finetune_plan(choice).recipe.minutes == 10
+    if recipe is not None:
+        (tmp_path / "r.yaml").write_text(recipe)
+        changes = changes | {"recipe": tmp_path / "r.yaml"}
+    with pytest.raises(CwtnetError) as caught:
+        finetune_plan(dataclasses.replace(choice, **changes))
+    assert words in str(caught.value)
 
 
 def test_slides_are_ticked_added_and_left_alone(

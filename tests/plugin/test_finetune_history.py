@@ -38,6 +38,8 @@ def test_gain_in_both_modes() -> None:
     better = Validation(100, 24.5, 23.0, 31.0, 29.0, True)
     words = gain_words(history_of(start, better)).splitlines()
     assert words[0].startswith("Cross-scale PSNR 31.00 dB on held-out fields: +1.00 dB over the")
+    assert words[0].endswith("+2.00 dB over bicubic of the reference")
+    assert words[1].endswith("+1.50 dB over bicubic")
     assert words[1].startswith("Single-image PSNR 24.50 dB on held-out fields: +0.50 dB over the")
     assert main_figures(better) == (31.0, 29.0)
 

@@ -14,7 +14,7 @@ from napari_cwtnet.plugin.finetune_words import gain_words
 from napari_cwtnet.training.log import RunLog
 from napari_cwtnet.training.run_folder import read_run, unfinished_runs
 from napari_cwtnet.training.run_lock import RunLock
-from plugin.finetune_help import finish, progress_in, wait_for_step
+from plugin.finetune_help import finish, progress_in, wait_for_step, write_start
 
 Dock = Callable[..., Any]
 
@@ -184,6 +184,23 @@ def test_loss_that_is_no_number_ends_the_run_and_keeps_its_last_state(
     assert not dock.controller.busy
     dock.panel.new_button.click()
     assert dock.panel.start_button.isVisibleTo(dock)
+
+
+def test_a_name_that_was_taken_meanwhile(
+    tune_dock: Dock, qtbot: Any, models: Path, runs: Path, messages: list[str]
+) -> None:
+    _, dock = tune_dock("start", steps=60, validate_every=30, learning_rate=1e-2)
+    dock.start()
+    wait_for_step(qtbot, dock, 1)
+    other = write_start(models, "start-tuned").read_bytes()
+    outcome = finish(qtbot, dock, lambda: None)
+    assert (outcome.kind, outcome.installed) == ("failed", None)
+    kept = runs / "start-tuned" / "start-tuned.safetensors"
+    assert messages == [outcome.message]
+    assert outcome.message.startswith("Model 'start-tuned' exists")
+    assert outcome.message.endswith(f"The best model is {kept}.")
+    assert load_model(kept).provenance["step"] > 0
+    assert (models / "start-tuned.safetensors").read_bytes() == other
 
 
 def test_full_disk_is_told_and_keeps_the_last_state(

@@ -43,7 +43,7 @@ NURSERY = """
         print(child, flush=True)
         print(os.waitpid(child, 0)[1], flush=True)
 """
-KILLS = 6
+KILLS = 5
 
 
 def test_killed_while_it_writes(slide: Path, tmp_path: Path) -> None:

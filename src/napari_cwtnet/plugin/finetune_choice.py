@@ -149,7 +149,8 @@ def boxes_of(shapes: Any, slide: SlideChoice) -> tuple[tuple[float, float, float
             continue
         inside = Region(min(columns), min(rows), width, height).intersection(slide.bounds)
         if inside is not None:
-            boxes.append((inside.x, inside.y, inside.width, inside.height))
+            x, y, width, height = inside.x, inside.y, inside.width, inside.height
+            boxes.append((round(x, 2), round(y, 2), round(width, 2), round(height, 2)))
     if not boxes:
         raise RequestError(
             f"No shape of layer {shapes.name!r} lies on slide {slide.name!r}; draw one there, or "

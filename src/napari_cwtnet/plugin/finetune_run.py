@@ -170,7 +170,7 @@ class FinetuneRun:
         try:
             installed = self._install()
         except CwtnetError as error:
-            kind, message = "failed", message or str(error)
+            kind, message = "failed", message or f"{error} {self._where_it_is()}"
         self._trainer = None  # megabytes of pixels
         self.outcome = Outcome(kind, self.step, installed, message)
 
@@ -244,6 +244,9 @@ class FinetuneRun:
         if trainer is None or not trainer.improved:
             return None
         return install(trainer.weights, trainer.recipe.name).stem
+
+    def _where_it_is(self) -> str:
+        return "" if self._trainer is None else f"The best model is {self._trainer.weights}."
 
 
 def runs_at_work() -> Iterator[threading.Thread]:

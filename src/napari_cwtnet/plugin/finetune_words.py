@@ -119,7 +119,8 @@ def gain_words(history: History) -> str:
     for name, pairs in _modes(start, best):
         before, after, bicubic = pairs
         gain = after - before
-        words = f"{after - bicubic:+.2f} dB over bicubic"
+        what = "bicubic of the reference" if name.startswith("Cross") else "bicubic"
+        words = f"{after - bicubic:+.2f} dB over {what}"
         if best is not start:
             words = f"{gain:+.2f} dB over the start model, {words}"
         lines.append(f"{name} {after:.2f} dB on held-out fields: {words}")
@@ -130,8 +131,7 @@ def gain_words(history: History) -> str:
 
 def _modes(start: Validation, best: Validation) -> list[tuple[str, tuple[float, float, float]]]:
     alone = (start.psnr, best.psnr, best.psnr_bicubic)
-    paired = cross_scale(start), cross_scale(best)
-    if paired[0] is None or paired[1] is None:
+    first, last = cross_scale(start), cross_scale(best)
+    if first is None or last is None:
         return [("PSNR", alone)]
-    (before, _), (after, bicubic) = paired
-    return [("Cross-scale PSNR", (before, after, bicubic)), ("Single-image PSNR", alone)]
+    return [("Cross-scale PSNR", (first[0], *last)), ("Single-image PSNR", alone)]

@@ -153,7 +153,7 @@ def refuse_taken_name(name: str) -> None:
     """Raise :class:`OutputError` if there is a model of that name."""
     known = list_models()
     if name in known:
-        raise OutputError(f"Model {name!r} exists ({known[name]}); choose another --name.")
+        raise OutputError(f"Model {name!r} exists ({known[name]}); choose another name (--name).")
 
 
 def install(weights: Path, name: str) -> Path:
