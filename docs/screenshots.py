@@ -144,7 +144,7 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
 
 
 def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
-    """The Fine-tune dock before a run, and some minutes later; what it learns is thrown away."""
+    """The Fine-tune dock some minutes into a run; what it learns is thrown away."""
     from napari_cwtnet.plugin.names import FINETUNE, PLUGIN
 
     del viewer.layers[1:]
@@ -157,7 +157,6 @@ def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
         os.environ["CWTNET_RUNS"] = os.environ["CWTNET_MODELS"] = folder
         dock.form.refresh_models()
         dock.form.model.setCurrentText("cwtnet-lite-x2")
-        shoot("fine-tune-choices")
         dock.form.recipe.line.setText(str(recipe))
         dock.start()
         run = dock.controller.run
