@@ -76,6 +76,38 @@ def test_what_qupath_writes(tmp_path: Path) -> None:
     assert read_rois(path) == [Roi(SQUARE)]
 
 
+def test_collections_and_features_without_a_place(tmp_path: Path) -> None:
+    polygon = {"type": "Polygon", "coordinates": [list(SQUARE)]}
+    both = {"type": "GeometryCollection", "geometries": [{"type": "Point"}, polygon]}
+    named = {"type": "Feature", "geometry": both, "properties": {"name": "a"}}
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps([{"type": "Feature", "geometry": None}, named]))
+    assert read_rois(path) == [Roi(SQUARE, "a")]
+
+
+@pytest.mark.parametrize(
+    ("properties", "roi"),
+    [
+        (None, Roi(SQUARE)),
+        ([1], Roi(SQUARE)),
+        ({"name": 5, "classification": "Tumor"}, Roi(SQUARE, "5", "Tumor")),
+        ({"name": {"a": 1}, "classification": ["a"]}, Roi(SQUARE)),
+        ({"name": "\ud800", "classification": {"names": [1, None]}}, Roi(SQUARE, "?", "1")),
+        ({"color": [300, 0, 0]}, Roi(SQUARE)),
+        ({"color": "#ff0000", "classification": {"colorRGB": "x"}}, Roi(SQUARE)),
+        ({"color": [1, 2]}, Roi(SQUARE)),
+    ],
+)
+def test_what_other_programs_write_beside_a_polygon_harms_nothing(
+    tmp_path: Path, properties: object, roi: Roi
+) -> None:
+    geometry = {"type": "Polygon", "coordinates": [list(SQUARE)]}
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps({"type": "Feature", "geometry": geometry, "properties": properties}))
+    assert read_rois(path) == [roi]
+    write_rois(path, [roi])  # and can be written again
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -87,7 +119,11 @@ def test_what_qupath_writes(tmp_path: Path) -> None:
         ('{"type": "LineString", "coordinates": [[0, 0], [1, 1]]}', "only LineString"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}', "2 corners"),
         ('{"type": "Polygon", "coordinates": [[["a", 0], [1, 1], [2, 0]]]}', "'a'"),
-        ('{"type": "Polygon", "coordinates": [[[NaN, 0], [1, 1], [2, 0]]]}', "3 corners"),
+        ('{"type": "Polygon", "coordinates": [[[NaN, 0], [1, 1], [2, 0]]]}', "a corner at nan"),
+        ('{"type": "Polygon", "coordinates": [[[1e300, 0], [1, 1], [2, 0]]]}', "at 1e"),
+        (f'{{"type": "Polygon", "coordinates": [[[{10**400}, 0], [1, 1], [2, 0]]]}}', "too large"),
+        ("[" * 100_000, "is no JSON"),
+        ('{"type": "Feature", "geometry": null}', "only no place"),
         ('{"type": "Polygon", "coordinates": []}', "not enough values"),
     ],
 )

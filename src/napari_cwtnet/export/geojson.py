@@ -21,6 +21,8 @@ Point = tuple[float, float]
 Ring = tuple[Point, ...]
 
 _ELLIPSE_CORNERS = 96
+_FARTHEST = 1e9
+"""Level-0 pixels; no slide is a hundredth as large, and what draws them overflows far beyond."""
 _REMEDY = "export it again from QuPath as GeoJSON, or from here"
 
 
@@ -88,8 +90,8 @@ def write_rois(path: Path, rois: Sequence[Roi]) -> None:
 def read_rois(path: Path) -> list[Roi]:
     """The polygons of a GeoJSON file; of its points and lines, which have no area, none.
 
-    A MultiPolygon gives one polygon for each of its parts. Plain Features, geometries and lists of
-    Features are understood too.
+    A MultiPolygon gives one polygon for each of its parts. Plain Features, geometries, collections
+    and lists of them are understood too. Names and colours that make no sense are left out.
 
     Raises
     ------
@@ -102,12 +104,12 @@ def read_rois(path: Path) -> list[Roi]:
         raise RequestError(
             f"GeoJSON {path.name!r} cannot be read: {error.strerror}; check the path."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"File {path.name!r} is no JSON ({error}); {_REMEDY}.") from error
     kinds: set[str] = set()
     try:
         rois = [roi for feature in _features(content) for roi in _polygons(feature, kinds)]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise RequestError(
             f"File {path.name!r} is no GeoJSON of annotations ({reason}); {_REMEDY}."
@@ -149,39 +151,61 @@ def _features(content: Any) -> Iterator[dict[str, Any]]:
 
 
 def _polygons(feature: dict[str, Any], kinds: set[str]) -> Iterator[Roi]:
-    geometry, properties = feature["geometry"], feature.get("properties") or {}
-    kind = geometry["type"]
-    if kind not in {"Polygon", "MultiPolygon"}:
+    geometry = feature["geometry"]
+    kind = "no place" if geometry is None else geometry["type"]
+    if kind == "GeometryCollection":
+        for part in geometry["geometries"]:
+            yield from _polygons({**feature, "geometry": part}, kinds)
+        return
+    if kind not in ("Polygon", "MultiPolygon"):
         kinds.add(str(kind))
         return
     coordinates = geometry["coordinates"]
-    classification = properties.get("classification") or {}
-    colour = _colour(classification) or _colour(properties)
+    properties = _mapping(feature.get("properties"))
+    given = properties.get("classification")
+    classification = {"name": given} if isinstance(given, str) else _mapping(given)
+    name, colour = _text(properties.get("name")), _colour(classification) or _colour(properties)
     for rings in coordinates if kind == "MultiPolygon" else [coordinates]:
         outline, *holes = (_ring(ring) for ring in rings)
-        yield Roi(outline, properties.get("name"), _name(classification), colour, tuple(holes))
+        yield Roi(outline, name, _class_name(classification), colour, tuple(holes))
 
 
 def _ring(ring: Any) -> Ring:
     points = [(float(x), float(y)) for x, y, *_ in ring]
     if len(points) > 1 and points[0] == points[-1]:
         points.pop()
-    if len(points) < 3 or not all(math.isfinite(v) for point in points for v in point):
+    if len(points) < 3:
         raise ValueError(f"a polygon of {len(points)} corners")
+    for point in points:
+        if not all(abs(value) <= _FARTHEST for value in point):  # nor is NaN
+            raise ValueError(f"a corner at {point[0]:g}, {point[1]:g}")
     return tuple(points)
 
 
-def _name(classification: dict[str, Any]) -> str | None:
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """A name; other programs number things, and JSON can hold halves of characters."""
+    if not isinstance(value, str | int | float):
+        return None
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def _class_name(classification: dict[str, Any]) -> str | None:
     """QuPath 0.4 and later may give the parts of a derived class as a list."""
     names = classification.get("names")
-    return ": ".join(names) if names else classification.get("name")
+    parts = [_text(name) for name in names] if isinstance(names, list) else []
+    return ": ".join(part for part in parts if part) or _text(classification.get("name"))
 
 
 def _colour(properties: dict[str, Any]) -> tuple[int, int, int] | None:
-    if properties.get("color"):
-        red, green, blue = (int(value) for value in properties["color"][:3])
-        return red, green, blue
-    packed = properties.get("colorRGB")  # QuPath 0.2: a signed number of 0xAARRGGBB
-    if packed is None:
+    colour, packed = properties.get("color"), properties.get("colorRGB")
+    if colour is None and isinstance(packed, int):  # QuPath 0.2: a signed number of 0xAARRGGBB
+        colour = [packed >> 16 & 255, packed >> 8 & 255, packed & 255]
+    if not isinstance(colour, list) or len(colour) < 3:
         return None
-    return int(packed) >> 16 & 255, int(packed) >> 8 & 255, int(packed) & 255
+    red, green, blue = colour[:3]
+    known = all(isinstance(value, int) and 0 <= value <= 255 for value in (red, green, blue))
+    return (red, green, blue) if known else None
