@@ -36,8 +36,10 @@ def test_answer_comes_to_the_window_s_thread(qtbot: Any) -> None:
     ("error", "message"),
     [
         (SlideError("it is broken"), "it is broken"),
-        # napari's workers would drop this one without a word
+        # napari's workers would drop these without a word
         (RuntimeError("from a library"), "RuntimeError: from a library"),
+        (MemoryError(), "MemoryError: "),
+        (ValueError("a fault\nat length"), "ValueError: a fault"),
     ],
 )
 def test_errors_are_told_in_one_line(qtbot: Any, error: Exception, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,7 +37,8 @@ def in_background(
     answer : callable
         Takes what ``work`` gives.
     failed : callable
-        Takes the message of a `CwtnetError`; other errors are faults, which napari shows.
+        Takes the message of a `CwtnetError`; of any other error, which is a fault and is logged,
+        its kind and first line.
     at_the_end : callable, optional
         Called last, whatever has happened.
 
@@ -51,9 +53,10 @@ def in_background(
             return work()
         except CwtnetError as error:
             return Failure(str(error))
-        except RuntimeError as error:
-            # napari's workers take these for Qt's own and drop them without a word.
-            return Failure(f"{type(error).__name__}: {error}")
+        except Exception as error:  # a worker would drop it, and somebody wait for ever
+            logging.getLogger(__name__).exception("work in the background failed")
+            first = next(iter(str(error).strip().splitlines()), "")
+            return Failure(f"{type(error).__name__}: {first}")
 
     def deliver(result: T | Failure) -> None:
         if isinstance(result, Failure):
