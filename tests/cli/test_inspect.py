@@ -21,7 +21,7 @@ from napari_cwtnet.export.inspection_folder import save_inspection
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import attention, capture, haar, survey
 from napari_cwtnet.inspection.trust import consistency
-from napari_cwtnet.model import load_model
+from napari_cwtnet.model import CwtNet, load_model
 from napari_cwtnet.slides import open_slide
 
 
@@ -40,9 +40,7 @@ def test_the_folder_holds_what_the_report_says(
     done = run(*words(slide_file, output, probe="150,100"), "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert sorted(path.name for path in output.iterdir()) == sorted(
-        [*told["files"], "inspection.json"]
-    )
+    assert sorted(path.name for path in output.iterdir()) == told["files"]
     assert [path.name for path in tmp_path.iterdir()] == ["inside"]
     assert told["matches_within"] == {"0": 1.0, "1": 1.0, "4": 1.0, "16": 1.0}
     assert told["aligned"] is True
@@ -130,6 +128,18 @@ def test_beyond_native_there_is_no_truth(run: Run, slide_file: Path, tmp_path: P
     assert "one octave down" in told["extrapolation"]
 
 
+def test_an_oracle_is_told_and_written(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "inside"
+    done = run(*words(slide_file, output, model="small-x2", downsample=2, reference="next"))
+    assert done.returncode == 0, done.stderr
+    told = json.loads((output / "inspection.json").read_text(encoding="utf-8"))
+    assert told["extrapolation"].startswith("ORACLE")
+    assert told["extrapolation_gain"] is told["extrapolation_octaves"] is None
+    assert told["psnr_reference_bicubic"] is None  # infinite: it is the truth
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "<td>bicubic of the reference</td><td>equal to the truth</td><td>1.0000</td>" in page
+
+
 def test_an_inspection_is_replaced_and_nothing_else(
     run: Run, slide_file: Path, tmp_path: Path
 ) -> None:
@@ -156,11 +166,15 @@ def test_an_inspection_is_replaced_and_nothing_else(
         ({"probe": "5,5"}, ("Place 5,5 is outside the field 100,60,120,96",)),
         ({"depth": 9}, ("Depth 9", "30 × 24 pixels", "1 to 4")),
         ({"model": "best"}, ("Model 'best'", "small-x4")),
+        ({"probe": "nan,70"}, ("Place nan,70 is outside the field",)),
         ({"output": "nowhere/inside"}, ("nowhere does not exist",)),
+        ({"output": "."}, ("Output .", "give one, such as inside")),
+        ({"output": ".."}, ("Output ..", "give one, such as inside")),
     ],
 )
 def test_refusals(run: Run, slide_file: Path, tmp_path: Path, monkeypatch, changes, said) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(CwtNet, "forward", lambda *_, **__: pytest.fail("it has computed"))
     refused(run(*words(slide_file, changes.pop("output", tmp_path / "inside"), **changes)), *said)
     assert not list(tmp_path.iterdir())
 

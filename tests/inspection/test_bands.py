@@ -43,7 +43,7 @@ def test_energies_add_up_to_the_mean_square() -> None:
 
 def test_depths_that_the_size_does_not_bear() -> None:
     image = np.zeros((40, 70, 3), np.uint8)
-    assert deepest(image) == 5
+    assert deepest(40, 70) == 5
     for depth in (0, 6, -1):
         with pytest.raises(RequestError, match=f"Depth {depth} .*70 × 40 pixels.*1 to 5"):
             haar(image, depth)

@@ -65,7 +65,10 @@ def test_absurd_probes(slide, make_engine) -> None:
     field = capture(slide, engine, EnhanceRequest(REGION, 2))
     with pytest.raises(RequestError, match="Place 500,20 is outside the field 10,20,100,80"):
         probe(field, engine, 500, 20)
+    for place in ((9.9, 50), (110, 50), (50, 100), (float("nan"), 50), (50, float("-inf"))):
+        with pytest.raises(RequestError, match="outside the field"):
+            probe(field, engine, *place)
     with pytest.raises(RequestError, match="Block 9"):
         probe(field, engine, 50, 50, block=9)
-    with pytest.raises(RequestError, match="another model"):
+    with pytest.raises(RequestError, match=r"other weights.*capture it again"):
         probe(field, make_engine(seed=4), 50, 50)

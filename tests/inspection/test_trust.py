@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import EnhanceRequest, enhance
-from napari_cwtnet.errors import CancelledError
+from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection import capture, extrapolation, spread
+from napari_cwtnet.inspection import capture, extrapolation, spread, told
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr, local_ssim, shrunk
 from napari_cwtnet.metrics import psnr, ssim
+from napari_cwtnet.slides import open_slide
 
 REGION = Region(0, 0, 160, 128)
 
@@ -137,6 +139,31 @@ def test_extrapolation_says_that_a_field_is_too_small(slide, make_engine) -> Non
     engine = make_engine()
     field = capture(slide, engine, EnhanceRequest(Region(0, 0, 16, 16), 1))
     assert "too small" in extrapolation(slide, engine, field).sentence
+
+
+def test_an_oracle_and_empty_glass_have_no_gain(slide, make_engine, tmp_path) -> None:
+    engine = make_engine(2, seed=3)
+    field = capture(slide, engine, EnhanceRequest(REGION, 2, "next"))
+    assert field.plan.mode == "oracle"
+    assert extrapolation(slide, engine, field) is None
+    assert told(field, None).startswith("ORACLE: the network was given the answer")
+    path = tmp_path / "glass.tif"
+    tifffile.imwrite(path, np.full((320, 400, 3), 240, np.uint8), photometric="rgb", tile=(64, 64))
+    for seed in (None, 3):  # bicubic is exact here, and so is the untrained model
+        engine = make_engine(4, seed=seed)
+        with open_slide(path) as glass:
+            field = capture(glass, engine, EnhanceRequest(Region(0, 0, 320, 320), 4))
+            found = extrapolation(glass, engine, field)
+        assert found.gain is found.gain_here is None
+        assert found.sentence == (
+            "On this field, one octave down, there is no detail to judge the model by."
+        )
+
+
+def test_spread_is_of_the_weights_that_captured(slide, make_engine) -> None:
+    field = capture(slide, make_engine(seed=3), EnhanceRequest(REGION, 2))
+    with pytest.raises(RequestError, match=r"other weights.*capture it again"):
+        spread(field, make_engine(seed=4))
 
 
 def test_spread_can_be_cancelled(slide, make_engine) -> None:

@@ -30,8 +30,10 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     OutputError
-        If it is a file, lies in no folder, or holds something that no inspection wrote.
+        If it has no name, is a file, lies in no folder, or holds what no inspection wrote.
     """
+    if folder.name in ("", ".."):
+        raise OutputError(f"Output {folder} is no name of a folder; give one, such as inside.")
     if folder.is_file():
         raise OutputError(f"Output {folder} is a file; give the name of a folder.")
     if not folder.absolute().parent.is_dir():
@@ -86,11 +88,11 @@ def save_inspection(folder: Path, found: Survey) -> dict[str, Any]:
         record = {
             "kind": _KIND,
             **found.field.provenance,
-            "files": sorted([PAGE, *writer.files]),
+            "files": sorted([PAGE, RECORD, *writer.files]),
             **found.statistics,
             "probes": [_probed(probe) for probe in found.probes],
         }
-        text = json.dumps(record, indent=2, ensure_ascii=False)
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
         (partial / RECORD).write_text(f"{text}\n", encoding="utf-8")
     return record
 

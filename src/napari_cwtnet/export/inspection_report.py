@@ -58,7 +58,7 @@ def report_page(found: Survey, sections: Sequence[Section]) -> str:
         f"<p><strong>{_text(RESEARCH_USE)}</strong> The pixels of SR and every map below are "
         "computed; nothing here is a finding about the tissue.</p>",
         _table([], _facts(found)),
-        f"<p class='said'>{_text(_said(found))}</p>",
+        f"<p class='said'>{_text(found.statistics['extrapolation'])}</p>",
         "<h2>Figures</h2>",
         _table(["", "PSNR, dB", "SSIM"], _quality(found.statistics)),
         _table([], _figures(found.statistics)),
@@ -126,14 +126,8 @@ def _search(found: Survey) -> str:
     return f"{field.config.search}{reach if field.config.search == 'window' else ''}, in a tile"
 
 
-def _said(found: Survey) -> str:
-    if found.extrapolation is None:
-        return "The image that was read is itself computed: nothing here can be checked."
-    return found.extrapolation.sentence
-
-
 def _quality(figures: Mapping[str, Any]) -> list[list[str]]:
-    if figures["psnr"] is None:
+    if figures["ssim"] is None:
         return [["The slide holds no truth at this resolution.", "", ""]]
     rows = (
         ("model", ""),
@@ -141,10 +135,15 @@ def _quality(figures: Mapping[str, Any]) -> list[list[str]]:
         ("bicubic of the reference", "_reference_bicubic"),
     )
     return [
-        [name, f"{figures[f'psnr{end}']:.2f}", f"{figures[f'ssim{end}']:.4f}"]
+        [name, _decibels(figures[f"psnr{end}"]), f"{figures[f'ssim{end}']:.4f}"]
         for name, end in rows
-        if figures[f"psnr{end}"] is not None
+        if figures[f"ssim{end}"] is not None
     ]
+
+
+def _decibels(psnr: float | None) -> str:
+    """A PSNR; JSON has null for the infinite one of equal images."""
+    return "equal to the truth" if psnr is None else f"{psnr:.2f}"
 
 
 def _figures(figures: Mapping[str, Any]) -> list[list[str]]:

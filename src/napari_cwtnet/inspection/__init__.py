@@ -7,7 +7,7 @@ from napari_cwtnet.inspection.attention import (
     matches_within,
 )
 from napari_cwtnet.inspection.bands import energies, haar, images, inverse
-from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation
+from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
 from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.probe import Patch, Probe, probe
@@ -36,4 +36,5 @@ __all__ = [
     "probe",
     "spread",
     "survey",
+    "told",
 ]

@@ -21,24 +21,23 @@ DETAILS: tuple[Band, ...] = ("LH", "HL", "HH")
 GREY = 255.0
 
 
-def deepest(image: NDArray[np.generic]) -> int:
-    """How many times an image ``(h, w, …)`` can be halved."""
-    return int(math.log2(min(image.shape[:2])))
+def deepest(height: int, width: int) -> int:
+    """How many times an image of that size can be halved."""
+    return int(math.log2(min(height, width)))
 
 
-def check_depth(image: NDArray[np.generic], depth: int) -> None:
-    """Refuse a depth that an image does not bear.
+def check_depth(height: int, width: int, depth: int) -> None:
+    """Refuse a depth that an image of that size does not bear.
 
     Raises
     ------
     RequestError
         If it is below 1 or above :func:`deepest`.
     """
-    most = deepest(image)
+    most = deepest(height, width)
     if not 1 <= depth <= most:
         raise RequestError(
-            f"Depth {depth} is not one that {image.shape[1]} × {image.shape[0]} pixels bear; "
-            f"give 1 to {most}."
+            f"Depth {depth} is not one that {width} × {height} pixels bear; give 1 to {most}."
         )
 
 
@@ -63,9 +62,10 @@ def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]
     RequestError
         If the image does not bear that depth.
     """
-    check_depth(image, depth)
+    height, width = image.shape[:2]
+    check_depth(height, width, depth)
     step = 2**depth
-    height, width = (side // step * step for side in image.shape[:2])
+    height, width = height // step * step, width // step * step
     rest = torch.from_numpy(image[:height, :width].astype(np.float64)).permute(2, 0, 1)
     levels = []
     for _ in range(depth):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from napari_cwtnet.cancel import CancelToken
@@ -25,7 +26,7 @@ class Extrapolation:
 
     @property
     def gain(self) -> float | None:
-        """PSNR over bicubic in dB, coarser; None where the field is too small to tell."""
+        """PSNR over bicubic in dB, coarser; None where the field is too small or empty to tell."""
         return _gain(self.quality)
 
     @property
@@ -36,10 +37,12 @@ class Extrapolation:
     @property
     def sentence(self) -> str:
         """What the user is told."""
-        if self.gain is None:
+        down = _NUMBERS.get(self.octaves, f"{self.octaves} octaves")
+        if self.quality.psnr is None:
             words = "The field is too small to try the model on it at a coarser octave."
+        elif self.gain is None:
+            words = f"On this field, {down} down, there is no detail to judge the model by."
         else:
-            down = _NUMBERS.get(self.octaves, f"{self.octaves} octaves")
             words = f"On this field, {down} down, the model {_gains(self.gain)} over {self._over}."
         if self.gain_here is not None:
             words += f" Here, where the slide holds the truth, it {_gains(self.gain_here)}."
@@ -63,7 +66,7 @@ def extrapolation(
     Returns
     -------
     Extrapolation or None
-        None where the image is itself computed and holds no truth at any octave.
+        None where :func:`untold` says why it cannot be had.
 
     Raises
     ------
@@ -71,7 +74,7 @@ def extrapolation(
         If ``cancel`` was called.
     """
     plan = field.plan
-    if plan.source_computed:
+    if untold(field) is not None:
         return None
     octaves = 1
     while plan.output_downsample * 2**octaves < 1:
@@ -89,10 +92,27 @@ def extrapolation(
     return Extrapolation(octaves, measure(slide, coarser, canvas.image, cancel), here)
 
 
+def untold(field: Field) -> str | None:
+    """Why nothing can be said of what the model gains on a field; None where it can."""
+    if field.plan.source_computed:
+        return "The image that was read is itself computed: nothing here can be checked."
+    if field.plan.mode == "oracle":
+        return "ORACLE: the network was given the answer, so there is no gain to speak of."
+    return None
+
+
+def told(field: Field, found: Extrapolation | None) -> str:
+    """What the user is told of a field, whether it could be tried or not."""
+    return untold(field) or ("" if found is None else found.sentence)
+
+
 def _gain(quality: Quality) -> float | None:
     over = quality.psnr_reference_bicubic
     over = quality.psnr_bicubic if over is None else over
-    return None if quality.psnr is None or over is None else quality.psnr - over
+    if quality.psnr is None or over is None:
+        return None
+    # On empty glass bicubic is exact, and its PSNR infinite.
+    return quality.psnr - over if math.isfinite(quality.psnr - over) else None
 
 
 def _gains(decibels: float) -> str:

@@ -68,8 +68,6 @@ class Field:
     """``(h, w, 3)``."""
     reference: Pixels | None
     """``(2h, 2w, 3)``: what the network was given; None in single-image mode."""
-    finer: Pixels | None
-    """``(2h, 2w, 3)``: the slide itself one octave finer than LR, given to the network or not."""
     sr: Pixels
     """``(s·h, s·w, 3)``: the same bytes as an enhancement of the region."""
     truth: Pixels | None
@@ -179,7 +177,6 @@ def capture(
         provenance=provenance(slide, plan, engine),
         lr=taking.lr,
         reference=taking.reference,
-        finer=finer,
         sr=canvas.image,
         truth=slide_truth(slide, plan),
         relevance=taking.relevance,
@@ -189,6 +186,22 @@ def capture(
         stand_in=taking.stand_in,
         parts=tuple(parts),
     )
+
+
+def check_model(field: Field, engine: Engine) -> None:
+    """Refuse an engine that has other weights than those that captured a field.
+
+    Raises
+    ------
+    RequestError
+        If it has.
+    """
+    weights = engine.model.serving(with_reference=field.plan.with_reference)
+    if weights.sha256 != field.provenance["model_sha256"]:
+        raise RequestError(
+            f"The field was captured with other weights than model {engine.model.name!r} has now; "
+            "capture it again."
+        )
 
 
 class _Taking:

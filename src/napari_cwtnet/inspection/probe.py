@@ -15,7 +15,7 @@ from napari_cwtnet.enhancement import Engine
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.attention import check_block
-from napari_cwtnet.inspection.field import Field, Part
+from napari_cwtnet.inspection.field import Field, Part, check_model
 from napari_cwtnet.model.search import patch_norms
 
 Floats = NDArray[np.float32]
@@ -111,12 +111,7 @@ def probe(
         model.
     """
     check_block(field, block)
-    weights = engine.model.serving(with_reference=field.plan.with_reference)
-    if weights.sha256 != field.provenance["model_sha256"]:
-        raise RequestError(
-            f"The field was captured with another model than {engine.model.name!r}; capture it "
-            "again."
-        )
+    check_model(field, engine)
     part, row, column = _asked(field, x, y)
     record = engine.infer(part.lr, part.reference, record=True).blocks[block - 1]
     relevance = relevance_of(record.query, record.key, row, column)
@@ -149,6 +144,20 @@ def best_places(relevance: Floats, count: int) -> list[tuple[int, int]]:
     return places
 
 
+def check_place(field: Region, x: float, y: float) -> None:
+    """Refuse a place that is not within a field; all in level-0 pixels.
+
+    Raises
+    ------
+    RequestError
+        If it is outside, or no number.
+    """
+    if not (field.x <= x < field.right and field.y <= y < field.bottom):
+        raise RequestError(
+            f"Place {x:g},{y:g} is outside the field {field}; give X,Y in level-0 pixels inside it."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Boxes:
     field: Field
@@ -162,16 +171,16 @@ class _Boxes:
 
 def _asked(field: Field, x: float, y: float) -> tuple[Part, int, int]:
     """The tile that owns a place, and the place's row and column in it."""
+    check_place(field.plan.region, x, y)
     region, d = field.plan.region, field.plan.downsample
-    column, row = math.floor((x - region.x) / d), math.floor((y - region.y) / d)
-    for part in field.parts:
-        if part.place.owns(row, column):
-            place = part.place
-            return (
-                part,
-                row - place.rows.start + place.tile_rows.start,
-                column - place.columns.start + place.tile_columns.start,
-            )
-    raise RequestError(
-        f"Place {x:g},{y:g} is outside the field {region}; give X,Y in level-0 pixels inside it."
+    height, width = field.lr.shape[:2]
+    # A place just inside the edge may be rounded onto it.
+    column = min(math.floor((x - region.x) / d), width - 1)
+    row = min(math.floor((y - region.y) / d), height - 1)
+    part = next(one for one in field.parts if one.place.owns(row, column))
+    place = part.place
+    return (
+        part,
+        row - place.rows.start + place.tile_rows.start,
+        column - place.columns.start + place.tile_columns.start,
     )

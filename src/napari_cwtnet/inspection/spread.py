@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine
-from napari_cwtnet.inspection.field import Field, Part
+from napari_cwtnet.inspection.field import Field, Part, check_model
 
 TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
 """The eight flips and turns of a square."""
@@ -35,9 +35,12 @@ def spread(
 
     Raises
     ------
+    RequestError
+        If the engine has other weights than those that captured the field.
     CancelledError
         Between two passes, after ``cancel`` was called.
     """
+    check_model(field, engine)
     cancel = cancel or CancelToken()
     found = np.zeros(field.sr.shape[:2], np.float32)
     total = len(field.parts) * len(TURNS)

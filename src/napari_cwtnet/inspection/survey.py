@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, measure
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
 from napari_cwtnet.inspection import bands, maps
 from napari_cwtnet.inspection.attention import matches_within
-from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation
-from napari_cwtnet.inspection.field import Field, capture
+from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
+from napari_cwtnet.inspection.field import Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.probe import Probe, probe
+from napari_cwtnet.inspection.probe import Probe, check_place, probe
 from napari_cwtnet.inspection.spread import spread
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
@@ -69,15 +69,19 @@ def survey(
     """
     if progress is not None:
         progress(0, 1)
+    # What cannot be had is refused before the first pixel is computed.
+    plan = make_plan(slide, engine.model, field_request(slide, request))
+    bands.check_depth(plan.lattice.size.height, plan.lattice.size.width, depth)
+    if place is not None:
+        check_place(plan.region, *place)
     field = capture(slide, engine, request, cancel=cancel)
-    bands.check_depth(field.lr, depth)
     probes: tuple[Probe, ...] = ()
     if place is not None:
         probes = tuple(
             probe(field, engine, *place, block=number + 1) for number in range(field.blocks)
         )
     split = _bands(field, depth)
-    told = extrapolation(slide, engine, field, cancel=cancel)
+    gained = extrapolation(slide, engine, field, cancel=cancel)
     turned = spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
     trust = maps.trust_maps(field, turned)
@@ -90,8 +94,8 @@ def survey(
         bands=(*split, *maps.prediction_maps(field)),
         trust=tuple(trust),
         probes=probes,
-        extrapolation=told,
-        statistics=_statistics(slide, field, depth, trust, told),
+        extrapolation=gained,
+        statistics=_statistics(slide, field, depth, trust, gained),
     )
 
 
@@ -105,8 +109,10 @@ def _bands(field: Field, depth: int) -> list[Map]:
 
 
 def _statistics(
-    slide: Slide, field: Field, depth: int, trust: list[Map], told: Extrapolation | None
+    slide: Slide, field: Field, depth: int, trust: list[Map], gained: Extrapolation | None
 ) -> dict[str, Any]:
+    known = None if gained is None else gained.here
+    quality = measure(slide, field.plan, field.sr) if known is None else known
     means = {one.name: float(np.nanmean(one.values)) for one in trust}
     matches = matches_within(field) if field.blocks else {}
     per_block = [matches_within(field, block) for block in range(1, field.blocks + 1)]
@@ -125,10 +131,10 @@ def _statistics(
         "consistency_mean": means["consistency"],
         "tta_std_mean": means["spread"],
         "error_mean": means.get("error"),
-        **_finite(measure(slide, field.plan, field.sr).as_dict()),
-        "extrapolation": None if told is None else told.sentence,
-        "extrapolation_octaves": None if told is None else told.octaves,
-        "extrapolation_gain": None if told is None else told.gain,
+        **_finite(quality.as_dict()),
+        "extrapolation": told(field, gained),
+        "extrapolation_octaves": None if gained is None else gained.octaves,
+        "extrapolation_gain": None if gained is None else gained.gain,
     }
 
 

@@ -21,6 +21,7 @@ from napari_cwtnet.inspection import (
     maps,
     probe,
     spread,
+    told,
 )
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.engines import Engines
@@ -41,9 +42,7 @@ class Captured:
     @property
     def sentence(self) -> str:
         """How far the model can be trusted on this field, in words."""
-        if self.extrapolation is None:
-            return "The image that was read is itself computed: nothing here can be checked."
-        return self.extrapolation.sentence
+        return told(self.field, self.extrapolation)
 
 
 def capture_field(engines: Engines, job: FieldJob, cancel: CancelToken, steps: Steps) -> Captured:
@@ -62,9 +61,9 @@ def capture_field(engines: Engines, job: FieldJob, cancel: CancelToken, steps: S
         cancel=cancel,
         progress=lambda done, total: steps(done, total + 1),  # the last one is the octave lower
     )
-    told = extrapolation(job.slide, engine, field, cancel=cancel)
+    gained = extrapolation(job.slide, engine, field, cancel=cancel)
     found = {name: energies(haar(image)) for name, image in images(field).items()}
-    return Captured(job, field, told, found)
+    return Captured(job, field, gained, found)
 
 
 def make_map(

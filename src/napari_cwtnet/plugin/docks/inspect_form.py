@@ -146,7 +146,7 @@ class LookingForm(QWidget):
             self._depth_up_to(1)
         else:
             _fill(self.band, [(name, name) for name in ("LL", *DETAILS)], "HH")
-            self._depth_up_to(deepest(images(field)[image]))
+            self._depth_up_to(deepest(*images(field)[image].shape[:2]))
 
     def _depth_up_to(self, most: int) -> None:
         with QSignalBlocker(self.depth):
