@@ -105,6 +105,26 @@ def test_a_folder_appears_whole_in_place_of_an_older_one(tmp_path: Path) -> None
     assert names(path) == ["new"]
 
 
+def test_an_older_folder_that_cannot_be_put_back_is_not_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "old").write_text("old")
+    replace, calls = Path.replace, []
+
+    def only_once(source: Path, target: Path) -> Path:
+        calls.append(source)
+        if len(calls) > 1:
+            raise PermissionError(13, "Permission denied")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", only_once)
+    with pytest.raises(OutputError, match="Permission denied"), folder_written_whole(path) as new:
+        new.mkdir()
+    assert [found.read_text() for found in tmp_path.rglob("old")] == ["old"]
+
+
 def test_an_interrupted_folder_leaves_all_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     path.mkdir()

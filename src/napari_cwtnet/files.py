@@ -69,8 +69,9 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        for left in (partial, before):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        if path.exists():  # else the older one could not be put back, and is all there is
+            shutil.rmtree(before, ignore_errors=True)
 
 
 def _check_folder(path: Path) -> None:

@@ -77,6 +77,10 @@ def test_bad_outputs(run: Run, slide_file: Path, tmp_path: Path) -> None:
     folder = tmp_path / "folder.png"
     folder.mkdir()
     refused(run(*enhance_words(slide_file, folder)), "is a folder")
+    older = tmp_path / "older.png"
+    older.write_bytes(b"older")
+    refused(run(*enhance_words(tmp_path / "nowhere.svs", older)), "nowhere.svs")
+    assert older.read_bytes() == b"older"
     words = enhance_words(slide_file, tmp_path / "out.ome.tif")
     refused(run(*words, "--badge"), "PNG pictures only", "out.ome.tif")
     assert not (tmp_path / "out.ome.tif").exists()

@@ -153,6 +153,31 @@ def test_sidecar_and_badge(tmp_path: Path, image: np.ndarray) -> None:
     assert not (tmp_path / "out.ome.tif").exists()
 
 
+def test_the_record_replaces_an_older_one_and_nobody_else_s(
+    tmp_path: Path, image: np.ndarray
+) -> None:
+    path, record = tmp_path / "out.png", tmp_path / "out.png.json"
+    for _ in range(2):
+        export_image(path, image, RECORD, 0.125)
+    record.write_text('{"objects": []}')  # annotations of another program
+    path.unlink()
+    with pytest.raises(OutputError, match=r"record in out\.png\.json, which is there"):
+        export_image(path, image, RECORD, 0.125)
+    assert record.read_text() == '{"objects": []}'
+    assert not path.exists()
+
+
+def test_each_level_s_tags_say_its_exact_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
+    save_image(tmp_path / "out.ome.tif", image, RECORD, 0.125)
+    with tifffile.TiffFile(tmp_path / "out.ome.tif") as tiff:
+        pages = [tiff.pages[0], *tiff.pages[0].pages]
+    found = [
+        10_000 / (page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1])
+        for page in pages
+    ]
+    assert found == pytest.approx([0.125, 0.25, 0.5], rel=1e-6)
+
+
 @pytest.mark.parametrize("width", [1301, 200, 40])
 def test_the_badge_stays_within_the_picture(image: np.ndarray, width: int) -> None:
     small = image[:, :width]

@@ -91,6 +91,12 @@ def test_replaces_its_own_and_nobody_else_s(tmp_path: Path, image: np.ndarray) -
     other = tmp_path / "other.ome.zarr"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not an image that this program wrote"):
-        save_image(other, image, RECORD, 0.125)
+    labels = path / "labels" / "nuclei"
+    labels.mkdir(parents=True)
+    for taken in (other, path):
+        with pytest.raises(OutputError, match="more than an image that this program wrote"):
+            save_image(taken, image, RECORD, 0.125)
     assert (other / "thesis.txt").read_text() == "years of work"
+    assert labels.is_dir()
+    with pytest.raises(OutputError, match="inside a Zarr image"):
+        save_image(path / "in.png", image, RECORD, 0.125)

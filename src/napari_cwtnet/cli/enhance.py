@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Result, enhance
-from napari_cwtnet.errors import OutputError, RequestError
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
@@ -17,10 +17,8 @@ from napari_cwtnet.slides import open_slide
 def run(arguments: argparse.Namespace) -> None:
     """Enhance, write, report."""
     region = _region(arguments)
-    check_output(arguments.output)
+    check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
-    if arguments.output.exists() and arguments.output.samefile(arguments.slide):
-        raise OutputError(f"Output {arguments.output} is the slide itself; choose another name.")
     model = load_model(arguments.model)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         result = enhance(

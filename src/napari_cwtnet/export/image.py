@@ -14,20 +14,40 @@ from napari_cwtnet.export.ome_tiff import write_ome_tiff
 from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
 from napari_cwtnet.export.png import with_badge, write_png
 from napari_cwtnet.export.progress import Count, Progress
-from napari_cwtnet.export.sidecar import write_sidecar
+from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path, write_sidecar
 from napari_cwtnet.files import folder_written_whole, written_whole
 
 _PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before anything is computed, an output that cannot be written.
+def check_output(path: Path, slide: Path | None = None) -> None:
+    """Refuse, before anything is computed, an output that cannot or should not be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where the image is to go, and its record beside it.
+    slide : Path, optional
+        What is read, which need not be there.
 
     Raises
     ------
     OutputError
-        If the ending is unknown, the folder does not exist, or a folder of that name is in the way.
+        If the ending is unknown, the folder does not exist, or something is in the way that this
+        program did not write: a folder, the slide, or a file of the record's name.
     """
+    _check_image(path)
+    if slide is not None and _is_same(path, slide):
+        raise OutputError(f"Output {path} is the slide itself; choose another name.")
+    record = sidecar_path(path)
+    if record.exists() and not is_sidecar(record):
+        raise OutputError(
+            f"Output {path} would have its record in {record.name}, which is there and not this "
+            "program's; give another name."
+        )
+
+
+def _check_image(path: Path) -> None:
     name = path.name.lower()
     if not name.endswith(_PNG + _TIFF + _ZARR):
         raise OutputError(
@@ -35,14 +55,23 @@ def check_output(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
+    if any((folder / "zarr.json").exists() for folder in path.absolute().parents):
+        raise OutputError(f"Output {path} is inside a Zarr image; choose the folder around it.")
     if name.endswith(_ZARR):
         if path.exists() and not is_computed_zarr(path):
             raise OutputError(
-                f"Output {path} is there, and not an image that this program wrote; "
+                f"Output {path} is there, and holds more than an image that this program wrote; "
                 "give another name."
             )
     elif path.is_dir():
         raise OutputError(f"Output {path} is a folder; give the name of a file.")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def save_image(
@@ -74,7 +103,7 @@ def save_image(
     OutputError
         If the ending is unknown, or the folder is missing, not writable or full.
     """
-    check_output(path)
+    _check_image(path)
     name, count = path.name.lower(), Count(progress)
     if name.endswith(_ZARR):
         with folder_written_whole(path) as partial:
@@ -115,6 +144,7 @@ def export_image(
         If the badge is wanted in a format for measuring, or a file cannot be written.
     """
     check_badge(path, badge_on_pixels)
+    check_output(path)
     size = (int(image.shape[1]), int(image.shape[0]))
     if badge_on_pixels:
         image = with_badge(image, str(provenance.get("badge", "COMPUTED")))

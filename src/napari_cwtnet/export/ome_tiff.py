@@ -58,7 +58,7 @@ def write_ome_tiff(
                 _tiles(level, count),
                 shape=level.shape,
                 **options,
-                **_resolution(mpp, image.shape[1] / level.shape[1]),
+                **_resolution(mpp, 2**number),
                 **more,
             )
 
@@ -84,7 +84,7 @@ def _position(provenance: Mapping[str, Any], mpp: float | None) -> dict[str, Any
     return found
 
 
-def _resolution(mpp: float | None, factor: float) -> dict[str, Any]:
+def _resolution(mpp: float | None, factor: int) -> dict[str, Any]:
     """The pixel size once more, in the tags that readers look at who know nothing of OME."""
     if mpp is None:
         return {}

@@ -63,10 +63,12 @@ def write_ome_zarr(
 
 
 def is_computed_zarr(path: Path) -> bool:
-    """Whether a folder is an OME-Zarr that this package wrote."""
+    """Whether a folder is an OME-Zarr of this package, and nobody put labels or more into it."""
     try:
         group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
-        return KEY in group["attributes"]
+        inside = {one.name for one in path.iterdir() if not one.name.startswith(".")}
+        levels = {name for name in inside if name.isdigit()}
+        return KEY in group["attributes"] and inside == levels | {"zarr.json"}
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -20,6 +20,15 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is such a record, which may be replaced by a newer one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.keys() >= {"badge_on_pixels", "versions"}
+
+
 def write_sidecar(
     path: Path,
     provenance: Mapping[str, Any],

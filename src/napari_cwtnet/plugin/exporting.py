@@ -10,7 +10,7 @@ import numpy as np
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cwtnet.errors import CancelledError, OutputError, RequestError
+from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import RESULT_KEY
@@ -55,10 +55,8 @@ class Exporter(QObject):
             If it cannot be written there.
         """
         source, known = exportable(layer)
-        check_output(path)
+        check_output(path, source.job.slide.path)
         check_badge(path, badge_on_pixels)
-        if path.exists() and path.samefile(source.job.slide.path):
-            raise OutputError(f"Output {path} is the slide itself; choose another name.")
         if self.busy:
             raise RequestError("An export is being written; wait until it is done.")
         provenance = {key: value for key, value in known.items() if key not in _OF_THE_RUN}
