@@ -16,7 +16,9 @@ from napari_cwtnet.enhancement import enhance, enlarged, truth
 from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
 from napari_cwtnet.plugin.canvas_access import canvas_widget
 from napari_cwtnet.plugin.compare_blink import HERTZ
+from napari_cwtnet.plugin.opening import reopened, replace_in
 from napari_cwtnet.plugin.results import source_of
+from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import PLUGIN, finish, results
 
 RED = (255, 0, 0)
@@ -167,6 +169,79 @@ def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot:
     assert red_columns(viewer)[0] < 0.01
 
 
+def places(viewer: Any) -> list[tuple[int, int]]:
+    grid = viewer.canvas.grid
+    return [grid.position(index, viewer.layers) for index in range(len(viewer.layers))]
+
+
+def test_the_slide_stays_left_or_it_ends(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    shapes = viewer.add_shapes([[[0, 0], [9, 9]]], units=("um", "um"))
+    comparer, grid = dock.compare.comparer, viewer.canvas.grid
+    press(dock, "side")
+    viewer.layers.move(1, 0)  # the result below the slide
+    assert comparer.mode == "side"
+    assert places(viewer)[:2] == [(0, 1), (0, 0)]
+    viewer.layers.move(2, 1)
+    shapes.visible = True  # between them, it would push one out of its field
+    assert comparer.mode is None
+    assert not grid.enabled
+    viewer.layers.move(1, 2)
+    press(dock, "side")
+    grid.enabled = False  # by napari's own button
+    assert comparer.mode is None
+    assert not dock.compare.buttons["side"].isChecked()
+
+
+def test_no_split_across_napari_s_grid(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    grid = viewer.canvas.grid
+    grid.enabled = True
+    press(dock, "split")
+    assert not grid.enabled
+    press(dock, "split")
+    assert grid.enabled  # as it was
+    press(dock, "split")
+    grid.enabled = True
+    assert dock.compare.comparer.mode is None
+    assert grid.enabled
+
+
+def test_single_channels_and_copies(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    from napari.layers import _layer_actions as actions
+
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    (result,) = results(viewer)
+    viewer.layers.selection = {result}
+    actions._duplicate_layer(viewer.layers)
+    copy = next(layer for layer in results(viewer) if layer is not result)
+    result.metadata = {**result.metadata, RESULT_KEY: {"badge": "another"}}
+    assert source_of(copy) is not None
+    assert copy.metadata[RESULT_KEY]["tiles_done"] == copy.metadata[RESULT_KEY]["tiles"]
+    result.visible = False
+    assert badge_seen(viewer)  # of the copy
+    viewer.layers.remove(result)
+    viewer.layers.selection = {copy}
+    actions._split_stack(viewer.layers)
+    channels = results(viewer)
+    assert len(channels) == 4  # red, green, blue and what is computed
+    assert badge_seen(viewer)
+    assert not any(map(source_of, channels))
+    assert not dock.compare.comparer.possible
+
+
 @pytest.mark.parametrize(("level", "against"), [(2.0, "truth"), (1.0, "bicubic")])
 def test_difference_is_signed_and_symmetric(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, level: float, against: str
@@ -219,6 +294,24 @@ def test_difference_that_cannot_be_had(
     press(dock, "difference")
     assert "not complete" in dock.compare.words
     assert len(results(viewer)) == 1
+
+
+def test_the_difference_follows_the_slide_s_pixel_size(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    press(dock, "difference")
+    difference = dock.compare.comparer.difference
+    qtbot.waitUntil(lambda: difference.layer is not None, timeout=10000)
+    before, slide_layer = difference.layer, viewer.layers[0]
+    replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.5, icc=True))
+    qtbot.waitUntil(lambda: difference.layer not in (None, before), timeout=10000)
+    result = next(one for one in results(viewer) if source_of(one) is not None)
+    assert difference.layer.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
+    assert viewer.canvas.overlays[OVERLAY].text.count("COMPUTED") == 1
+    assert "native 0.5" in viewer.canvas.overlays[OVERLAY].text
 
 
 def test_both_have_the_slide_s_contrast_while_compared(

@@ -6,7 +6,7 @@ import weakref
 from typing import Any, Literal
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cwtnet.plugin.canvas_access import real_viewer
 from napari_cwtnet.plugin.compare_blink import Blink
@@ -38,18 +38,22 @@ class Comparer(QObject):
         self._viewer = real_viewer(viewer)
         self._pair: Pair | None = None
         self._hidden = Hidden()
+        self._had_grid = False
         self.mode: ModeName | None = None
         self.split, self.difference = Split(), Difference(self.changed.emit)
+        self._side = SideBySide(self._on_changed)
         self._modes: dict[ModeName, Any] = {
             "split": self.split,
             "blink": Blink(self),
-            "side": SideBySide(),
+            "side": self._side,
             "difference": self.difference,
         }
         events = self._viewer.layers.events
         events.inserted.connect(self._on_inserted)
-        events.removed.connect(self._on_removed)
-        self._viewer.dims.events.ndisplay.connect(self._on_removed)
+        events.removed.connect(self._on_changed)
+        events.reordered.connect(self._on_changed)
+        self._viewer.dims.events.ndisplay.connect(self._on_changed)
+        self._viewer.canvas.grid.events.enabled.connect(self._on_changed)
         me = weakref.ref(self)  # the viewer keeps its keys for good
 
         def on_key(_: Any) -> None:
@@ -80,6 +84,11 @@ class Comparer(QObject):
             pair.result.visible = pair.slide.visible = True
             self._hidden.hide(pair.rivals)
             pair.link_contrast()
+            pair.slide.events.scale.connect(self._on_scale)
+            grid = self._viewer.canvas.grid
+            self._had_grid = mode != "side" and grid.enabled
+            if self._had_grid:
+                grid.enabled = False  # in fields of their own they do not lie over each other
             self._modes[mode].begin(pair)
         self.changed.emit()
 
@@ -94,7 +103,10 @@ class Comparer(QObject):
         if self.mode is not None and self._pair is not None:
             mode, pair = self.mode, self._pair
             self.mode = self._pair = None
+            pair.slide.events.scale.disconnect(self._on_scale)
             self._modes[mode].end()
+            if self._had_grid:
+                self._viewer.canvas.grid.enabled = True
             pair.unlink_contrast()
             self._hidden.show_again()
 
@@ -111,12 +123,25 @@ class Comparer(QObject):
         if self.mode is not None and source_of(event.value) is not None:
             self.choose(self.mode, event.value)  # the newest is the one that is meant
         else:
-            self.changed.emit()
+            self._on_changed()
 
-    def _on_removed(self, *_: Any) -> None:
+    def _on_changed(self, *_: Any) -> None:
         if not isalive(self):  # napari's events outlive the dock
             return
-        if self._pair is not None and not (self._pair.there and self._viewer.dims.ndisplay == 2):
+        if self.mode is not None and not self._holds:
             self.choose(None)
         else:
             self.changed.emit()
+
+    @property
+    def _holds(self) -> bool:
+        """Whether what is said of both sides is still so: the user may turn the grid on or off."""
+        viewer, side = self._viewer, self.mode == "side"
+        if self._pair is None or not self._pair.there or viewer.dims.ndisplay != 2:
+            return False
+        return viewer.canvas.grid.enabled == side and (not side or self._side.arrange())
+
+    def _on_scale(self, *_: Any) -> None:
+        """The slide has another pixel size: a map of the difference belongs elsewhere then."""
+        if isalive(self) and self.mode == "difference":
+            QTimer.singleShot(0, self.refresh)  # once the result has followed

@@ -56,12 +56,13 @@ class Difference:
         against = self.against or suiting_baseline(source.plan)
         image = pair.result.data
 
-        def work() -> np.ndarray:
-            return signed_difference(source.job.slide, source.plan, image[..., :3], against)
+        def work() -> tuple[np.ndarray, float]:
+            found = signed_difference(source.job.slide, source.plan, image[..., :3], against)
+            return found, symmetric_limit(found)
 
-        def answer(difference: np.ndarray) -> None:
+        def answer(found: tuple[np.ndarray, float]) -> None:
             if number == self._number and self._pair is not None and self._pair.there:
-                self._show(self._pair, difference, against)
+                self._show(self._pair, *found, against)
 
         def failed(message: str) -> None:
             if number == self._number:
@@ -82,8 +83,8 @@ class Difference:
     def _known(self) -> dict[str, Any]:
         return self._pair.result.metadata.get(RESULT_KEY, {}) if self._pair is not None else {}
 
-    def _show(self, pair: Pair, difference: np.ndarray, against: Against) -> None:
-        limit, result = symmetric_limit(difference), pair.result
+    def _show(self, pair: Pair, difference: np.ndarray, limit: float, against: Against) -> None:
+        result = pair.result
         name = "truth" if against == "truth" else "bicubic"
         layer = Image(
             difference,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from napari_cwtnet.plugin.canvas_access import canvas_widget
-from napari_cwtnet.plugin.pair import Hidden, Pair
+from napari_cwtnet.plugin.pair import Hidden, Pair, among
 from napari_cwtnet.plugin.side_labels import SideLabels
 
 _GAP = 4.0
@@ -15,11 +16,18 @@ class SideBySide:
     """The mode of comparing that shows slide and result in fields of their own.
 
     Every other layer is hidden for as long, for each would get a field too.
+
+    Parameters
+    ----------
+    others_shown : callable
+        Called when another layer is shown, or hidden, after all: each takes a field.
     """
 
     words = "Left: the slide. Right: computed. Both show the same place, and move together."
 
-    def __init__(self) -> None:
+    def __init__(self, others_shown: Callable[..., None]) -> None:
+        self._others_shown = others_shown
+        self._others: list[Any] = []
         self.labels: SideLabels | None = None
         self._pair: Pair | None = None
         self._hidden = Hidden()
@@ -32,8 +40,10 @@ class SideBySide:
         settings = ("shape", "stride", "spacing", "enabled")
         self._grid = {setting: getattr(grid, setting) for setting in settings}
         grid.shape, grid.spacing, grid.stride, grid.enabled = (1, 2), _GAP, 1, True
-        if grid.position(layers.index(pair.slide), layers) != (0, 0):
-            grid.stride = -1  # fills the fields from the other end of the layer list
+        self.arrange()
+        self._others = [one for one in layers if not among(one, pair.both)]
+        for other in self._others:
+            other.events.visible.connect(self._others_shown)
         canvas = canvas_widget(pair.viewer)
         if canvas is not None:
             labels = self.labels = SideLabels(canvas)
@@ -44,9 +54,24 @@ class SideBySide:
         """One field again, with every layer that was shown before."""
         if self._pair is None:
             return
+        for other in self._others:
+            other.events.visible.disconnect(self._others_shown)
+        self._others = []
         for setting in reversed(self._grid):
             setattr(self._pair.viewer.canvas.grid, setting, self._grid[setting])
         if self.labels is not None:
             self.labels.remove()
         self._hidden.show_again()
         self._pair = self.labels = None
+
+    def arrange(self) -> bool:
+        """Slide left and result right, however the layers are ordered; False if they cannot be."""
+        if self._pair is None:
+            return False
+        grid, layers = self._pair.viewer.canvas.grid, self._pair.viewer.layers
+        for stride in (1, -1):  # the latter fills the fields from the other end of the list
+            grid.stride = stride
+            places = [grid.position(layers.index(one), layers) for one in self._pair.both]
+            if places == [(0, 0), (0, 1)]:
+                return True
+        return False

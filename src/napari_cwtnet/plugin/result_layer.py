@@ -79,9 +79,7 @@ class ResultLayer:
         if outcome is None or layer is None:
             return
         quality = None if outcome.quality is None else outcome.quality.as_dict()
-        layer.metadata[RESULT_KEY].update(
-            tiles=outcome.total, tiles_done=outcome.done, quality=quality
-        )
+        _note(layer, tiles=outcome.total, tiles_done=outcome.done, quality=quality)
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, job: Job) -> None:
@@ -119,9 +117,7 @@ class ResultLayer:
         if slide is None or slide.mpp == plan.native_mpp:
             return
         now = self._plan = replace(plan, native_mpp=slide.mpp)
-        layer.metadata[RESULT_KEY].update(
-            badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp
-        )
+        _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
         if layer.name.startswith(result_name(self._slide_name, plan)):  # not renamed by the user
             layer.name = result_name(self._slide_name, now)
         update_badge(self._viewer)
@@ -134,3 +130,8 @@ class ResultLayer:
         layers.insert(max(pictures, default=len(layers) - 1) + 1, layer)
         if drawing is not None:
             layers.selection.active = drawing
+
+
+def _note(layer: Image, **values: Any) -> None:
+    """Add to what is known of a layer; not in place, for a duplicate shares what is there."""
+    layer.metadata = {**layer.metadata, RESULT_KEY: {**layer.metadata[RESULT_KEY], **values}}

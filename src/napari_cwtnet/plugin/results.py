@@ -30,8 +30,11 @@ class Source:
 
 
 def source_of(layer: Any) -> Source | None:
-    """How a layer was made; None for layers that no dock of this session made."""
-    found = layer.metadata.get(SOURCE_KEY) if layer is not None else None
+    """How a layer was made; None for layers that no dock of this session made.
+
+    A single channel that napari split off has the metadata of the whole, and is none either.
+    """
+    found = layer.metadata.get(SOURCE_KEY) if getattr(layer, "rgb", False) else None
     return found if isinstance(found, Source) else None
 
 
