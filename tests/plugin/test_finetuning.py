@@ -224,6 +224,25 @@ def test_full_disk_is_told_and_keeps_the_last_state(
     assert progress_in(folder)["step"] <= outcome.step
 
 
+def test_run_whose_folder_is_deleted_ends_and_makes_room_for_another(
+    tune_dock: Dock, qtbot: Any, runs: Path, messages: list[str]
+) -> None:
+    _, dock = tune_dock("start", learning_rate=1e-2, validate_every=10)
+    dock.start()
+    run = dock.controller.run
+    gained = lambda: run._trainer is not None and run._trainer.improved  # noqa: E731
+    qtbot.waitUntil(gained, timeout=60000)
+    (runs / "start-tuned").rename(runs / "elsewhere")
+    outcome = finish(qtbot, dock, lambda: None)
+    assert (outcome.kind, outcome.installed) == ("failed", None)
+    assert messages == [outcome.message]
+    assert str(runs / "start-tuned") in outcome.message
+    assert not dock.controller.busy
+    dock.resume(runs / "elsewhere")
+    wait_for_step(qtbot, dock, 1)
+    assert finish(qtbot, dock, dock.controller.stop).installed == "start-tuned"
+
+
 def test_slide_removed_and_its_file_deleted(tune_dock: Dock, qtbot: Any, learnable: Path) -> None:
     viewer, dock = tune_dock(steps=12)
     dock.start()

@@ -149,28 +149,18 @@ class FinetuneRun:
         self._thread.join(seconds)
 
     def _work(self) -> None:
-        kind: Kind
-        kind, message, installed = "done", "", None
+        kind: Kind = "done"
+        message, installed = "", None
         try:
             kind = self._train()
         except CancelledError:
             kind = "closed" if self._abandon.cancelled else "stopped"
-        except CwtnetError as error:
-            kind, message = "failed", str(error)
-        except (torch.OutOfMemoryError, MemoryError):
-            kind, message = (
-                "failed",
-                "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
-                "another device.",
-            )
-        except Exception as error:  # whatever it is, the window must not wait for ever
-            logging.getLogger(__name__).exception("fine-tuning failed")
-            first = (str(error).strip().splitlines() or [""])[0]
-            kind, message = "failed", f"Fine-tuning failed: {type(error).__name__}: {first}"
+        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
+            kind, message = "failed", _in_words(error)
         try:
             installed = self._install()
-        except CwtnetError as error:
-            kind, message = "failed", message or f"{error} {self._where_it_is()}"
+        except Exception as error:  # noqa: BLE001
+            kind, message = "failed", message or f"{_in_words(error)} {self._where_it_is()}".strip()
         self._trainer = None  # megabytes of pixels
         self.outcome = Outcome(kind, self.step, installed, message)
 
@@ -246,7 +236,22 @@ class FinetuneRun:
         return install(trainer.weights, trainer.recipe.name).stem
 
     def _where_it_is(self) -> str:
-        return "" if self._trainer is None else f"The best model is {self._trainer.weights}."
+        trainer = self._trainer
+        there = trainer is not None and trainer.weights.exists()
+        return f"The best model is {trainer.weights}." if trainer is not None and there else ""
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, CwtnetError):
+        return str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return (
+            "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
+            "another device."
+        )
+    logging.getLogger(__name__).error("fine-tuning failed", exc_info=error)
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"Fine-tuning failed: {type(error).__name__}: {first}"
 
 
 def runs_at_work() -> Iterator[threading.Thread]:

@@ -164,9 +164,14 @@ def install(weights: Path, name: str) -> Path:
     Raises
     ------
     OutputError
-        If another model has that name, or the folder cannot be written to.
+        If another model has that name, the weights are gone, or the folder cannot be written to.
     """
-    content = weights.read_bytes()
+    try:
+        content = weights.read_bytes()
+    except OSError as error:
+        raise OutputError(
+            f"Model {weights} cannot be read: {error.strerror or error}, so that it was not added."
+        ) from error
     path = list_models().get(name)
     if path is not None and path.read_bytes() == content:
         return path
