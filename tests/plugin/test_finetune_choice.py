@@ -97,6 +97,9 @@ def test_what_cannot_be_is_said_before_start(
     assert dock.panel.start_button.toolTip() == said
     dock.start()
     assert messages == [said]
+    dock.form.name.setText("mine")
+    dock.form.output.line.setText("~nobody-of-this-name/run")  # no home folder to expand
+    assert "the models list has mine then" in settled(qtbot, dock)
     assert not dock.controller.busy
 
 
@@ -106,6 +109,9 @@ def test_what_cannot_be_is_said_before_start(
         ({"name": "a b"}, None, "Model name 'a b' cannot be a file's; use"),
         ({"name": "last"}, None, "Model name 'last' cannot be a file's"),
         ({"name": "tiny-x2"}, None, "There is a model 'tiny-x2' already; choose another name."),
+        ({"name": "a/b"}, None, "Model name 'a/b' cannot be a file's"),
+        ({"name": "a" * 300}, None, "cannot be a file's; use letters, digits, '-', '_', '+' and"),
+        ({"output": Path("o" * 300)}, None, "cannot be used: File name too long; choose another."),
         ({"model": "gone"}, None, "There is no model; put a .safetensors file"),
         ({"recipe": Path("no.yaml")}, None, "Recipe no.yaml cannot be read"),
         ({}, "slides: [{path: a.svs}]", "names slides; tick them here instead"),

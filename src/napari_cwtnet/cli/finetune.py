@@ -22,6 +22,7 @@ from napari_cwtnet.training.finetune import (
     slide_source,
 )
 from napari_cwtnet.training.recipe import Recipe, load_recipe, make_recipe, read_fields
+from napari_cwtnet.training.run_folder import file_of_a_run
 from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.trainer import Trainer
 
@@ -59,10 +60,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _fresh(arguments: argparse.Namespace) -> Recipe:
     output: Path = arguments.output
-    found = [n for n in ("last.safetensors", "recipe.yaml", "log.csv") if (output / n).exists()]
-    if found:
+    found = file_of_a_run(output)
+    if found is not None:
         raise TrainingError(
-            f"Folder {output} holds a run ({found[0]}); add --resume to go on with it, or choose "
+            f"Folder {output} holds a run ({found}); add --resume to go on with it, or choose "
             "another --output."
         )
     if arguments.model is None:

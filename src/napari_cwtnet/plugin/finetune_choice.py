@@ -24,6 +24,7 @@ from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.split import Split, split_by_place
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +187,10 @@ def _fields(path: Path | None) -> tuple[dict[str, Any], str]:
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.fullmatch(name) or name == "last":
+    if not _NAME.fullmatch(name) or name == "last" or len(name) > _LONGEST_NAME:
         raise RequestError(
-            f"Model name {name!r} cannot be a file's; use letters, digits, '-', '_', '+' and '.'."
+            f"Model name {name!r} cannot be a file's; use letters, digits, '-', '_', '+' and '.', "
+            f"{_LONGEST_NAME} at most."
         )
     if name in list_models():
         raise RequestError(f"There is a model {name!r} already; choose another name.")

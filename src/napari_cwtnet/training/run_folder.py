@@ -10,7 +10,7 @@ from pathlib import Path
 import platformdirs
 from safetensors import SafetensorError, safe_open
 
-from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.training.recipe import Recipe, load_recipe
 
 FILES = ("last.safetensors", "recipe.yaml", "log.csv")
@@ -37,8 +37,30 @@ def user_runs_folder() -> Path:
 
 
 def holds_a_run(folder: Path) -> bool:
-    """Whether a new run must not begin in the folder."""
-    return any((folder / name).exists() for name in FILES)
+    """Whether a new run must not begin in the folder.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be looked into, or there cannot be one of that name.
+    """
+    return file_of_a_run(folder) is not None
+
+
+def file_of_a_run(folder: Path) -> str | None:
+    """Name of a file that shows that there is a run in the folder; None where there is none.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be looked into, or there cannot be one of that name.
+    """
+    try:
+        return next((name for name in FILES if (folder / name).exists()), None)
+    except OSError as error:
+        raise OutputError(
+            f"Folder {folder} cannot be used: {error.strerror or error}; choose another."
+        ) from error
 
 
 def read_run(folder: Path) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -47,7 +48,7 @@ class PathField(QWidget):
     def path(self) -> Path | None:
         """What is chosen; None for an empty line."""
         text = self.line.text().strip()
-        return Path(text).expanduser() if text else None
+        return Path(os.path.expanduser(text)) if text else None  # noqa: PTH111 - never raises
 
     def _ask(self) -> None:
         if self._pattern is None:
