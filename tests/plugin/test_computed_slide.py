@@ -13,7 +13,7 @@ from slides.pattern import pattern, shift
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.badge import OVERLAY, is_computed, keep_badge
+from napari_cwtnet.plugin.badge import OVERLAY, is_computed
 from napari_cwtnet.plugin.opening import add_to, read_ahead, reopened, replace_in
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
@@ -54,7 +54,6 @@ def test_registered_within_half_a_level_0_pixel(
     make_napari_viewer: Callable[..., Any], ome: Path, exported: Callable[..., Path], name: str
 ) -> None:
     viewer = make_napari_viewer()
-    keep_badge(viewer)
     for path in (ome, exported(name)):
         add_to(viewer, read_ahead(path))
     slide_layer, layer = viewer.layers

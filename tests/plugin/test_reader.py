@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from slides.pattern import HEIGHT, WIDTH, stored
 
 from napari_cwtnet.export import save_image
-from napari_cwtnet.plugin.badge import OVERLAY, keep_badge
+from napari_cwtnet.plugin.badge import OVERLAY
 from napari_cwtnet.plugin.reader import get_reader
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import Slide
@@ -128,9 +128,7 @@ def test_a_computed_image_is_shown_as_computed(
     badge = "COMPUTED ×2 · 0.25 µm/px from native 0.5 · small · research use only"
     save_image(path, np.full((80, 90, 3), 120, np.uint8), {"badge": badge}, 0.25)
     viewer = make_napari_viewer()
-    keep_badge(viewer)
-    (data, settings, _) = get_reader(path)(path)[0]
-    layer = viewer.add_image(data, **settings)
+    (layer,) = viewer.open(path, plugin=PLUGIN)  # with no dock there
     assert layer.name == "COMPUTED · out.ome"
     overlay = viewer.canvas.overlays[OVERLAY]
     assert overlay.visible

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cwtnet.plugin.background import in_background
+from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.levels import TiledLevel
 from napari_cwtnet.plugin.slide_layer import placement, slide_layer, slide_of
 from napari_cwtnet.slides import Slide, open_slide
@@ -60,6 +61,7 @@ def add_to(viewer: ViewerModel, opened: Opened) -> Image:
     """Add the layer of a slide, and look at it if it is the first."""
     from napari.utils.history import update_open_history
 
+    keep_badge(viewer)
     layer = viewer.add_image(opened.levels, **opened.settings)
     if len(viewer.layers) == 1:
         viewer.reset_view()

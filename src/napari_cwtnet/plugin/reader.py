@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import napari
 from napari.utils.notifications import show_error
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.slide_layer import slide_layer
 from napari_cwtnet.slides import open_slide
 
@@ -43,13 +45,23 @@ def read_slides(path: Paths) -> list[LayerData]:
     found: list[LayerData] = []
     for one in _as_list(path):
         try:
-            levels, settings = slide_layer(open_slide(one))
+            slide = open_slide(one)
+            levels, settings = slide_layer(slide)
         except CwtnetError as error:
             # Raised, it would be shown with its traceback; this way napari adds no layer.
             show_error(str(error))
             continue
+        if slide.computed is not None:
+            _keep_badge()
         found.append((levels, settings, "image"))
     return found or [_NO_LAYER]
+
+
+def _keep_badge() -> None:
+    """Where no dock is open yet, nobody else would show that the layer is computed."""
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        keep_badge(viewer)
 
 
 def _as_list(path: Paths) -> list[Path]:
