@@ -28,8 +28,12 @@ def test_rows_are_read_back(tmp_path: Path) -> None:
         32,
         0.25,
     )
+    with log.path.open("a") as handle:
+        handle.write("1\n3,2.0,30.1,29.1,x,,\n4,2.5,30.1\n\n")  # a full disk, or a careless hand
+    assert log.rows() == [first, second]
     log.drop_after(6)
     assert log.rows() == [first]
+    assert log.path.read_bytes().count(b"\n") == 2
 
 
 # tensorboard, protobuf and setuptools raise warnings of their own as they are imported

@@ -62,22 +62,25 @@ class RunLog:
         """What was logged; None where a figure was not measured."""
         if not self.path.exists():
             return []
-        with self.path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.reader(handle))[1:]
         return [
             {name: float(text) if text else None for name, text in zip(_HEAD, row, strict=True)}
-            for row in rows
+            for row in self._whole_rows()
         ]
 
     def drop_after(self, step: int) -> None:
-        """Forget what a run that was killed logged after its checkpoint: it comes again."""
+        """Forget what a run that was killed logged after its checkpoint: it comes again.
+
+        So does a row that a full disk has cut short.
+        """
         if not self.path.exists():
             return
-        with self.path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.reader(handle))[1:]
-        kept = [row for row in rows if row and row[0].isdigit() and int(row[0]) <= step]
+        kept = [row for row in self._whole_rows() if int(row[0]) <= step]
         with written_whole(self.path) as partial:
             partial.write_text(_as_csv([_HEAD, *kept]), encoding="utf-8", newline="")
+
+    def _whole_rows(self) -> list[list[str]]:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as handle:
+            return [row for row in csv.reader(handle) if _is_whole(row)]
 
     def close(self) -> None:
         """Write what TensorBoard's writer still holds."""
@@ -97,6 +100,17 @@ class RunLog:
         for name, tag in _TAGS.items():
             if row[name] is not None:
                 self._board.add_scalar(tag, row[name], row["step"])
+
+
+def _is_whole(row: list[str]) -> bool:
+    if len(row) != len(_HEAD) or not row[0].isdigit():
+        return False
+    try:
+        for text in filter(None, row):
+            float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
