@@ -39,9 +39,10 @@ class RunState:
     def __init__(
         self, recipe: Recipe, start: CwtNet | None = None, device: torch.device = _CPU
     ) -> None:
-        torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        network = CwtNet(recipe.network_config())
+        with torch.random.fork_rng(devices=()):  # others in this process draw their own numbers
+            torch.default_generator.manual_seed(recipe.seed)
+            network = CwtNet(recipe.network_config())
         if start is not None:
             network.load_state_dict(start.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
