@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.model import read_weights
+from napari_cwtnet.model import CwtNet, read_weights
 from napari_cwtnet.training.events import CheckpointWritten, Done, StepDone, Validation
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.state import RunState
@@ -115,6 +115,20 @@ def test_learning_rate_warms_up_and_falls_to_a_hundredth() -> None:
     assert rates[60] == pytest.approx(0.505e-3)
     assert rates[110] == pytest.approx(1e-5)
     assert max(rates) == rates[10]
+
+
+def test_first_weights_follow_the_seed_and_nobody_else_s_numbers_do() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first, second = RunState(tiny_recipe()), RunState(tiny_recipe())
+    assert torch.equal(torch.rand(3), expected)
+    other = RunState(tiny_recipe(seed=1))
+    weights = [state.network.head.weight for state in (first, second, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    torch.manual_seed(0)  # as it always was: runs that have begun can be compared
+    assert torch.equal(CwtNet(tiny_recipe().network_config()).head.weight, weights[0])
 
 
 def test_average_follows_the_weights() -> None:
@@ -276,6 +290,26 @@ def test_diverging_run_ends_with_the_last_checkpoint_intact(
     assert {path.name: path.read_bytes() for path in output.iterdir()} == kept
     state = RunState.load(output / "last.safetensors", recipe)
     assert all(p.isfinite().all() for p in state.network.parameters())
+
+
+def test_weights_that_have_run_away_are_never_saved(data_root: Path, tmp_path: Path) -> None:
+    """They are finite numbers still, but nothing that is computed with them is."""
+    recipe, output = tiny_recipe(steps=50), tmp_path / "run"
+    trainer = Trainer(recipe, data_root, output)
+    run = trainer.run()
+    for event in run:
+        if isinstance(event, CheckpointWritten):
+            break
+    kept = {path.name: path.read_bytes() for path in output.iterdir()}
+    for event in run:
+        if isinstance(event, StepDone) and event.step == 6:  # is measured next
+            with torch.no_grad():
+                for parameter in trainer.state.average.parameters():
+                    parameter.mul_(0).add_(1e30)
+            break
+    with pytest.raises(TrainingError, match=r"^The model's output is nan at step 6; the last"):
+        list(run)
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == kept
 
 
 def test_full_disk_keeps_the_last_checkpoint(data_root: Path, tmp_path: Path) -> None:

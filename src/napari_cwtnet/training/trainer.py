@@ -151,7 +151,8 @@ class Trainer:
         Raises
         ------
         TrainingError
-            If the loss or its gradient is no longer finite; the last checkpoint is kept.
+            If the loss, its gradient or the model's output is no longer finite; the last
+            checkpoint is kept.
         OutputError
             If the folder cannot be written to.
         """
@@ -252,7 +253,10 @@ class Trainer:
         for mode in modes:
             for index, field in enumerate(self.held_out):
                 began = time.perf_counter()
-                image = enhanced(state.average, field, with_reference=mode)
+                try:
+                    image = enhanced(state.average, field, with_reference=mode)
+                except FloatingPointError as error:
+                    raise self._diverged("model's output", math.nan) from error
                 values[mode].append(psnr(image, field.truth, self.recipe.scale))
                 if index == self._shown and not mode:
                     now = image

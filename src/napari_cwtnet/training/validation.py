@@ -39,9 +39,18 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
 
 @torch.no_grad()
 def enhanced(network: CwtNet, field: Field, *, with_reference: bool) -> NDArray[np.uint8]:
-    """What the network makes of a field, ``(H, W, 3)`` uint8."""
+    """What the network makes of a field, ``(H, W, 3)`` uint8.
+
+    Raises
+    ------
+    FloatingPointError
+        If that is not finite.
+    """
     batch = batch_of(field).to(next(network.parameters()).device)
-    return to_image(network(batch.lr, batch.reference if with_reference else None).sr)
+    sr = network(batch.lr, batch.reference if with_reference else None).sr
+    if not bool(sr.isfinite().all()):
+        raise FloatingPointError(f"what the network makes of {field.name} is not finite")
+    return to_image(sr)
 
 
 def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint8]:
