@@ -91,7 +91,7 @@ def test_maps_say_where_they_lie_and_that_they_are_computed(
 
 def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "inside"
-    assert run(*words(slide_file, output, probe="150,100", depth=2)).returncode == 0
+    assert run(*words(slide_file, output, probe="150,100", depth=5)).returncode == 0
     page = (output / "report.html").read_text(encoding="utf-8")
     record = json.loads((output / "inspection.json").read_text(encoding="utf-8"))
     for said in (
@@ -112,6 +112,10 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
     assert (output / "attention-block-1.png").read_bytes() in pictures
     assert (output / "probe-block-1.png").read_bytes() in pictures
     assert slide_file.stem not in page
+    deepest = {name: next(iter(found)) for name, found in record["band_energies"].items()}
+    assert deepest == {"lr": "LL4", "reference": "LL5", "sr": "LL5", "truth": "LL5"}  # 30 × 24 LR
+    assert (output / "band-lr-LL4.ome.tif").exists()
+    assert not list(output.glob("band-lr-*5.ome.tif"))
     (asked,) = record["probes"]
     assert asked["query"] == [144, 96, 12, 12]
     assert len(asked["best"]) == 5
@@ -164,7 +168,7 @@ def test_an_inspection_is_replaced_and_nothing_else(
         ({"region": "900,0,100,100"}, ("Region 900,0,100,100", "outside the slide")),
         ({"probe": "5"}, ("Probe '5'", "X,Y")),
         ({"probe": "5,5"}, ("Place 5,5 is outside the field 100,60,120,96",)),
-        ({"depth": 9}, ("Depth 9", "30 × 24 pixels", "1 to 4")),
+        ({"depth": 9}, ("Depth 9", "120 × 96 pixels", "1 to 6")),
         ({"model": "best"}, ("Model 'best'", "small-x4")),
         ({"probe": "nan,70"}, ("Place nan,70 is outside the field",)),
         ({"output": "nowhere/inside"}, ("nowhere does not exist",)),

@@ -82,9 +82,9 @@ def report_page(found: Survey, sections: Sequence[Section]) -> str:
 
 def energy_table(energies: Mapping[str, Mapping[str, float]], names: Mapping[str, str]) -> str:
     """Energy of each sub-band of each image, as an HTML table."""
-    columns = list(next(iter(energies.values())))
+    columns = list(dict.fromkeys(column for found in energies.values() for column in found))
     rows = [
-        [names[name], *(f"{found[column]:,.2f}" for column in columns)]
+        [names[name], *(f"{found[c]:,.2f}" if c in found else "" for c in columns)]
         for name, found in energies.items()
     ]
     return _table(["Energy, grey levels²", *columns], rows)

@@ -26,6 +26,12 @@ def deepest(height: int, width: int) -> int:
     return int(math.log2(min(height, width)))
 
 
+def borne(image: NDArray[np.generic], depth: int) -> int:
+    """The depth, or what an image ``(h, w, …)`` bears of it."""
+    height, width = image.shape[:2]
+    return min(depth, deepest(height, width))
+
+
 def check_depth(height: int, width: int, depth: int) -> None:
     """Refuse a depth that an image of that size does not bear.
 

@@ -58,20 +58,21 @@ def survey(
     place : (x, y), optional
         A query to ask in every block, level-0 pixels.
     depth : int
-        Octaves of the sub-bands; every one down to it is made.
+        Octaves of the sub-bands; every one down to it is made, as far as an image bears it.
     progress : callable, optional
         Called with the passes done and the passes in all, most of which are flips and turns.
 
     Raises
     ------
     CwtnetError
-        If the request cannot be served, LR does not bear the depth, or ``cancel`` was called.
+        If the request cannot be served, SR does not bear the depth, or ``cancel`` was called.
     """
     if progress is not None:
         progress(0, 1)
     # What cannot be had is refused before the first pixel is computed.
     plan = make_plan(slide, engine.model, field_request(slide, request))
-    bands.check_depth(plan.lattice.size.height, plan.lattice.size.width, depth)
+    columns, rows = plan.output_size
+    bands.check_depth(rows, columns, depth)
     if place is not None:
         check_place(plan.region, *place)
     field = capture(slide, engine, request, cancel=cancel)
@@ -101,9 +102,10 @@ def survey(
 
 def _bands(field: Field, depth: int) -> list[Map]:
     made = []
-    for name in bands.images(field):
-        for octave in range(1, depth + 1):
-            shown = BANDS if octave == depth else bands.DETAILS
+    for name, image in bands.images(field).items():
+        last = bands.borne(image, depth)
+        for octave in range(1, last + 1):
+            shown = BANDS if octave == last else bands.DETAILS
             made += [maps.band_map(field, name, band, octave) for band in shown]
     return made
 
@@ -124,7 +126,7 @@ def _statistics(
         "aligned": field.aligned,
         "attention_mean": [float(s.mean()) for s in field.relevance],
         "band_energies": {
-            name: bands.energies(bands.haar(image, depth))
+            name: bands.energies(bands.haar(image, bands.borne(image, depth)))
             for name, image in bands.images(field).items()
         },
         "wt_error_mean": _wt_error(field),
