@@ -37,7 +37,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         partial.replace(path)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -67,7 +67,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
                 before.replace(path)
             raise
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if path.exists():  # else the older one could not be put back, and is all there is
@@ -83,7 +83,8 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
 
 
-def _cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    """What the system says against writing a file, in words, and what to do."""
     full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     remedy = "free some space or choose another output" if full else "choose another output"
     return OutputError(f"Cannot write {path}: {error.strerror or error}; {remedy}.")

@@ -126,7 +126,7 @@ def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
             assert slide.mpp is None
 
 
-@pytest.mark.parametrize("name", ["out.jpg", "out.tif", "out", "no/out.png"])
+@pytest.mark.parametrize("name", ["out.jpg", "out.tif", "out", "no/out.png", "x" * 300 + ".png"])
 def test_refused_before_work_begins(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=name.split("/", maxsplit=1)[0]):
         check_output(tmp_path / name)

@@ -15,7 +15,7 @@ from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
 from napari_cwtnet.export.png import with_badge, write_png
 from napari_cwtnet.export.progress import Count, Progress
 from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path, write_sidecar
-from napari_cwtnet.files import folder_written_whole, written_whole
+from napari_cwtnet.files import cannot_write, folder_written_whole, written_whole
 
 _PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
 
@@ -48,6 +48,13 @@ def check_output(path: Path, slide: Path | None = None) -> None:
 
 
 def _check_image(path: Path) -> None:
+    try:
+        _refuse_place(path)
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
+
+
+def _refuse_place(path: Path) -> None:
     name = path.name.lower()
     if not name.endswith(_PNG + _TIFF + _ZARR):
         raise OutputError(
