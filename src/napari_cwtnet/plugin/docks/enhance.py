@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.badge_glyphs import prepare_badge
-from napari_cwtnet.plugin.docks.compare_form import CompareForm
-from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
-from napari_cwtnet.plugin.docks.quality_table import QualityTable
-from napari_cwtnet.plugin.docks.result_form import ResultForm
+from napari_cwtnet.plugin.docks.enhance_panel import EnhancePanel
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.enhance_choice import (
     chosen_header,
     roi_job,
     view_job,
 )
-from napari_cwtnet.plugin.enhance_run import Job, Outcome
-from napari_cwtnet.plugin.enhance_words import progress_words, what_will_happen
+from napari_cwtnet.plugin.enhance_run import Job
+from napari_cwtnet.plugin.enhance_words import what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import slide_layer_in
 from napari_cwtnet.plugin.results import Source
@@ -60,7 +48,15 @@ class EnhanceDock(QWidget):
         prepare_badge(napari_viewer, self)
         self._layer: Any = None
         self._last_view: Job | None = None
-        self._build()
+        panel = self.panel = EnhancePanel(napari_viewer, self._view_source)
+        self.view_button, self.roi_button = panel.view_button, panel.roi_button
+        self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
+        self.live, self.form, self.quality = panel.live, panel.form, panel.quality
+        self.compare, self.result = panel.compare, panel.result
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scrolling(panel))
+        self.setMinimumWidth(300)
         self._rest = QTimer(self)
         self._rest.setSingleShot(True)
         self._rest.setInterval(REST_MS)
@@ -80,12 +76,12 @@ class EnhanceDock(QWidget):
     @property
     def sentence(self) -> str:
         """What will happen, or why nothing can, as shown."""
-        return self._sentence.text()
+        return self.panel.sentence.text()
 
     @property
     def status(self) -> str:
         """What is happening or has happened, as shown."""
-        return self._status.text()
+        return self.panel.status.text()
 
     def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """End the work when the dock is taken out of its window."""
@@ -93,43 +89,6 @@ class EnhanceDock(QWidget):
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self._cancel()
             self.compare.stop()
-
-    def _build(self) -> None:
-        self.view_button = QPushButton("Enhance view")
-        self.roi_button = QPushButton("Enhance ROI")
-        self.live = QCheckBox("Live")
-        self.live.setToolTip("Enhance the view whenever the camera rests")
-        self.cancel_button = QPushButton("Cancel")
-        self.form, self.quality = EnhanceForm(), QualityTable()
-        self.compare = CompareForm(self._viewer)
-        self.result = ResultForm(self._viewer, self._view_source)
-        self._sentence, self._status = _words(), _words()
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(6)
-        policy = self._bar.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self._bar.setSizePolicy(policy)
-        self.release_button = QPushButton("Release memory")
-        self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
-        buttons = QHBoxLayout()
-        for widget in (self.roi_button, self.live, self.cancel_button):
-            buttons.addWidget(widget, 0 if widget is self.live else 1)
-        content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.view_button)
-        layout.addLayout(buttons)
-        for part in (self._sentence, self.form, self._bar, self._status, self.quality):
-            layout.addWidget(part)
-        for part in (self.compare, self.result):
-            layout.addWidget(part)
-        layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(300)
 
     def _connect(self) -> None:
         self.view_button.clicked.connect(lambda _: self.enhance_view())
@@ -139,7 +98,7 @@ class EnhanceDock(QWidget):
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._show_run)
-        self.controller.finished.connect(self._show_outcome)
+        self.controller.finished.connect(self.panel.show_outcome)
         viewer = self._viewer
         for event in (
             viewer.scene.camera.events.center,
@@ -153,9 +112,6 @@ class EnhanceDock(QWidget):
         viewer.layers.events.inserted.connect(self._on_inserted)
         for layer in viewer.layers:
             self._watch_shapes(layer)
-        # napari's events outlive the widget, and a method of a deleted widget must not be called.
-        gone = self._gone = threading.Event()
-        self.destroyed.connect(lambda *_: gone.set())
 
     def _watch_shapes(self, layer: Any) -> None:
         if isinstance(layer, Shapes):
@@ -163,12 +119,12 @@ class EnhanceDock(QWidget):
             layer.events.highlight.connect(self._on_change)
 
     def _on_inserted(self, event: Any) -> None:
-        if not self._gone.is_set():
+        if isalive(self):  # napari's events outlive the dock
             self._watch_shapes(event.value)
             self._rest.start()
 
     def _on_change(self, *_: Any) -> None:
-        if not self._gone.is_set():
+        if isalive(self):
             self._rest.start()
 
     def _on_rest(self) -> None:
@@ -177,10 +133,9 @@ class EnhanceDock(QWidget):
         self.form.set_slide(slide_of(layer))
         job, sentence = self._preview(view_job, layer)
         roi, roi_sentence = self._preview(roi_job, layer)
-        self._sentence.setText(sentence)
-        _enable(self.view_button, job is not None, sentence)
-        _enable(self.roi_button, roi is not None, roi_sentence)
-        _enable(self.live, job is not None or self.live.isChecked(), self.live.toolTip())
+        self.panel.show_plan(
+            sentence, roi_sentence, view_possible=job is not None, roi_possible=roi is not None
+        )
         try:
             self.form.set_scale(chosen_header(self.form.choice).scale)
         except CwtnetError:
@@ -222,37 +177,4 @@ class EnhanceDock(QWidget):
         self.controller.cancel()
 
     def _show_run(self) -> None:
-        """Show where the run is; called ten times a second at most."""
-        controller = self.controller
-        can_cancel = controller.busy and not controller.cancelling
-        _enable(self.cancel_button, can_cancel, "" if controller.busy else "Nothing is running")
-        self._bar.setVisible(controller.busy)
-        if not controller.busy:
-            return
-        run = controller.run
-        self._status.setText(progress_words(run, cancelling=controller.cancelling))
-        if run is not None and run.picture is not None:
-            plan = run.picture.plan
-            self._bar.setRange(0, len(plan.tiles))
-            self._bar.setValue(run.done)
-        if run is not None and run.phase != "measuring":
-            self.quality.clear()
-
-    def _show_outcome(self, outcome: Outcome) -> None:
-        self._status.setText(outcome.sentence)
-        if outcome.plan is not None and outcome.quality is not None:
-            self.quality.show_quality(outcome.plan, outcome.quality)
-        self.compare.refresh()
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-    return label
-
-
-def _enable(widget: QWidget, enabled: bool, tip: str) -> None:
-    widget.setEnabled(enabled)
-    widget.setToolTip(tip)
+        self.panel.show_run(self.controller)

@@ -1,0 +1,87 @@
+"""The widgets of the Enhance dock, from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_cwtnet.plugin.docks.compare_form import CompareForm
+from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.parts import enable, thin_bar, words_label
+from napari_cwtnet.plugin.docks.quality_table import QualityTable
+from napari_cwtnet.plugin.docks.result_form import ResultForm
+from napari_cwtnet.plugin.enhance_run import Outcome
+from napari_cwtnet.plugin.enhance_words import progress_words
+from napari_cwtnet.plugin.enhancing import Enhancer
+from napari_cwtnet.plugin.results import Source
+
+
+class EnhancePanel(QWidget):
+    """Buttons, choices, progress and figures; what can be done with a result.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where results are.
+    view_source : callable
+        How the view would be enhanced now; raises `CwtnetError` where it cannot be.
+    """
+
+    def __init__(self, viewer: Any, view_source: Callable[[], Source]) -> None:
+        super().__init__()
+        self.view_button = QPushButton("Enhance view")
+        self.roi_button = QPushButton("Enhance ROI")
+        self.live = QCheckBox("Live")
+        self.live.setToolTip("Enhance the view whenever the camera rests")
+        self.cancel_button = QPushButton("Cancel")
+        self.form, self.quality = EnhanceForm(), QualityTable()
+        self.compare = CompareForm(viewer)
+        self.result = ResultForm(viewer, view_source)
+        self.sentence, self.status, self._bar = words_label(), words_label(), thin_bar()
+        self.release_button = QPushButton("Release memory")
+        self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
+        buttons = QHBoxLayout()
+        for widget in (self.roi_button, self.live, self.cancel_button):
+            buttons.addWidget(widget, 0 if widget is self.live else 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.view_button)
+        layout.addLayout(buttons)
+        for part in (self.sentence, self.form, self._bar, self.status, self.quality):
+            layout.addWidget(part)
+        for part in (self.compare, self.result):
+            layout.addWidget(part)
+        layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
+
+    def show_plan(self, view: str, roi: str, *, view_possible: bool, roi_possible: bool) -> None:
+        """Say what would happen to the view and the ROI, or why nothing can."""
+        self.sentence.setText(view)
+        enable(self.view_button, view_possible, view)
+        enable(self.roi_button, roi_possible, roi)
+        enable(self.live, view_possible or self.live.isChecked(), self.live.toolTip())
+
+    def show_run(self, controller: Enhancer) -> None:
+        """Show where the run is; called ten times a second at most."""
+        busy, run = controller.busy, controller.run
+        tip = "" if busy else "Nothing is running"
+        enable(self.cancel_button, busy and not controller.cancelling, tip)
+        self._bar.setVisible(busy)
+        if not busy:
+            return
+        self.status.setText(progress_words(run, cancelling=controller.cancelling))
+        if run is not None and run.picture is not None:
+            self._bar.setRange(0, len(run.picture.plan.tiles))
+            self._bar.setValue(run.done)
+        if run is not None and run.phase != "measuring":
+            self.quality.clear()
+
+    def show_outcome(self, outcome: Outcome) -> None:
+        """Say what has happened, and how good it is."""
+        self.status.setText(outcome.sentence)
+        if outcome.plan is not None and outcome.quality is not None:
+            self.quality.show_quality(outcome.plan, outcome.quality)
+        self.compare.refresh()

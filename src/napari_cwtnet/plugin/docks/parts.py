@@ -1,0 +1,35 @@
+"""Small widgets that several docks have."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QWidget
+
+_BAR = 6
+"""Height in pixels."""
+
+
+def words_label() -> QLabel:
+    """A label for sentences, which can be copied; as high as they need."""
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    return label
+
+
+def thin_bar() -> QProgressBar:
+    """A progress bar that keeps its place when it is hidden."""
+    bar = QProgressBar()
+    bar.setTextVisible(False)
+    bar.setFixedHeight(_BAR)
+    policy = bar.sizePolicy()
+    policy.setRetainSizeWhenHidden(True)
+    bar.setSizePolicy(policy)
+    return bar
+
+
+def enable(widget: QWidget, enabled: bool, tip: str) -> None:
+    """Enable a widget or not, and say why."""
+    widget.setEnabled(enabled)
+    widget.setToolTip(tip)
