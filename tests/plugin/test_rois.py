@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cwtnet.export import Roi, read_rois, write_rois
+from napari_cwtnet.enhancement import enhance
+from napari_cwtnet.export import Roi, read_rois, save_image, write_rois
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results
 
 CORNERS = np.array([[20.0, 10.0], [20.0, 60.0], [50.0, 60.0], [50.0, 10.0]]) - 0.5
@@ -64,6 +66,22 @@ def test_there_and_back_again(
             roi.name, roi.classification, roi.colour,
         )  # fmt: skip
     assert json.loads((tmp_path / "b.geojson").read_text())["type"] == "FeatureCollection"
+
+
+def test_pixels_are_the_slide_s_below_an_opened_result(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path, tmp_path: Path
+) -> None:
+    with open_slide(ome) as slide:
+        made = enhance(slide, (100, 60, 200, 150), model=models / "tiny-x2.safetensors")
+    save_image(tmp_path / "a.ome.tif", made.image, made.provenance, made.mpp)
+    viewer, dock = enhance_dock(ome)
+    viewer.open(tmp_path / "a.ome.tif", plugin="napari-cwtnet")  # the topmost slide now
+    write_rois(tmp_path / "a.geojson", [Roi(SQUARE)])
+    dock.result.import_rois(tmp_path / "a.geojson")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=10000)
+    assert np.allclose(viewer.layers[0].world_to_data(viewer.layers[2].data_to_world((0, 0))), 0)
+    dock.result.export_rois(tmp_path / "b.geojson")
+    assert np.allclose(read_rois(tmp_path / "b.geojson")[0].outline, SQUARE, atol=1e-4)
 
 
 def test_an_imported_roi_is_enhanced_where_it_is(

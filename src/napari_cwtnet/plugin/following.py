@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_cwtnet.plugin.badge import is_computed
+from napari_cwtnet.plugin.pair import among
 from napari_cwtnet.plugin.slide_layer import slide_of
 
 if TYPE_CHECKING:
@@ -19,3 +21,14 @@ def slide_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | No
     if last is not None and last in viewer.layers:
         return last
     return next((layer for layer in reversed(viewer.layers) if slide_of(layer) is not None), None)
+
+
+def scanned_slide_in(viewer: ViewerModel) -> Image | None:
+    """The slide whose level-0 pixels count: no computed image over it, if there is another one.
+
+    The active layer if it is such a slide's, else the topmost.
+    """
+    slides = [layer for layer in reversed(viewer.layers) if slide_of(layer) is not None]
+    scanned = [layer for layer in slides if not is_computed(layer)] or slides
+    active = viewer.layers.selection.active
+    return active if among(active, scanned) else next(iter(scanned), None)

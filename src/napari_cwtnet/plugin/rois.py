@@ -12,11 +12,13 @@ from napari_cwtnet.export import Roi
 from napari_cwtnet.export.geojson import Ring, ellipse
 
 MOST = 5000
-"""Shapes that napari still draws without making one wait."""
+"""Shapes that napari makes a layer of in two or three seconds."""
 
 _AREAS = ("rectangle", "polygon", "ellipse")
 _COLUMNS = ("name", "classification", "colour")
 _INK = "#ffd400"
+_LEVER = 2.0**16
+"""Pixels; as long as a slide, so that directions are as exact as places."""
 
 
 def shown_shapes(viewer: Any) -> list[Any]:
@@ -76,19 +78,29 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
 
 def _rois(shapes: Any, slide_layer: Any) -> list[Roi]:
     found = []
+    matrix, origin = _to_slide(shapes, slide_layer)
     for index, (kind, data) in enumerate(zip(shapes.shape_type, shapes.data, strict=True)):
         if kind not in _AREAS:
             continue
-        corners = tuple(_on_slide(shapes, slide_layer, point) for point in data)
+        places = np.asarray(data, float)[:, -2:] @ matrix + origin
+        corners = tuple((x + 0.5, y + 0.5) for y, x in places.tolist())  # from pixel centres
         outline = _ellipse(corners) if kind == "ellipse" else corners
         name, classification, colour = (_feature(shapes, index, column) for column in _COLUMNS)
         found.append(Roi(outline, name, classification, _rgb(colour)))
     return found
 
 
-def _on_slide(shapes: Any, slide_layer: Any, point: Any) -> tuple[float, float]:
-    y, x = slide_layer.world_to_data(shapes.data_to_world(point))[-2:]
-    return float(x) + 0.5, float(y) + 0.5  # a layer counts from pixel centres
+def _to_slide(shapes: Any, slide_layer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and shift of rows (y, x): napari takes its time over each point, and one at a time."""
+
+    def place(*point: float) -> np.ndarray:
+        whole = np.zeros(shapes.ndim)
+        whole[-2:] = point
+        return np.asarray(slide_layer.world_to_data(shapes.data_to_world(whole)), float)[-2:]
+
+    origin = place(0, 0)
+    axes = [(place(*end) - origin) / _LEVER for end in ((_LEVER, 0), (0, _LEVER))]
+    return np.array(axes), origin
 
 
 def _ellipse(corners: Ring) -> Ring:

@@ -7,24 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QApplication,
-    QGridLayout,
-    QLabel,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QWidget,
-)
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QMenu, QPushButton, QWidget
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.export import read_rois, write_rois
+from napari_cwtnet.export import Roi, read_rois, write_rois
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.command_line import command_line, enhance_words
+from napari_cwtnet.plugin.docks.parts import thin_bar, words_label
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
-from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.following import scanned_slide_in
 from napari_cwtnet.plugin.results import Source, shown_result, source_of
 from napari_cwtnet.plugin.rois import rois_of, shapes_layer
 from napari_cwtnet.plugin.slide_layer import slide_of
@@ -59,11 +52,7 @@ class ResultForm(QWidget):
         self.import_action = menu.addAction("Import ROIs…")
         self.export_action = menu.addAction("Export ROIs…")
         self.rois_button.setMenu(menu)
-        self._bar, self._words = QProgressBar(), QLabel()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(6)
-        self._words.setWordWrap(True)
-        self._words.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._bar, self._words = thin_bar(), words_label()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
@@ -104,18 +93,20 @@ class ResultForm(QWidget):
 
     def import_rois(self, path: Path) -> None:
         """Show the polygons of a GeoJSON file over the slide, once they are read."""
-        slide_layer = slide_layer_in(self._viewer)
+        slide_layer = scanned_slide_in(self._viewer)
         if slide_layer is None:
             show_error("Open a slide first.")
             return
-        in_background(
-            lambda: read_rois(path),
-            lambda rois: self._tell(lambda: self._add(rois, slide_layer, path.stem)),
-        )
+
+        def answer(rois: list[Roi]) -> None:
+            if isalive(self):  # the dock may be closed meanwhile
+                self._tell(lambda: self._add(rois, slide_layer, path.stem))
+
+        in_background(lambda: read_rois(path), answer)
 
     def export_rois(self, path: Path) -> None:
         """Write the shown shapes as GeoJSON."""
-        slide_layer = slide_layer_in(self._viewer)
+        slide_layer = scanned_slide_in(self._viewer)
         if slide_layer is None:
             show_error("Open a slide first.")
             return
@@ -127,7 +118,7 @@ class ResultForm(QWidget):
 
         self._tell(write)
 
-    def _add(self, rois: list[Any], slide_layer: Any, name: str) -> None:
+    def _add(self, rois: list[Roi], slide_layer: Any, name: str) -> None:
         self._viewer.add_layer(shapes_layer(rois, slide_layer, name))
         holes = sum(bool(roi.holes) for roi in rois)
         note = f"; {holes} with holes, which are not drawn" if holes else ""
@@ -152,7 +143,7 @@ class ResultForm(QWidget):
             self.export_rois(path)
 
     def _rois_folder(self) -> Path:
-        slide = slide_of(slide_layer_in(self._viewer))
+        slide = slide_of(scanned_slide_in(self._viewer))
         return self._folder if slide is None else slide.path.parent
 
     def _on_finished(self, words: str, well: bool) -> None:
