@@ -1,6 +1,7 @@
 """A piece of inspection in a thread of its own; the window looks at it when it likes.
 
 Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
+Nor does the thread hold anything of the window's, which it would destroy if it were the last to.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import torch
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, CwtnetError
 from napari_cwtnet.plugin.device_turns import TURNS
+from napari_cwtnet.plugin.engines import leave_a_core_to_the_window
 
 Steps = Callable[[int, int], None]
+Work = Callable[[CancelToken, Steps], Any]
+"""Takes the token that stops it and a function to tell steps done and steps in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,8 @@ class Task:
 
     words: str
     """What the dock says while it is at work."""
-    work: Callable[[CancelToken, Steps], Any]
-    """Takes the token that stops it and a function to tell steps done and steps in all."""
+    work: Work
+    """Holds nothing of Qt's or napari's, and touches nothing of theirs."""
     answer: Callable[[Any], None]
     """Called in the window's thread with what ``work`` gave, if it was not superseded."""
 
@@ -43,7 +47,7 @@ class Ending:
 
 
 class TaskRun:
-    """A task at work.
+    """Work in a thread.
 
     Attributes
     ----------
@@ -53,13 +57,13 @@ class TaskRun:
         Set last of all, and once.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self.done = 0
         self.total = 0
         self.ending: Ending | None = None
         self._cancel = CancelToken()
-        self._thread = threading.Thread(target=self._work, name="napari-cwtnet inspect")
+        self._thread = threading.Thread(target=self._run, name="napari-cwtnet inspect")
 
     def start(self) -> None:
         """Begin."""
@@ -81,10 +85,11 @@ class TaskRun:
     def _step(self, done: int, total: int) -> None:
         self.total, self.done = total, done
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
+            leave_a_core_to_the_window()
             with TURNS.first():
-                ending = Ending("done", self.task.work(self._cancel, self._step))
+                ending = Ending("done", self._work(self._cancel, self._step))
         except CancelledError:
             ending = Ending("cancelled")
         except CwtnetError as error:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-from typing import Any
+import weakref
 
 from napari.utils.notifications import show_error
+from qtpy.compat import isalive
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from napari_cwtnet.plugin.inspect_run import Ending, Task, TaskRun
@@ -33,19 +32,20 @@ class Inspector(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._task: Task | None = None
         self._run: TaskRun | None = None
+        """Of ``_task``."""
         self._waiting: Task | None = None
         self._timer = QTimer(self)
         self._timer.setInterval(LOOK_MS)
         self._timer.timeout.connect(self._look)
         # The window may go while a task is at work: its thread then ends by itself.
+        # Not told by `destroyed`: in a garbage collection Python's half may be gone by then.
         self._at_work: list[TaskRun] = []
-        self._gone = threading.Event()
-        stop = functools.partial(_abandon, self._at_work, self._gone)
-        self.destroyed.connect(stop)
+        gone = weakref.finalize(self, _abandon, self._at_work)
         application = QCoreApplication.instance()
         if application is not None:
-            application.aboutToQuit.connect(stop)
+            application.aboutToQuit.connect(gone)
 
     @property
     def busy(self) -> bool:
@@ -55,7 +55,7 @@ class Inspector(QObject):
     @property
     def words(self) -> str:
         """What it is at."""
-        task = self._waiting or (None if self._run is None else self._run.task)
+        task = self._waiting or self._task
         if task is None:
             return ""
         run = self._run
@@ -89,15 +89,15 @@ class Inspector(QObject):
             self.changed.emit()
 
     def _begin(self, task: Task) -> None:
-        self._waiting = None
-        self._run = TaskRun(task)
+        self._waiting, self._task = None, task
+        self._run = TaskRun(task.work)
         self._at_work[:] = [self._run]
         self._run.start()
         self._timer.start()
 
     def _look(self) -> None:
-        run = self._run
-        if run is None:
+        run, task = self._run, self._task
+        if run is None or task is None:
             self._timer.stop()
             return
         ending = run.ending
@@ -105,26 +105,26 @@ class Inspector(QObject):
             self.changed.emit()
             return
         run.join()
-        self._run = None
+        self._run = self._task = None
         self._at_work.clear()
         if self._waiting is not None:
             self._begin(self._waiting)
             self.changed.emit()
             return
         self._timer.stop()
-        if not self._gone.is_set():
-            self._end(run.task, ending)
+        self._end(task, ending)
 
     def _end(self, task: Task, ending: Ending) -> None:
         if ending.kind == "done":
             task.answer(ending.value)
+        if not isalive(self):  # napari answers events while it adds a layer
+            return
         self.changed.emit()
         if ending.kind == "failed":
             show_error(ending.message)
         self.ended.emit(ending)
 
 
-def _abandon(runs: list[TaskRun], gone: threading.Event, *_: Any) -> None:
-    gone.set()
+def _abandon(runs: list[TaskRun]) -> None:
     for run in runs:
         run.cancel("the window was closed")
