@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import shlex
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+import tifffile
+from qtpy.QtCore import QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
+from qtpy.QtWidgets import QApplication
 
+from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement import Engine
 from napari_cwtnet.inspection import (
     attention,
@@ -68,7 +75,7 @@ def inspected(qtbot: Any, dock: Any) -> Any:
     """Inspect the view; gives the field that was captured."""
     dock.inspect_view()
     settled(qtbot, dock)
-    assert dock.captured is not None, dock._status.text()
+    assert dock.captured is not None, dock.status
     return dock.captured.field
 
 
@@ -192,8 +199,10 @@ def test_steps_to_the_matches(inspect_dock: Callable[..., Any], qtbot: Any, svs:
     assert "rim" in dock.legend.text()
 
 
-def click(qtbot: Any, viewer: Any, slide_layer: Any, x: float, y: float) -> None:
-    """Click where a level-0 place is on the canvas."""
+def click(
+    qtbot: Any, viewer: Any, slide_layer: Any, x: float, y: float, moved: tuple[int, ...] = ()
+) -> None:
+    """Click where a level-0 place is on the canvas; the pointer moves while pressed, if told."""
     canvas = viewer.window._qt_viewer.canvas.native
     world = np.asarray(slide_layer.data_to_world((y - 0.5, x - 0.5)))
     camera = viewer.scene.camera
@@ -203,7 +212,24 @@ def click(qtbot: Any, viewer: Any, slide_layer: Any, x: float, y: float) -> None
     )
     qtbot.mouseMove(canvas, place)
     qtbot.mousePress(canvas, Qt.MouseButton.LeftButton, pos=place)
+    for pixels in moved:
+        qtbot.wait(20)  # vispy leaves out moves in quick succession
+        _drag(canvas, place + QPoint(pixels, 0))
     qtbot.mouseRelease(canvas, Qt.MouseButton.LeftButton, pos=place)
+
+
+def _drag(canvas: Any, place: QPoint) -> None:
+    """Move the pointer with the left button down, which qtbot's own move has up."""
+    here = QPointF(place)
+    event = QMouseEvent(
+        QMouseEvent.Type.MouseMove,
+        here,
+        QPointF(canvas.mapToGlobal(place)),
+        Qt.MouseButton.NoButton,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    QApplication.sendEvent(canvas, event)
 
 
 def test_a_click_asks_the_patch_under_it(
@@ -217,7 +243,16 @@ def test_a_click_asks_the_patch_under_it(
     region = field.plan.region
     assert look(qtbot, dock, show="probe", block=2) is None
     x, y = region.x + region.width * 0.4, region.y + region.height * 0.6
-    click(qtbot, viewer, slide_layer, x, y)
+    click(qtbot, viewer, slide_layer, x, y, moved=(3, 60))  # a drag asks nothing, it pans
+    assert dock.session.place is None
+    viewer.scene.camera.zoom /= 2  # so that there is something beside the field
+    qtbot.wait(50)
+    click(qtbot, viewer, slide_layer, region.right + 8, y)
+    assert "is outside the field" in dock.status
+    assert dock.session.place is None
+    viewer.scene.camera.zoom *= 2
+    qtbot.wait(50)
+    click(qtbot, viewer, slide_layer, x, y, moved=(2, 0))  # hands are not quite still
     qtbot.waitUntil(lambda: bool(dock.layers.layers) and not dock.controller.busy, timeout=60000)
     found, boxes = dock.layers.layers
     row, column = int((y - region.y) / 4), int((x - region.x) / 4)
@@ -250,7 +285,7 @@ def test_words_and_what_is_refused(inspect_dock: Callable[..., Any], qtbot: Any,
     dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
     viewer.scene.camera.zoom *= 100
     qtbot.waitUntil(lambda: "too small to look into" in dock.sentence, timeout=5000)
-    assert not dock.view_button.isEnabled()
+    assert not dock.panel.view_button.isEnabled()
     viewer.scene.camera.center = (0, 1e5, 1e5)
     qtbot.waitUntil(lambda: "not in view" in dock.sentence, timeout=5000)
     viewer.layers.clear()
@@ -262,17 +297,17 @@ def test_cancel_and_badge(inspect_dock: Callable[..., Any], qtbot: Any, svs: Pat
     dock.inspect_view()
     qtbot.waitUntil(lambda: dock.controller.progress[0] >= 1, timeout=30000)
     assert THREAD in [thread.name for thread in threading.enumerate()]
-    dock.cancel_button.click()
+    dock.panel.cancel_button.click()
     settled(qtbot, dock)
     assert dock.captured is None
-    assert dock._status.text() == "Cancelled"
+    assert dock.status == "Cancelled"
     assert len(viewer.layers) == 1
     dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
     field = inspected(qtbot, dock)
     (layer,) = dock.layers.layers
     assert layer.metadata[RESULT_KEY]["badge"] == field.plan.badge
     assert viewer.canvas.overlays[OVERLAY].visible
-    dock.clear_button.click()
+    dock.panel.clear_button.click()
     assert len(viewer.layers) == 1
     assert not viewer.canvas.overlays[OVERLAY].visible
 
@@ -281,6 +316,8 @@ def test_a_dock_that_is_taken_out_ends_its_work(
     inspect_dock: Callable[..., Any], qtbot: Any, svs: Path
 ) -> None:
     viewer, dock = inspect_dock(svs, level=1.0)
+    listening = dock._clicks._on_press
+    assert listening in viewer.mouse_drag_callbacks
     dock.inspect_view()
     viewer.window.remove_dock_widget(dock)
     qtbot.waitUntil(
@@ -288,3 +325,68 @@ def test_a_dock_that_is_taken_out_ends_its_work(
     )
     viewer.scene.camera.zoom *= 2
     qtbot.wait(400)
+    assert listening not in viewer.mouse_drag_callbacks
+    gone = weakref.ref(dock)
+    del dock
+    gc.collect()
+    assert gone() is None  # the viewer keeps nothing of it
+
+
+def test_the_copied_command_writes_the_bytes_that_are_shown(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+) -> None:
+    viewer, dock = inspect_dock(ome)
+    of_the_view = dock.copy_command()
+    field = inspected(qtbot, dock)
+    viewer.scene.camera.zoom *= 3
+    assert dock.copy_command() == of_the_view  # of the field, wherever one looks
+    attended = look(qtbot, dock, show="attention", block=None).data
+    trusted = look(qtbot, dock, show="trust", trust="consistency").data
+    look(qtbot, dock, show="bands", image="sr", band="HH", depth=3)
+    assert dock.copy_command() == of_the_view.replace(" --output", " --depth 3 --output")
+    look(qtbot, dock, show="probe", block=1)
+    region = field.plan.region
+    dock.ask(region.x + region.width / 3, region.y + region.height / 3)
+    settled(qtbot, dock)
+    asked = dock.layers.layers[0].data
+    line = dock.copy_command()
+    assert QApplication.clipboard().text() == line
+    assert dock.status == f"Copied: {line}"
+    program, *words = shlex.split(line)
+    assert program == "napari-cwtnet"
+    assert words[-2:] == ["--output", "inside"]
+    assert not main([*words[:-1], str(tmp_path / "inside")])
+    for name, shown in (
+        ("attention-mean", attended),
+        ("consistency", trusted),
+        ("probe-block-1", asked),
+    ):
+        written = tifffile.imread(tmp_path / "inside" / f"{name}.ome.tif")
+        assert written.tobytes() == np.ascontiguousarray(shown).tobytes(), name
+
+
+def test_memory_is_released_and_a_deleted_slide_let_go(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = inspect_dock(ome)
+    before = inspected(qtbot, dock).plan
+    dock.inspect_view()
+    dock.looking.choose(show="trust")  # is shown at the end, and does not end the capture
+    settled(qtbot, dock)
+    assert dock.captured.field.plan == before
+    assert dock.layers.layers[0].name.startswith("COMPUTED · Consistency")
+    field = weakref.ref(dock.captured.field.parts[0].lr)
+    dock.panel.release_button.click()
+    gc.collect()
+    assert field() is None
+    assert not dock.session._engines._engines
+    assert len(viewer.layers) == 1
+    assert dock.looking.isHidden()
+    assert dock.legend.isHidden()
+    inspected(qtbot, dock)
+    dock.inspect_view()
+    viewer.layers.clear()  # while it is at work
+    settled(qtbot, dock)
+    assert dock.captured is None
+    assert len(viewer.layers) == 0
+    assert dock.copy_command() is None

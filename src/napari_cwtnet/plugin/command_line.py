@@ -9,11 +9,15 @@ from collections.abc import Iterable
 
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import list_models
+from napari_cwtnet.plugin.enhance_run import Job
+from napari_cwtnet.plugin.inspect_choice import FieldJob
 from napari_cwtnet.plugin.results import Source
 from napari_cwtnet.plugin.slide_facts import user_mpp, wants_icc
+from napari_cwtnet.slides import Slide
 
 PROGRAM = "napari-cwtnet"
 OUTPUT = "enhanced.ome.tif"
+FOLDER = "inside"
 
 
 def command_line(words: Iterable[object]) -> str:
@@ -28,23 +32,58 @@ def command_line(words: Iterable[object]) -> str:
 
 def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     """The words after ``napari-cwtnet`` that make a result again, to the last bit."""
-    job, slide = source.job, source.slide
+    words = _job_words("enhance", source.job, source.plan.region, source.slide)
+    return [*words, "--output", output]
+
+
+def inspect_words(
+    job: FieldJob,
+    shown: Slide,
+    *,
+    place: tuple[float, float] | None = None,
+    depth: int = 1,
+    output: str = FOLDER,
+) -> list[str]:
+    """The words after ``napari-cwtnet`` that make the maps of a field again, to the last bit.
+
+    Parameters
+    ----------
+    job : FieldJob
+        How it was captured.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    place : (x, y), optional
+        The patch that was asked, level-0 pixels.
+    depth : int
+        Of the sub-bands.
+    output : str
+        Folder.
+    """
+    words = _job_words("inspect", job, job.request.region, shown)
+    if place is not None:
+        words += ["--probe", f"{exact(place[0])},{exact(place[1])}"]
+    if depth > 1:
+        words += ["--depth", str(depth)]
+    return [*words, "--output", output]
+
+
+def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) -> list[str]:
     names = {path: name for name, path in list_models().items()}
     words = [
-        "enhance", str(job.slide.path.resolve()),
-        "--region", exact_region(source.plan.region),
-        "--downsample", exact(source.plan.downsample),
+        command, str(job.slide.path.resolve()),
+        "--region", exact_region(region),
+        "--downsample", exact(job.request.downsample),
         "--model", names.get(job.model, str(job.model)),
         "--reference", job.request.reference,
     ]  # fmt: skip
     if job.device != "auto":
         words += ["--device", job.device]
-    mpp = user_mpp(slide)
+    mpp = user_mpp(shown)
     if mpp is not None:
         words += ["--mpp", exact(mpp)]
     if not wants_icc(job.slide):
         words.append("--no-icc")
-    return [*words, "--output", output]
+    return words
 
 
 def exact_region(region: Region) -> str:

@@ -119,12 +119,11 @@ class MapLayers:
         for layer in self.layers:
             self._viewer.layers.remove(layer)
         self._shown = []
-
-    def _follow(self, slide_layer: Any) -> None:
-        if slide_layer is self._slide_layer:
-            return
         if self._slide_layer is not None:
             self._slide_layer.events.scale.disconnect(self._register)
+            self._slide_layer = None
+
+    def _follow(self, slide_layer: Any) -> None:
         self._slide_layer = slide_layer
         slide_layer.events.scale.connect(self._register)
 

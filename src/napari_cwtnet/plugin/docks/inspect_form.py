@@ -106,9 +106,13 @@ class LookingForm(QWidget):
                     combo.setCurrentIndex(combo.findData(value))
         self.changed.emit()
 
-    def offer(self, captured: Captured) -> None:
-        """Offer what a field holds; what was chosen stays chosen where it can."""
-        self._captured, field = captured, captured.field
+    def offer(self, captured: Captured | None) -> None:
+        """Offer what a field holds; what was chosen stays chosen where it can. None hides all."""
+        self._captured = captured
+        if captured is None:
+            self.hide()
+            return
+        field = captured.field
         shows = [(v, w) for v, w in _SHOW.items() if field.blocks or v not in _NEEDS_ATTENTION]
         _fill(self.show_what, shows)
         self._fill_blocks()

@@ -1,0 +1,141 @@
+"""The field that is looked into: captured, seen map by map, asked patch by patch, let go of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+
+from napari_cwtnet.inspection import Map, Probe
+from napari_cwtnet.inspection.probe import check_place
+from napari_cwtnet.plugin.engines import Engines
+from napari_cwtnet.plugin.inspect_choice import FieldJob, Looking
+from napari_cwtnet.plugin.inspect_run import Task
+from napari_cwtnet.plugin.inspect_work import Captured, ask_patch, capture_field, make_map
+from napari_cwtnet.plugin.inspecting import Inspector
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is to be on the canvas."""
+
+    looking: Looking
+    map: Map | None
+    """None where there is nothing to see."""
+    probe: Probe | None = None
+
+
+class InspectSession(QObject):
+    """One field at a time, and the work that it takes.
+
+    Attributes
+    ----------
+    field_changed : Signal
+        There is another field, or none any more.
+    found : Signal(View)
+        What :meth:`look` or :meth:`ask` wanted to see.
+    """
+
+    field_changed = Signal()
+    found = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.runner = Inspector(self)
+        self.runner.ended.connect(self._on_end)
+        self.captured: Captured | None = None
+        self.slide_layer: Any = None
+        """What the field was captured from."""
+        self.place: tuple[float, float] | None = None
+        """The patch that was asked last, level-0 pixels."""
+        self._capturing: Any = None
+        self._spread: NDArray[Any] | None = None
+        self._engines = Engines()
+
+    @property
+    def capturing(self) -> bool:
+        """Whether another field is being captured; maps of the present one wait meanwhile."""
+        return self._capturing is not None
+
+    def capture(self, job: FieldJob, slide_layer: Any) -> None:
+        """Capture a field in place of the present one."""
+
+        def answer(captured: Captured) -> None:
+            self._set(captured, slide_layer)
+
+        self._capturing = slide_layer
+        self.runner.start(Task("Capturing…", partial(capture_field, self._engines, job), answer))
+
+    def look(self, looking: Looking) -> None:
+        """Find what is chosen; while a field is being captured, that will ask for it at its end."""
+        captured = self.captured
+        if captured is None or self.capturing:
+            return
+        if looking.show == "probe":
+            self.runner.cancel()
+            if self.place is None:
+                self.found.emit(View(looking, None))
+            else:
+                self.ask(*self.place, looking)
+            return
+        spread = looking.show == "trust" and looking.trust == "spread"
+
+        def answer(made: tuple[Map | None, NDArray[Any] | None]) -> None:
+            found, self._spread = made
+            self.found.emit(View(looking, found))
+
+        self.runner.start(
+            Task(
+                "Turning and flipping…" if spread else "Making the map…",
+                partial(make_map, self._engines, captured, looking, turned=self._spread),
+                answer,
+            )
+        )
+
+    def ask(self, x: float, y: float, looking: Looking) -> None:
+        """Find what is most like the patch at a place, level-0 pixels, in the block looked at.
+
+        Raises
+        ------
+        RequestError
+            If the place is outside the field.
+        """
+        captured = self.captured
+        if captured is None or self.capturing:
+            return
+        check_place(captured.field.plan.region, x, y)
+        self.place, engines, block = (x, y), self._engines, looking.block or 1
+
+        def answer(found: tuple[Probe, Map]) -> None:
+            self.found.emit(View(looking, found[1], found[0]))
+
+        self.runner.start(
+            Task(
+                "Asking one patch…",
+                lambda *_: ask_patch(engines, captured, x, y, block),
+                answer,
+            )
+        )
+
+    def forget_layer(self, layer: Any) -> None:
+        """Let go of a field whose slide is shown no more."""
+        if layer in (self._capturing, self.slide_layer):
+            self._set(None, None)
+
+    def release(self) -> None:
+        """Let go of the field, the networks and what they have finished."""
+        self._set(None, None)
+        self._engines.release()
+
+    def _set(self, captured: Captured | None, slide_layer: Any) -> None:
+        if captured is None:
+            self.runner.cancel()
+        self.captured, self.slide_layer = captured, slide_layer
+        self._capturing = self._spread = self.place = None
+        self.field_changed.emit()
+
+    def _on_end(self, *_: Any) -> None:
+        self._capturing = None
