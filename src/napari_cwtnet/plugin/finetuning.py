@@ -111,3 +111,4 @@ def _abandon(runs: list[FinetuneRun], gone: threading.Event, *_: Any) -> None:
     gone.set()
     for run in runs:
         run.abandon("the window was closed")
+    runs.clear()  # nobody looks at them any more, but the application may know of this list

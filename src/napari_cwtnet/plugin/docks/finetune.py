@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -115,9 +115,6 @@ class FinetuneDock(QWidget):
             self._watch(layer)
         self._viewer.events.theme.connect(self._on_theme)
         self._on_theme()
-        # napari's events outlive the widget, and a method of a deleted widget must not be called.
-        gone = self._gone = threading.Event()
-        self.destroyed.connect(lambda *_: gone.set())
 
     def _watch(self, layer: Any) -> None:
         layer.events.name.connect(self._on_layers)
@@ -126,17 +123,17 @@ class FinetuneDock(QWidget):
             layer.events.data.connect(self._on_change)
 
     def _on_inserted(self, event: Any) -> None:
-        if not self._gone.is_set():
+        if isalive(self):  # napari's events outlive the widget
             self._watch(event.value)
             self._on_layers()
 
     def _on_layers(self, *_: Any) -> None:
-        if not self._gone.is_set():
+        if isalive(self):
             self.form.show_layers(list(self._viewer.layers))
             self._rest.start()
 
     def _on_change(self, *_: Any) -> None:
-        if not self._gone.is_set():
+        if isalive(self):
             self._rest.start()
 
     def _show_choices(self, shown: bool) -> None:
@@ -145,7 +142,8 @@ class FinetuneDock(QWidget):
         self._on_rest()
 
     def _on_theme(self, *_: Any) -> None:
-        self.panel.set_theme(self._viewer.theme)
+        if isalive(self):
+            self.panel.set_theme(self._viewer.theme)
 
     def _on_rest(self) -> None:
         """Say what would happen now; below closed choices, what the last run did stays there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -97,11 +98,16 @@ class SlideList(QWidget):
                 return SlideChoice.of(slide)
 
         def add(choice: SlideChoice) -> None:
-            self._added.append(choice)
-            self._unticked.discard(choice.path)
-            self.changed.emit()
+            if isalive(self):  # the dock may have been closed meanwhile
+                self._added.append(choice)
+                self._unticked.discard(choice.path)
+                self.changed.emit()
 
-        in_background(look, add, at_the_end=lambda: self.add_button.setEnabled(True))
+        def end() -> None:
+            if isalive(self):
+                self.add_button.setEnabled(True)
+
+        in_background(look, add, at_the_end=end)
         self.add_button.setEnabled(False)
 
     def _ask(self) -> None:
