@@ -217,7 +217,8 @@ def test_time_budget_ends_the_run_and_the_schedule(slide: Path, tmp_path: Path) 
     assert isinstance(events[-1], Done)
     assert 0 < len(steps) == events[-1].step < 10**6
     assert [e.step for e in events if isinstance(e, Validation)] == [0, len(steps)]
-    assert trainer.state.seconds < budget + 2  # one step and the spread of two validations
+    # one step and the spread of two validations, on a machine that may be busy
+    assert trainer.state.seconds < budget + 10
     resumed = Trainer(recipe, Path(), tmp_path / "run")
     if trainer.state.seconds + trainer.state.validation_seconds >= budget:
         assert list(resumed.run()) == [events[-1]]

@@ -1,7 +1,8 @@
 """Who may use the device now: what somebody waits for comes first, training fills the rest.
 
-An enhancement never waits: it begins beside the training step at hand, which takes a second at
-most, and no further step begins before it is done. So it costs training no more than its own time.
+An enhancement, a look inside and an export never wait: they begin beside the training step at
+hand, which takes a second at most, and no further step begins before they are done. So they cost
+training no more than their own time.
 """
 
 from __future__ import annotations

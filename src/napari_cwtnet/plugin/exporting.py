@@ -14,6 +14,7 @@ from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import RESULT_KEY
+from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.results import Source, source_of
 
 _LOOK_MS = 100
@@ -70,15 +71,16 @@ class Exporter(QObject):
             exporter.progress = (done, total)
 
         def work() -> None:
-            export_image(
-                path,
-                np.ascontiguousarray(pixels[..., :3]),
-                provenance,
-                known["output_mpp"],
-                badge_on_pixels=badge_on_pixels,
-                figures=known.get("quality"),
-                progress=note,
-            )
+            with TURNS.first():
+                export_image(
+                    path,
+                    np.ascontiguousarray(pixels[..., :3]),
+                    provenance,
+                    known["output_mpp"],
+                    badge_on_pixels=badge_on_pixels,
+                    figures=known.get("quality"),
+                    progress=note,
+                )
 
         self._timer.start()
         self.changed.emit()

@@ -136,7 +136,7 @@ class FinetuneRun:
 
     @property
     def waiting(self) -> bool:
-        """Whether it lets an enhancement go first."""
+        """Whether it lets what somebody waits for go first."""
         return TURNS.taken and self.phase != "loading"
 
     @property
@@ -205,7 +205,7 @@ class FinetuneRun:
         return Trainer(recipe, Path(), job.output, self._abandon)
 
     def _may_go_on(self) -> bool:
-        """Wait out a pause, and enhancements; false where all is to end at once."""
+        """Wait out a pause, and those who come first; false where all is to end at once."""
         while not self._abandon.cancelled:
             if self.paused:
                 time.sleep(_LOOK_S)

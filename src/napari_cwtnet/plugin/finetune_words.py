@@ -86,7 +86,7 @@ def progress_words(run: FinetuneRun) -> str:
     if run.paused:
         return f"Paused at step {run.step:,}"
     if run.waiting:
-        return f"Step {run.step:,} · an enhancement goes first"
+        return f"Step {run.step:,} · what you asked for goes first"
     if run.phase == "measuring":
         what = "the start model" if run.step == 0 else f"step {run.step:,}"
         return f"Measuring {what} on held-out fields: {done} of {total}"
