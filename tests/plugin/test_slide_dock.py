@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import ImageCms
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QApplication
 from slides.pattern import write_tiff
 
+from napari_cwtnet.cli import main
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import screen_pixel, visible_region
 
@@ -45,6 +49,20 @@ def test_dock_says_what_the_slide_is(dock_of: DockOf, svs: Path) -> None:
     assert [form.levels.item(0, i).text() for i in range(3)] == ["1", "0.499", "2220 × 2967"]
     assert not form.form.isRowVisible(form.icc)  # it has no profile
     assert not form.form.isRowVisible(form.note)
+
+
+def test_the_copied_command_says_the_same(
+    dock_of: DockOf, qtbot: Any, ome: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, dock = dock_of(ome)
+    enter_mpp(dock, qtbot, "0.3")
+    dock.form.copy.click()
+    capsys.readouterr()
+    program, *words = shlex.split(QApplication.clipboard().text())
+    assert program == "napari-cwtnet"
+    assert main([*words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (Path(said["path"]), said["mpp"], said["size"]) == (ome, 0.3, [731, 517])
 
 
 def test_dock_without_a_slide_and_after_it(dock_of: DockOf, ome: Path) -> None:

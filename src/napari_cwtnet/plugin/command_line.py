@@ -30,6 +30,11 @@ def command_line(words: Iterable[object]) -> str:
     return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
 
 
+def info_words(slide: Slide) -> list[str]:
+    """The words after ``napari-cwtnet`` that say of a slide what its dock says."""
+    return ["info", str(slide.path.resolve()), *_mpp_words(slide)]
+
+
 def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     """The words after ``napari-cwtnet`` that make a result again, to the last bit."""
     words = _job_words("enhance", source.job, source.plan.region, source.slide)
@@ -78,12 +83,15 @@ def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) 
     ]  # fmt: skip
     if job.device != "auto":
         words += ["--device", job.device]
-    mpp = user_mpp(shown)
-    if mpp is not None:
-        words += ["--mpp", exact(mpp)]
+    words += _mpp_words(shown)
     if not wants_icc(job.slide):
         words.append("--no-icc")
     return words
+
+
+def _mpp_words(slide: Slide) -> list[str]:
+    mpp = user_mpp(slide)
+    return [] if mpp is None else ["--mpp", exact(mpp)]
 
 
 def exact_region(region: Region) -> str:

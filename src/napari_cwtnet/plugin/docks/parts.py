@@ -1,9 +1,9 @@
-"""Small widgets that several docks have."""
+"""Small widgets, and the like, that several docks have."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QProgressBar, QSizePolicy, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QProgressBar, QSizePolicy, QWidget
 
 _BAR = 6
 """Height in pixels."""
@@ -33,3 +33,10 @@ def enable(widget: QWidget, enabled: bool, tip: str) -> None:
     """Enable a widget or not, and say why."""
     widget.setEnabled(enabled)
     widget.setToolTip(tip)
+
+
+def to_clipboard(text: str) -> None:
+    """Have it pasted elsewhere."""
+    clipboard = QApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

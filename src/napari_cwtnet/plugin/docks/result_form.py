@@ -8,13 +8,13 @@ from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.export import Roi, read_rois, write_rois
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.command_line import command_line, enhance_words
-from napari_cwtnet.plugin.docks.parts import thin_bar, words_label
+from napari_cwtnet.plugin.docks.parts import thin_bar, to_clipboard, words_label
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
@@ -85,9 +85,7 @@ class ResultForm(QWidget):
         if source is None:
             return None
         line = command_line(enhance_words(source))
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(line)
+        to_clipboard(line)
         self._say(f"Copied: {line}")
         return line
 

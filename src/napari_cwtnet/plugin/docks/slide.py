@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import keep_badge
+from napari_cwtnet.plugin.command_line import command_line, info_words
+from napari_cwtnet.plugin.docks.parts import to_clipboard
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.docks.slide_form import SlideForm
 from napari_cwtnet.plugin.following import slide_layer_in
@@ -78,6 +80,16 @@ class SlideDock(QWidget):
         self.form.open.setText("Opening…")
         open_in(self._viewer, Path(path), self._show_open_button)
 
+    def copy_command(self) -> str | None:
+        """Put the command line on the clipboard that says the same of the slide; gives it."""
+        slide = slide_of(self._layer)
+        if slide is None:
+            return None
+        line = command_line(info_words(slide))
+        to_clipboard(line)
+        show_info(f"Copied: {line}")
+        return line
+
     def _connect(self) -> None:
         form, viewer = self.form, self._viewer
         form.open.clicked.connect(self._ask)
@@ -85,6 +97,7 @@ class SlideDock(QWidget):
         form.mpp.editingFinished.connect(self._set_mpp)
         form.edit_mpp.toggled.connect(self._edit_mpp)
         form.icc.clicked.connect(self._set_icc)
+        form.copy.clicked.connect(self.copy_command)
         form.levels.cellDoubleClicked.connect(self._zoom_to_level)
         for label, button in form.jumps.items():
             button.clicked.connect(partial(self._jump, label))

@@ -50,6 +50,8 @@ class SlideForm(QWidget):
         self.jumps = {label: QPushButton() for label in MAGNIFICATIONS}
         self.icc = QCheckBox("Apply ICC profile (to sRGB)")
         self.levels = _table()
+        self.copy = QPushButton("Copy as command")
+        self.copy.setToolTip("Copy the command line that says the same of the slide in a terminal")
         self._lay_out()
 
     def fill_levels(self, rows: list[tuple[str, str, str]]) -> None:
@@ -79,6 +81,7 @@ class SlideForm(QWidget):
         form.addRow("Colour", self.icc)
         form.addRow(QLabel("Stored levels"))
         form.addRow(self.levels)
+        form.addRow(self.copy)
         self.form = form
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
