@@ -21,7 +21,7 @@ from napari_cwtnet.plugin.pair import Pair
 from napari_cwtnet.plugin.results import source_of
 
 _COLOURS = ["#0b3c8c", "#5d9bd5", "#ffffff", "#e07b54", "#8c1010"]
-_BASELINES = {"truth": "the slide's own pixels", "bicubic": "bicubic of the source level"}
+_BASELINES = {"truth": "the slide's own pixels", "bicubic": "plain enlargement (bicubic)"}
 _NO_SOURCE = "Only a result of this session can be subtracted from: enhance again."
 _UNFINISHED = "The result is not complete: enhance it to the end, then subtract."
 

@@ -19,13 +19,17 @@ from napari_cwtnet.plugin.compare import BLINK_KEY, NOTHING, Comparer, ModeName
 _MODES: dict[ModeName, tuple[str, str]] = {
     "split": ("Split", "The slide left of a line that you drag, the computed image right of it"),
     "blink": ("Blink", f"Show and hide the computed image in turn (key {BLINK_KEY})"),
-    "side": ("Side by side", "Two fields that show the same place and move together"),
+    "side": ("Side by side", "Two halves that show the same place and move together"),
     "difference": ("Difference", "What is brighter and what is darker, as a map of colours"),
 }
 _BASELINES = (
-    ("Minus the truth, else bicubic", None, "The slide's own pixels where it has them this fine"),
+    (
+        "Minus the best there is",
+        None,
+        "Its own pixels if it has them this fine, else bicubic",
+    ),
     ("Minus the slide's own pixels", "truth", "What the model got wrong"),
-    ("Minus bicubic of the source level", "bicubic", "What the model added"),
+    ("Minus plain enlargement (bicubic)", "bicubic", "What the model added to what it read"),
 )
 
 
