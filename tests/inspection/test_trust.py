@@ -126,9 +126,9 @@ def test_extrapolation(slide, make_engine, downsample, octaves, words) -> None:
     over = direct.metrics.psnr_bicubic if over is None else over
     gain = direct.metrics.psnr - over
     assert found.gain == pytest.approx(gain)
-    verb = "gains" if gain >= 0 else "LOSES"
+    verb, than = ("gains", "over") if gain >= 0 else ("LOSES", "against")
     assert found.sentence.startswith(
-        f"On this field, {words}, the model {verb} {abs(gain):.1f} dB over bicubic enlargement of "
+        f"On this field, {words}, the model {verb} {abs(gain):.1f} dB {than} bicubic enlargement of"
     )
     assert ("LR." in found.sentence) == (downsample == 1)
     assert ("the reference, the finest" in found.sentence) == (downsample > 1)

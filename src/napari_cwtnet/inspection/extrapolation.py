@@ -43,7 +43,7 @@ class Extrapolation:
         elif self.gain is None:
             words = f"On this field, {down} down, there is no detail to judge the model by."
         else:
-            words = f"On this field, {down} down, the model {_gains(self.gain)} over {self._over}."
+            words = f"On this field, {down} down, the model {_gains(self.gain, self._over)}."
         if self.gain_here is not None:
             words += f" Here, where the slide holds the truth, it {_gains(self.gain_here)}."
         return words
@@ -115,6 +115,8 @@ def _gain(quality: Quality) -> float | None:
     return quality.psnr - over if math.isfinite(quality.psnr - over) else None
 
 
-def _gains(decibels: float) -> str:
+def _gains(decibels: float, comparator: str = "") -> str:
     shown = f"{abs(decibels):.1f} dB"
-    return f"gains {shown}" if decibels >= 0 or shown == "0.0 dB" else f"LOSES {shown}"
+    if decibels >= 0 or shown == "0.0 dB":
+        return f"gains {shown}" + (f" over {comparator}" if comparator else "")
+    return f"LOSES {shown}" + (f" against {comparator}" if comparator else "")

@@ -273,8 +273,8 @@ _TRUST: dict[str, tuple[str, str, str]] = {
     "confidence": (
         "Attention confidence",
         "cosine",
-        "Mean of S over the blocks: where it is low, no texture was found to take over, and what "
-        "is seen there comes from the network alone.",
+        "Mean of S over the blocks: where it is low, little texture was taken over from the "
+        "wavelet branch.",
     ),
     "spread": (
         "Spread over flips and turns",

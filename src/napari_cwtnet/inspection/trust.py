@@ -61,7 +61,7 @@ def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
 
 
 def confidence(field: Field) -> Floats:
-    """Mean of S over the blocks ``(h, w)``, -1..1: low where no texture was found to take over."""
+    """Mean of S over the blocks ``(h, w)``, -1..1: low where little texture was taken over."""
     return attention(field)
 
 
