@@ -351,7 +351,7 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
     asked = dock.layers.layers[0].data
     line = dock.copy_command()
     assert QApplication.clipboard().text() == line
-    assert dock.status == f"Copied: {line}"
+    assert dock.panel.note.text() == f"Copied: {line}"
     program, *words = shlex.split(line)
     assert program == "napari-cwtnet"
     assert words[-2:] == ["--output", "inside"]

@@ -43,11 +43,8 @@ class InspectDock(QWidget):
         self.controller = self.session.runner
         self.layers = MapLayers(napari_viewer)
         self.panel = InspectPanel()
-        self.form, self.looking, self.legend = (
-            self.panel.form,
-            self.panel.looking,
-            self.panel.legend,
-        )
+        self.form, self.looking = self.panel.form, self.panel.looking
+        self.legend = self.panel.legend
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scrolling(self.panel))
@@ -100,7 +97,7 @@ class InspectDock(QWidget):
         clipboard = QApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(line)
-        self.panel.status.setText(f"Copied: {line}")
+        self.panel.show_note(f"Copied: {line}")
         return line
 
     @property
@@ -140,7 +137,7 @@ class InspectDock(QWidget):
         panel.cancel_button.clicked.connect(lambda _: self.controller.cancel())
         panel.clear_button.clicked.connect(lambda _: self._clear())
         panel.copy_button.clicked.connect(lambda _: self.copy_command())
-        panel.release_button.clicked.connect(lambda _: session.release())
+        panel.release_button.clicked.connect(lambda _: self.session.release())
         panel.form.changed.connect(self._on_rest)
         panel.looking.changed.connect(self._look)
         session.field_changed.connect(self._show_field)

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.inspect_form import LookingForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
+from napari_cwtnet.plugin.docks.parts import thin_bar, words_label
 from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.inspect_work import Captured
 from napari_cwtnet.plugin.inspecting import Inspector
@@ -38,15 +31,11 @@ class InspectPanel(QWidget):
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
         self.form, self.looking, self.legend = EnhanceForm(), LookingForm(), MapLegend()
-        self.sentence, self.status, self.said = _words(), _words(), _words()
+        self.sentence, self.status, self.said, self.note = (words_label() for _ in range(4))
         self.said.setStyleSheet("font-weight: 600;")
         self.said.hide()
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(6)
-        policy = self._bar.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self._bar.setSizePolicy(policy)
+        self.note.hide()
+        self._bar = thin_bar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -57,6 +46,7 @@ class InspectPanel(QWidget):
         layout.addWidget(self.looking)
         layout.addWidget(self.legend)
         layout.addLayout(_row(self.copy_button, self.release_button))
+        layout.addWidget(self.note)
 
     def show_sentence(self, words: str, *, possible: bool) -> None:
         """Say what would be captured, or why nothing can."""
@@ -65,8 +55,14 @@ class InspectPanel(QWidget):
         self.view_button.setToolTip(words)
         self.copy_button.setEnabled(possible or not self.said.isHidden())
 
+    def show_note(self, words: str) -> None:
+        """Say what came of a button at the bottom."""
+        self.note.setText(words)
+        self.note.setVisible(bool(words))
+
     def show_field(self, captured: Captured | None) -> None:
         """Offer what a field holds; None takes all of it away."""
+        self.show_note("")
         self.said.setText("" if captured is None else captured.sentence)
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)
@@ -94,11 +90,3 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     for widget in widgets:
         row.addWidget(widget, 1)
     return row
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-    return label
