@@ -31,6 +31,8 @@ from napari_cwtnet.inspection.trust import consistency, error, local_psnr
 from napari_cwtnet.model import load_model
 from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
 from napari_cwtnet.plugin.inspect_choice import field_job
+from napari_cwtnet.plugin.inspect_run import Ending, Task
+from napari_cwtnet.plugin.inspecting import Inspector
 from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import write_model
 
@@ -365,15 +367,31 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
         assert written.tobytes() == np.ascontiguousarray(shown).tobytes(), name
 
 
+def test_a_task_that_is_cancelled_gives_no_answer(qtbot: Any) -> None:
+    inspector = Inspector()
+    answers: list[int] = []
+    endings: list[Ending] = []
+    inspector.ended.connect(endings.append)
+    for cancelled in (True, False):
+        inspector.start(Task("Counting…", lambda *_: 1, answers.append))
+        inspector._run.join()  # it is done, and the window has not looked yet
+        if cancelled:
+            inspector.cancel()
+        qtbot.waitUntil(lambda: not inspector.busy, timeout=5000)
+    assert [ending.kind for ending in endings] == ["cancelled", "done"]
+    assert answers == [1]
+
+
 def test_memory_is_released_and_a_deleted_slide_let_go(
     inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = inspect_dock(ome)
-    before = inspected(qtbot, dock).plan
+    assert inspected(qtbot, dock).plan.downsample == 4
+    dock.form.level.setCurrentIndex(dock.form.level.findData(2.0))
     dock.inspect_view()
     dock.looking.choose(show="trust")  # is shown at the end, and does not end the capture
     settled(qtbot, dock)
-    assert dock.captured.field.plan == before
+    assert dock.captured.field.plan.downsample == 2
     assert dock.layers.layers[0].name.startswith("COMPUTED · Consistency")
     field = weakref.ref(dock.captured.field.parts[0].lr)
     dock.panel.release_button.click()

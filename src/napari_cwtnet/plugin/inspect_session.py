@@ -64,6 +64,7 @@ class InspectSession(QObject):
         """Capture a field in place of the present one."""
 
         def answer(captured: Captured) -> None:
+            self._capturing = None
             self._set(captured, slide_layer)
 
         self._capturing = slide_layer
@@ -121,20 +122,23 @@ class InspectSession(QObject):
         )
 
     def forget_layer(self, layer: Any) -> None:
-        """Let go of a field whose slide is shown no more."""
-        if layer in (self._capturing, self.slide_layer):
+        """Let go of a field whose slide is shown no more, or end its capture."""
+        if layer == self._capturing:
+            self.runner.cancel()
+        if layer == self.slide_layer:
+            if not self.capturing:
+                self.runner.cancel()
             self._set(None, None)
 
     def release(self) -> None:
-        """Let go of the field, the networks and what they have finished."""
+        """Let go of the field, the networks and what they have finished; end what is at work."""
+        self.runner.cancel()
         self._set(None, None)
         self._engines.release()
 
     def _set(self, captured: Captured | None, slide_layer: Any) -> None:
-        if captured is None:
-            self.runner.cancel()
         self.captured, self.slide_layer = captured, slide_layer
-        self._capturing = self._spread = self.place = None
+        self._spread = self.place = None
         self.field_changed.emit()
 
     def _on_end(self, *_: Any) -> None:

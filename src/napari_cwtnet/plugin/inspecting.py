@@ -105,6 +105,8 @@ class Inspector(QObject):
             self.changed.emit()
             return
         run.join()
+        if run.cancelled and ending.kind == "done":
+            ending = Ending("cancelled")  # what it is about may be gone
         self._run = self._task = None
         self._at_work.clear()
         if self._waiting is not None:
