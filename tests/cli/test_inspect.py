@@ -21,7 +21,7 @@ from napari_cwtnet.export.inspection_folder import save_inspection
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import attention, capture, haar, survey
 from napari_cwtnet.inspection.trust import consistency
-from napari_cwtnet.model import CwtNet, load_model
+from napari_cwtnet.model import CwtNet, load_model, preset, save_weights
 from napari_cwtnet.slides import open_slide
 
 
@@ -142,6 +142,22 @@ def test_an_oracle_is_told_and_written(run: Run, slide_file: Path, tmp_path: Pat
     assert told["psnr_reference_bicubic"] is None  # infinite: it is the truth
     page = (output / "report.html").read_text(encoding="utf-8")
     assert "<td>bicubic of the reference</td><td>equal to the truth</td><td>1.0000</td>" in page
+
+
+def test_a_model_without_a_wt_branch(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    path, output = tmp_path / "plain.safetensors", tmp_path / "inside"
+    save_weights(path, CwtNet(preset("lite", 4, blocks=1, channels=8, wt_branch=False)), {})
+    refused(
+        run(*words(slide_file, output, model=path, probe="150,100")), "'plain' has no WT branch"
+    )
+    assert not output.exists()
+    done = run(*words(slide_file, output, model=path), "--json")
+    told = json.loads(done.stdout)
+    assert told["matches_within"] == told["wt_error_mean"] == {}
+    assert told["attention_mean"] == told["matches_within_per_block"] == []
+    assert list(told["band_energies"]) == ["lr", "sr", "truth"]
+    assert not [name for name in told["files"] if "attention" in name or "confidence" in name]
+    assert "the model has no WT branch" in (output / "report.html").read_text(encoding="utf-8")
 
 
 def test_an_inspection_is_replaced_and_nothing_else(

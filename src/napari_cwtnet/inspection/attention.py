@@ -23,14 +23,17 @@ def check_block(field: Field, block: int | None) -> None:
         If there is no such block, or the model has no attention at all.
     """
     if field.blocks == 0:
-        raise RequestError(
-            f"Model {field.plan.model_name!r} has no WT branch and so no attention; choose another."
-        )
+        raise no_attention(field.plan.model_name)
     if block is not None and not 1 <= block <= field.blocks:
         raise RequestError(
             f"Block {block} does not exist; model {field.plan.model_name!r} has blocks 1 to "
             f"{field.blocks}."
         )
+
+
+def no_attention(model: str) -> RequestError:
+    """What is said of a model that has none."""
+    return RequestError(f"Model {model!r} has no WT branch and so no attention; choose another.")
 
 
 def attention(field: Field, block: int | None = None) -> Floats:

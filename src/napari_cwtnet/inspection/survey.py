@@ -12,7 +12,7 @@ import numpy as np
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
 from napari_cwtnet.inspection import bands, maps
-from napari_cwtnet.inspection.attention import matches_within
+from napari_cwtnet.inspection.attention import matches_within, no_attention
 from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
 from napari_cwtnet.inspection.field import Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
@@ -75,6 +75,8 @@ def survey(
     bands.check_depth(rows, columns, depth)
     if place is not None:
         check_place(plan.region, *place)
+        if not engine.model.config.wt_branch:
+            raise no_attention(plan.model_name)
     field = capture(slide, engine, request, cancel=cancel)
     probes: tuple[Probe, ...] = ()
     if place is not None:
