@@ -204,6 +204,7 @@ def test_interrupted_run_keeps_the_best_and_reports(
         ({"--device": "tpu"}, ("Device 'tpu'", "cpu")),
         ({"--config": "nowhere.yaml"}, ("nowhere.yaml", "cannot be read")),
         ({"--name": "../x"}, ("name", "pattern")),
+        ({"--held-out": "5"}, ("--held-out 5", "below 1")),
     ],
 )
 def test_bad_values(run: Run, words: list[object], tmp_path: Path, changes, named) -> None:

@@ -117,6 +117,7 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, help="YAML with fields of the recipe")
     parser.add_argument("--minutes", type=float, help="time budget; 10 if none is given")
+    parser.add_argument("--held-out", type=float, help="share kept for measuring; a third")
     parser.add_argument("--name", help="put the result among your models, under this name")
     parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --output")

@@ -120,6 +120,11 @@ def _options(arguments: argparse.Namespace, fields: dict[str, Any]) -> dict[str,
 def _slides(
     arguments: argparse.Namespace, fields: dict[str, Any], known: Recipe | None = None
 ) -> list[SlideSource]:
+    if arguments.held_out is not None and not (arguments.slides and 0 < arguments.held_out < 1):
+        raise TrainingError(
+            f"Share --held-out {arguments.held_out:g}: give one above 0 and below 1, and slides to "
+            "take it from; a --config says it of each of its slides."
+        )
     if arguments.slides and fields.get("slides"):
         raise TrainingError(
             f"Recipe {arguments.config} names slides too; give slides in one place only."
@@ -135,7 +140,10 @@ def _slides(
         ]
     if not arguments.slides:
         raise TrainingError("No slide to learn from; name one or more slide files.")
-    sources = [slide_source(path) for path in arguments.slides]
+    given: dict[str, Any] = {}
+    if arguments.held_out is not None:
+        given["held_out_share"] = arguments.held_out
+    sources = [slide_source(path, **given) for path in arguments.slides]
     if known is None:
         return sources
     settings = {slide.fingerprint: slide for slide in known.slides}
@@ -147,8 +155,7 @@ def _drive(trainer: Trainer) -> Done:
     with stopped_by_interrupt(cancel):
         for event in trainer.run(cancel):
             if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
-                share = max(trainer.done_share, 1e-9)
-                left = event.seconds / share * (1 - share)
+                left = trainer.seconds_left or 0.0
                 print(
                     f"step {event.step}  loss {event.loss:.4f}  {left / 60:.1f} min left",
                     file=sys.stderr,

@@ -6,17 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Shapes
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.command_line import command_line
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.finetune_panel import FinetunePanel
+from napari_cwtnet.plugin.docks.parts import to_clipboard
 from napari_cwtnet.plugin.docks.resume_menu import ResumeMenu
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.finetune_choice import FinetunePlan, finetune_plan
+from napari_cwtnet.plugin.finetune_command import finetune_words
 from napari_cwtnet.plugin.finetune_run import FinetuneJob, Outcome
 from napari_cwtnet.plugin.finetune_words import what_will_be_learnt, what_will_go_on
 from napari_cwtnet.plugin.finetuning import Finetuner
@@ -76,6 +79,18 @@ class FinetuneDock(QWidget):
         except CwtnetError as error:
             show_error(str(error))
 
+    def copy_command(self) -> str | None:
+        """Put the command line on the clipboard that does what Start would do; gives it."""
+        choice = self.form.choice
+        try:
+            line = command_line(finetune_words(finetune_plan(choice), choice.recipe))
+        except CwtnetError as error:
+            show_error(str(error))
+            return None
+        to_clipboard(line)
+        show_info(f"Copied: {line}")
+        return line
+
     @property
     def sentence(self) -> str:
         """What will happen, or why nothing can, as shown."""
@@ -100,6 +115,7 @@ class FinetuneDock(QWidget):
     def _connect(self) -> None:
         panel, controller = self.panel, self.controller
         panel.choices_button.toggled.connect(self._show_choices)
+        panel.copy_button.clicked.connect(lambda _: self.copy_command())
         panel.start_button.clicked.connect(lambda _: self.start())
         panel.pause_button.clicked.connect(lambda _: self._pause_or_go_on())
         panel.stop_button.clicked.connect(lambda _: controller.stop())

@@ -8,15 +8,14 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_cwtnet.plugin.docks.parts import words_label
 from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
 from napari_cwtnet.plugin.finetune_run import FinetuneRun
 from napari_cwtnet.plugin.finetune_words import gain_words, progress_words
@@ -41,7 +40,9 @@ class FinetunePanel(QWidget):
         self.pause_button.setToolTip("Rest, and go on later; rests do not count")
         self.stop_button.setToolTip("End after the step at hand; the best model is kept")
         self.resume_button.setToolTip("Go on with a run that was stopped or broken off")
-        self.sentence, self.status, self.gain = (_words() for _ in range(3))
+        self.copy_button = QPushButton("Copy as command")
+        self.copy_button.setToolTip("Copy the command line that does what Start would do")
+        self.sentence, self.status, self.gain = (words_label() for _ in range(3))
         self.bar = QProgressBar()
         self.bar.setRange(0, _PARTS)
         self.bar.setTextVisible(False)
@@ -61,6 +62,7 @@ class FinetunePanel(QWidget):
         self._of_run = (self.bar, self.status, self.gain, self.curves, self.strip)
         for part in self._of_run:
             layout.addWidget(part)
+        layout.addWidget(self.copy_button)
 
     def set_theme(self, name: str) -> None:
         """Draw in the colours of a napari theme."""
@@ -122,15 +124,7 @@ def _curves() -> Any:
     try:
         from napari_cwtnet.plugin.docks.curves import Curves
     except ModuleNotFoundError:
-        label = _words()
+        label = words_label()
         label.setText(_NO_CURVES)
         return label
     return Curves()
-
-
-def _words() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
-    return label
