@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +33,30 @@ class RunLock:
     def held(self) -> bool:
         """Whether this object holds the lock."""
         return self._lock.is_locked
+
+    def look_ahead(self) -> None:
+        """Refuse, before much work is done, what :meth:`take` would refuse after it.
+
+        A folder that there is not yet is not made, for that work may come to nothing.
+
+        Raises
+        ------
+        TrainingError
+            If another run works in the folder.
+        OutputError
+            If the folder cannot be written to.
+        """
+        try:
+            if self.folder.exists():
+                self.take()
+                return
+            above = next(path for path in self.folder.absolute().parents if path.exists())
+            if not above.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(above, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
 
     def take(self) -> None:
         """Hold the lock until :meth:`give_back`; the folder is made where it is missing.
