@@ -78,6 +78,23 @@ def test_trainer_holds_the_folder_until_its_run_has_ended(data_root: Path, tmp_p
     assert not is_at_work(output)
 
 
+def test_what_would_be_refused_at_the_end_is_refused_before_slides_are_read(
+    data_root: Path, tmp_path: Path
+) -> None:
+    nothing = tiny_recipe(sources=[tiny_recipe().sources[0].model_dump() | {"folder": "gone"}])
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match=r"^Cannot write to .*file/a/run: Not a directory"):
+        Trainer(nothing, data_root, tmp_path / "file" / "a" / "run")
+    lock = RunLock(tmp_path / "run")
+    lock.take()
+    with pytest.raises(TrainingError, match="Another run is at work"):
+        Trainer(nothing, data_root, tmp_path / "run")
+    lock.give_back()
+    with pytest.raises(TrainingError, match="gone"):
+        Trainer(nothing, data_root, tmp_path / "other" / "run")
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("how", ["never run", "given up", "refused"])
 def test_trainer_that_is_gone_lets_go_of_the_folder(
     data_root: Path, tmp_path: Path, how: str

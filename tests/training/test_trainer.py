@@ -23,9 +23,10 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.model import CwtNet, read_weights
 from napari_cwtnet.training.events import CheckpointWritten, Done, StepDone, Validation
+from napari_cwtnet.training.fields import load_fields
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.state import RunState
-from napari_cwtnet.training.trainer import Trainer, held_out_fields
+from napari_cwtnet.training.trainer import Trainer
 from napari_cwtnet.training.validation import mean_psnr, mean_psnr_bicubic
 from training.conftest import tiles, tiny_recipe
 
@@ -68,7 +69,7 @@ def test_training_learns_and_beats_bicubic(data_root: Path, tmp_path: Path) -> N
     assert isinstance(done, Done)
     assert (done.step, done.stopped, done.weights) == (80, False, trainer.weights)
     network, provenance, _ = read_weights(done.weights)
-    fields = held_out_fields(recipe, data_root)["blocks"]
+    fields = list(load_fields(recipe.sources[0], data_root, 2, held_out=True))  # whole ones
     assert [field.name for field in fields] == ["4.png"]
     assert mean_psnr(network, fields, with_reference=False) == done.best_psnr
     assert mean_psnr_bicubic(fields, 2, of_reference=False) == validations[-1].psnr_bicubic

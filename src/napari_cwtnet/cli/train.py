@@ -37,8 +37,7 @@ def _drive(trainer: Trainer, cancel: CancelToken, *, as_json: bool) -> None:
         if not trainer.leads:
             continue
         if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
-            share = trainer.done_share
-            left = event.seconds / share * (1 - share)
+            left = trainer.seconds_left or 0.0
             where = f"step {event.step}/{recipe.steps}"
             print(f"{where}  loss {event.loss:.4f}  {left / 60:.0f} min left", file=sys.stderr)
         elif isinstance(event, Validation):

@@ -82,6 +82,8 @@ class FinetuneRun:
         Fields measured, and how many there are, in the measurement at hand.
     share, seconds : float
         Budget used, 0..1, and time spent at work.
+    seconds_left : float or None
+        Work left; None while nothing can be said.
     outcome : Outcome or None
         Set last of all, and once.
     """
@@ -95,6 +97,7 @@ class FinetuneRun:
         self.measured = (0, 0)
         self.step = 0
         self.share = self.seconds = 0.0
+        self.seconds_left: float | None = None
         self.remarks: tuple[str, ...] = ()
         self.outcome: Outcome | None = None
         self._paused = threading.Event()
@@ -139,11 +142,6 @@ class FinetuneRun:
         """Whether it lets what somebody waits for go first."""
         return TURNS.taken and self.phase != "loading"
 
-    @property
-    def seconds_left(self) -> float | None:
-        """Work left; None while nothing can be said."""
-        return self.seconds / self.share * (1 - self.share) if self.share > 0 else None
-
     def join(self, seconds: float | None = None) -> None:
         """Wait for the thread; at once where ``outcome`` is set."""
         self._thread.join(seconds)
@@ -174,8 +172,8 @@ class FinetuneRun:
 
     def _learn(self, trainer: Trainer) -> Kind:
         self.recipe, self.remarks = trainer.recipe, trainer.data.remarks
-        self.step, self.share = trainer.state.step, trainer.done_share
-        self.seconds = trainer.state.seconds
+        self.step = trainer.state.step
+        self._note_progress(trainer)
         self.history.take_up(RunLog(trainer.output / "log.csv").rows())
         self.phase = "measuring" if self.history.start is None else "training"
         with contextlib.closing(trainer.run(self._stop)) as events:
@@ -226,7 +224,11 @@ class FinetuneRun:
             scale = trainer.recipe.scale
             figures = (psnr(image, event.truth, scale) for image in (event.before, event.now))
             self.sight = Sight(event, *figures)
+        self._note_progress(trainer)
+
+    def _note_progress(self, trainer: Trainer) -> None:
         self.share, self.seconds = trainer.done_share, trainer.state.seconds
+        self.seconds_left = trainer.seconds_left
 
     def _install(self) -> str | None:
         """Add the best model to the user's, if it is better than the one that it started from."""

@@ -54,6 +54,8 @@ class Preview:
     """By the start model; by bicubic enlargement where the run starts from scratch."""
     now: NDArray[np.uint8]
     truth: NDArray[np.uint8]
+    with_reference: bool = False
+    """Whether it was computed with one; where the run changes nothing without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.metrics import psnr
-from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.model.weights import save_weights
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.events import (
@@ -27,20 +21,19 @@ from napari_cwtnet.training.events import (
     Done,
     Event,
     Measuring,
-    Preview,
     StepDone,
     Validation,
 )
-from napari_cwtnet.training.fields import Batch, Field, PatchSampler, load_fields
+from napari_cwtnet.training.fields import Batch, PatchSampler
+from napari_cwtnet.training.held_out import HeldOut, Measured
 from napari_cwtnet.training.log import RunLog
 from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.run_lock import RunLock, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
-from napari_cwtnet.training.sources import StartModel
+from napari_cwtnet.training.start import companion_name, companion_of, load_start, provenance
 from napari_cwtnet.training.state import RunState
-from napari_cwtnet.training.tissue import sharpness
-from napari_cwtnet.training.validation import centre_crops, enhanced, enlarged, mean_psnr_bicubic
+from napari_cwtnet.training.validation import centre_crops
 from napari_cwtnet.training.workers import Workers, worker_device
 
 
@@ -77,14 +70,17 @@ class Trainer:
     ) -> None:
         self.recipe = recipe
         self.output = output
-        self.start = None if recipe.start is None else _load_start(recipe.start, recipe)
-        self.data = load_data(recipe, data_root, cancel)
-        self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
-        self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
+        self.start = load_start(recipe)
         device = choose_device(worker_device(recipe.device))
         self._workers = Workers(device)
         self._workers.check_batch(recipe.batch)
         self._lock = RunLock(output)
+        if self.leads:
+            self._lock.look_ahead()
+        self.data = load_data(recipe, data_root, cancel)
+        self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
+        self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
+        self._exam = HeldOut(self.held_out, recipe, self.start)
         if self.leads:
             self._lock.take()
         self.state = (
@@ -94,9 +90,6 @@ class Trainer:
         )
         self._device = device
         self._losses: list[float] = []
-        self._bicubic: tuple[float, float | None] | None = None
-        self._shown = int(np.argmax([sharpness(field.truth) for field in self.held_out]))
-        self._before: NDArray[np.uint8] | None = None
         self._log = RunLog(output / "log.csv")
         if self.leads:
             self._prepare_output()
@@ -108,6 +101,10 @@ class Trainer:
                 cut_short.unlink()
             with written_whole(self.output / "recipe.yaml") as partial:
                 partial.write_text(self.recipe.to_yaml(), encoding="utf-8")
+            companion = companion_of(self.recipe, self.start)
+            if companion is not None:
+                with written_whole(self.output / companion_name(self.recipe)) as partial:
+                    partial.write_bytes(companion.path.read_bytes())
             self._log.drop_after(self.state.step)
         except OSError as error:
             raise cannot_write(self.output, error) from error
@@ -133,6 +130,12 @@ class Trainer:
         if self.recipe.minutes is not None:
             share = max(share, self.state.seconds / (60 * self.recipe.minutes))
         return min(1.0, share)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Work left until the budget is used; None while nothing can be said."""
+        share = self.done_share
+        return self.state.seconds / share * (1 - share) if share > 0 else None
 
     @property
     def improved(self) -> bool:
@@ -246,36 +249,25 @@ class Trainer:
         if not self.leads:
             return
         state = self.state
-        modes = (False, True) if self.recipe.reference_share > 0 else (False,)
-        total, done, spent = len(modes) * len(self.held_out), 0, 0.0
-        values: dict[bool, list[float]] = {mode: [] for mode in modes}
-        now: NDArray[np.uint8] | None = None
-        for mode in modes:
-            for index, field in enumerate(self.held_out):
-                began = time.perf_counter()
-                try:
-                    image = enhanced(state.average, field, with_reference=mode)
-                except FloatingPointError as error:
-                    raise self._diverged("model's output", math.nan) from error
-                values[mode].append(psnr(image, field.truth, self.recipe.scale))
-                if index == self._shown and not mode:
-                    now = image
-                spent += time.perf_counter() - began
-                done += 1
+        measuring = self._exam.measure(state.average)
+        try:
+            while True:
+                done, total = next(measuring)
                 yield Measuring(state.step, done, total)
-        state.seconds += spent
-        state.validation_seconds = spent
+        except StopIteration as ended:
+            measured: Measured = ended.value
+        except FloatingPointError as error:
+            raise self._diverged("model's output", math.nan) from error
+        state.seconds += measured.seconds
+        state.validation_seconds = measured.seconds
         state.measured = state.step
-        validation = self._judge(
-            float(np.mean(values[False])), float(np.mean(values[True])) if True in values else None
-        )
+        validation = self._judge(measured.alone, measured.paired)
         loss = float(np.mean(self._losses)) if self._losses else None
         self._losses.clear()
         self._log.add(validation, state.seconds, loss)
         self.save()
         yield validation
-        if now is not None:
-            yield self._preview(now)
+        yield self._exam.preview(state.step, measured.shown)
         yield CheckpointWritten(state.step, self._last)
 
     def _judge(self, alone: float, paired: float | None) -> Validation:
@@ -291,72 +283,7 @@ class Trainer:
             best = best and (paired is None or least_paired is None or paired >= least_paired)
         if best:
             state.best_psnr = score
-            save_weights(self.weights, state.average, self._provenance())
-        bicubic, enlarged_reference = self._bicubic_psnr(paired is not None)
+            known = provenance(recipe=self.recipe, state=state, start=self.start, data=self.data)
+            save_weights(self.weights, state.average, known)
+        bicubic, enlarged_reference = self._exam.bicubic()
         return Validation(state.step, alone, bicubic, paired, enlarged_reference, best)
-
-    def _bicubic_psnr(self, both: bool) -> tuple[float, float | None]:
-        if self._bicubic is None:
-            scale = self.recipe.scale
-            self._bicubic = (
-                mean_psnr_bicubic(self.held_out, scale, of_reference=False),
-                mean_psnr_bicubic(self.held_out, scale, of_reference=True) if both else None,
-            )
-        return self._bicubic
-
-    def _preview(self, now: NDArray[np.uint8]) -> Preview:
-        field = self.held_out[self._shown]
-        if self._before is None:
-            self._before = (
-                enlarged(field, self.recipe.scale, of_reference=False)
-                if self.start is None
-                else enhanced(self.start.network, field, with_reference=False)
-            )
-        return Preview(self.state.step, field.lr, self._before, now, field.truth)
-
-    def _provenance(self) -> dict[str, Any]:
-        recipe = self.recipe
-        parent = {}
-        if self.start is not None:
-            parent = {"parent": {"name": self.start.name, "sha256": self.start.sha256}}
-        return parent | {
-            "recipe": self._told_recipe().model_dump(mode="json"),
-            "reference_share": recipe.reference_share,
-            "step": self.state.step,
-            "seconds": round(self.state.seconds, 1),
-            "validation_psnr": round(self.state.best_psnr, 4),
-            "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
-            "machine": platform.processor() or platform.machine(),
-        }
-
-    def _told_recipe(self) -> Recipe:
-        """The recipe as it may be published: slides by fingerprint, never by path."""
-        recipe = self.recipe.without_paths()
-        slides = tuple(
-            slide.model_copy(update={"fingerprint": fingerprint})
-            for slide, fingerprint in zip(recipe.slides, self.data.fingerprints, strict=True)
-        )
-        return recipe.model_copy(update={"slides": slides})
-
-
-def _load_start(start: StartModel, recipe: Recipe) -> Model:
-    model = load_model(start.name)
-    if start.sha256 not in (None, model.sha256):
-        raise TrainingError(
-            f"Model {model.name!r} has sha256 {model.sha256}, the recipe wants {start.sha256}; "
-            "give the model that the run was begun with."
-        )
-    if model.config != recipe.network_config():
-        raise TrainingError(
-            f"Model {model.name!r} is another network than the recipe's; leave preset and network "
-            "out of the recipe, or choose another start model."
-        )
-    return model
-
-
-def held_out_fields(recipe: Recipe, data_root: Path) -> dict[str, list[Field]]:
-    """The held-out images of each source, whole."""
-    return {
-        source.name: list(load_fields(source, data_root, recipe.scale, held_out=True))
-        for source in recipe.sources
-    }

@@ -24,9 +24,6 @@ class PreviewStrip(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
-        self.setToolTip(
-            "A field that is held out, always the same, single-image. PSNR is of this field."
-        )
         self._sight: Sight | None = None
         self._images: list[tuple[str, QImage]] = []
 
@@ -43,6 +40,10 @@ class PreviewStrip(QWidget):
         self._images = []
         if sight is not None:
             shown = sight.preview
+            mode = "with a reference" if shown.with_reference else "single-image"
+            self.setToolTip(
+                f"A field that is held out, always the same, {mode}. PSNR is of this field."
+            )
             self._images = [
                 ("LR", _image(shown.lr)),
                 (f"Before · {sight.before:.2f} dB", _image(shown.before)),
