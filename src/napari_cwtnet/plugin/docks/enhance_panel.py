@@ -40,7 +40,11 @@ class EnhancePanel(QWidget):
         self.form, self.quality = EnhanceForm(), QualityTable()
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, view_source)
-        self.sentence, self.status, self._bar = words_label(), words_label(), thin_bar()
+        self.sentence, self.status, self._bar = (
+            words_label(),
+            words_label(),
+            thin_bar(keep_place=True),
+        )
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         buttons = QHBoxLayout()

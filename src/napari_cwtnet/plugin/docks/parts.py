@@ -18,13 +18,13 @@ def words_label() -> QLabel:
     return label
 
 
-def thin_bar() -> QProgressBar:
-    """A progress bar that keeps its place when it is hidden."""
+def thin_bar(*, keep_place: bool = False) -> QProgressBar:
+    """A progress bar; one that keeps its place when it is hidden does not move what is below."""
     bar = QProgressBar()
     bar.setTextVisible(False)
     bar.setFixedHeight(_BAR)
     policy = bar.sizePolicy()
-    policy.setRetainSizeWhenHidden(True)
+    policy.setRetainSizeWhenHidden(keep_place)
     bar.setSizePolicy(policy)
     return bar
 
