@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
+from napari_cwtnet.plugin.docks.curves import Curves
 from napari_cwtnet.plugin.finetune_history import MOST_LOSSES, History, main_figures
 from napari_cwtnet.plugin.finetune_words import gain_words
 from napari_cwtnet.training.events import Validation
@@ -42,6 +44,30 @@ def test_gain_in_both_modes() -> None:
     assert words[1].endswith("+1.50 dB over bicubic")
     assert words[1].startswith("Single-image PSNR 24.50 dB on held-out fields: +0.50 dB over the")
     assert main_figures(better) == (31.0, 29.0)
+
+
+def test_plot_names_the_mode_that_it_draws(qtbot: Any) -> None:
+    curves = Curves()
+    qtbot.addWidget(curves)
+    curves.show()
+    for start, axis, words in (
+        (
+            Validation(0, 24.0, 23.0, 30.0, 29.0, True),
+            "Cross-scale PSNR (dB)",
+            "bicubic of the ref",
+        ),
+        (Validation(0, 24.0, 23.0, None, None, True), "PSNR (dB)", "bicubic 23.00"),
+        (Validation(0, math.inf, math.inf, None, None, True), "PSNR (dB)", "bicubic inf"),
+    ):
+        curves.show_history(history_of(start))
+        assert curves.psnr_plot.getAxis("left").labelText == axis
+        assert curves.bicubic_line.label.format.startswith(words)
+
+
+def test_start_model_is_what_was_measured_before_the_first_step() -> None:
+    history = history_of(Validation(300, 25.0, 23.0, None, None, True))  # the log was lost
+    assert history.start is None
+    assert gain_words(history) == ""
 
 
 def test_reference_that_is_the_truth_says_nothing() -> None:

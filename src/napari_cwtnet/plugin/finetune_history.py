@@ -36,8 +36,9 @@ class History:
 
     @property
     def start(self) -> Validation | None:
-        """The start model; None until it is measured."""
-        return self.validations[0] if self.validations else None
+        """The start model; None until it is measured, or where the log of that is lost."""
+        first = self.validations[0] if self.validations else None
+        return first if first is not None and first.step == 0 else None
 
     @property
     def best(self) -> Validation | None:

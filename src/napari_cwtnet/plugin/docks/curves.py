@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_cwtnet.plugin.finetune_history import History, main_figures
+from napari_cwtnet.plugin.finetune_history import History, cross_scale, main_figures
 
 _LOSS, _PSNR, _START, _BICUBIC = "#5aa9e6", "#f2a33a", "#7bc47f", "#b98fd9"
 _AXIS_WIDTH = 46
@@ -84,10 +84,14 @@ class Curves(pg.GraphicsLayoutWidget):
             return
         before, bicubic = main_figures(start)
         self._show_line(self.start_line, before, f"start model {before:.2f}")
-        self._show_line(self.bicubic_line, bicubic, f"bicubic {bicubic:.2f}")
+        paired = cross_scale(start) is not None
+        of_what = "bicubic of the reference" if paired else "bicubic"
+        self._show_line(self.bicubic_line, bicubic, f"{of_what} {bicubic:.2f}")
+        self.psnr_plot.setLabel("left", "Cross-scale PSNR (dB)" if paired else "PSNR (dB)")
         drawn = np.array([*figures[:, 0], bicubic])
         drawn = drawn[np.isfinite(drawn)]
-        self.psnr_plot.setYRange(drawn.min(), drawn.max(), padding=0.1)
+        if drawn.size:
+            self.psnr_plot.setYRange(drawn.min(), drawn.max(), padding=0.1)
 
     def _plot(self, row: int, label: str) -> pg.PlotItem:
         plot = self.addPlot(row=row, col=0)
