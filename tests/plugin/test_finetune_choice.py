@@ -77,7 +77,9 @@ def test_shapes_say_where_to_learn_and_where_to_measure(tune_dock: Dock, qtbot: 
     viewer.layers["kept"].data = [np.add(box, (0, 9000))]
     words = settled(qtbot, dock)
     assert words.startswith("No shape of layer 'kept' lies on slide 'learnable'; draw one there")
-    viewer.layers["kept"].data = [box * (1, 3)]
+    viewer.layers["kept"].data = [(box[::2], "line")]
+    assert settled(qtbot, dock).startswith("No shape of layer 'kept' lies on slide 'learnable'")
+    viewer.layers["kept"].data = [(box * (1, 3), "rectangle")]
     dock.form.regions.setCurrentIndex(0)
     words = settled(qtbot, dock)
     assert words.startswith("Nothing of slide 'learnable' is left to learn from: what is held out")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.plugin.finetune_choice import finetune_plan
 from napari_cwtnet.plugin.finetune_run import FinetuneJob, FinetuneRun
 from napari_cwtnet.plugin.finetune_words import gain_words
 from napari_cwtnet.training.log import RunLog
@@ -141,6 +142,17 @@ def test_nothing_is_added_where_nothing_was_gained(
     assert list_models() == known
     assert dock.status.endswith("Nothing was better than the start model, so no model was added.")
     assert "So far the start model is the best." in dock.panel.gain.text()
+
+
+def test_a_budget_that_is_too_short_for_a_step_is_told(tune_dock: Dock, qtbot: Any) -> None:
+    _, dock = tune_dock()
+    plan = finetune_plan(dock.form.choice)
+    recipe = plan.recipe.model_copy(update={"minutes": 1e-6})
+    outcome = finish(
+        qtbot, dock, lambda: dock.controller.start(FinetuneJob(plan.job.output, recipe))
+    )
+    assert (outcome.kind, outcome.step, outcome.installed) == ("done", 0, None)
+    assert dock.status.endswith("took all the time there was; give more minutes.")
 
 
 def test_a_second_start_is_refused(tune_dock: Dock, qtbot: Any, messages: list[str]) -> None:

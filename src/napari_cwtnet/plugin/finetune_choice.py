@@ -130,19 +130,23 @@ def finetune_plan(choice: FinetuneChoice) -> FinetunePlan:
 
 
 def boxes_of(shapes: Any, slide: SlideChoice) -> tuple[tuple[float, float, float, float], ...]:
-    """Bounding boxes (x, y, width, height) of a layer's shapes on a slide, level-0 pixels.
+    """Bounding boxes (x, y, width, height) of a layer's areas on a slide, level-0 pixels.
+
+    Lines and paths are none.
 
     Raises
     ------
     RequestError
-        If the slide is not open, or no shape lies on it.
+        If the slide is not open, or no area lies on it.
     """
     if slide.layer is None:
         raise RequestError(
             f"Slide {slide.name!r} is not open, so that no shape lies on it; open or untick it."
         )
     boxes = []
-    for corners in shapes.data:
+    for kind, corners in zip(shapes.shape_type, shapes.data, strict=True):
+        if kind in ("line", "path"):
+            continue
         points = [slide.layer.world_to_data(shapes.data_to_world(point)) for point in corners]
         rows, columns = ([float(p[axis]) + 0.5 for p in points] for axis in (-2, -1))
         width, height = max(columns) - min(columns), max(rows) - min(rows)

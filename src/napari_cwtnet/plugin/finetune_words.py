@@ -101,6 +101,8 @@ def outcome_words(run: FinetuneRun, outcome: Outcome) -> str:
         return outcome.message + kept
     ended = {"done": "Done", "stopped": "Stopped", "closed": "Broken off and saved"}[outcome.kind]
     words = f"{ended} at step {outcome.step:,}, after {time_words(run.seconds)} of work."
+    if outcome.kind == "done" and outcome.step == 0:
+        return f"{words} Measuring the start model took all the time there was; give more minutes."
     if outcome.installed is not None:
         words += f" {outcome.installed} is in the models list now."
     elif run.history.start is not None:
