@@ -4,13 +4,14 @@ Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide S
 [--single-image RUN/OTHER.safetensors]``
 
 ``--data`` is the folder that the recipe's sources are relative to, ``--slide`` a slide that was
-never trained on. With ``--single-image`` the model computes by those other weights where there is
-no reference. Every figure is measured on the float16 weights that ship.
+never trained on. With ``--single-image`` the model computes by the mean of its own weights and of
+those others where there is no reference. All figures are those of the float16 weights that ship.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,7 @@ import torch
 
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
-from napari_cwtnet.model import Model, save_weights
+from napari_cwtnet.model import CwtNet, Model, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
@@ -42,9 +43,9 @@ def main() -> None:
     provenance = dict(trained.provenance)
     if arguments.single_image is not None:
         alone = load_model(arguments.single_image)
-        save_weights(
-            WEIGHTS / arguments.single_image.name, alone.network, alone.provenance, torch.float16
-        )
+        averaged = alone.provenance | {"averaged_with": {"name": trained.name}}
+        network = mean_of(alone.network, trained.network)
+        save_weights(WEIGHTS / arguments.single_image.name, network, averaged, torch.float16)
         provenance["single_image"] = arguments.single_image.name
     shipped = WEIGHTS / arguments.weights.name
     save_weights(shipped, trained.network, provenance, torch.float16)
@@ -52,6 +53,14 @@ def main() -> None:
     card = CARDS / f"{model.name}.md"
     card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
     print(card.read_text(encoding="utf-8"))
+
+
+def mean_of(first: CwtNet, second: CwtNet) -> CwtNet:
+    """The network with the mean of two networks' weights, which one run led to from the other."""
+    network = copy.deepcopy(first)
+    other = second.state_dict()
+    network.load_state_dict({k: (v + other[k]) / 2 for k, v in first.state_dict().items()})
+    return network
 
 
 def held_out_sources(recipe: Recipe) -> Iterator[ImageSource]:
@@ -183,8 +192,8 @@ def other_weights(model: Model) -> list[str]:
     return [
         f"In single-image mode other weights of the same network compute, `{alone.name}`: recipe "
         f"`{alone.name}.yaml`, {recipe.steps:,} steps without reference on the same images and "
-        f"shares, from the weights above ({alone.provenance['seconds'] / 60:.0f} minutes). One set "
-        "for both modes did not do each of them well.",
+        f"shares, from the weights above ({alone.provenance['seconds'] / 60:.0f} minutes), and "
+        "then the mean of the two.",
         "",
     ]
 

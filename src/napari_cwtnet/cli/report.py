@@ -45,7 +45,8 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_words(item)}" for key, item in value.items())
     if isinstance(value, list):
-        joint = " × " if len(value) == len(("width", "height")) else ", "
+        sides = len(value) == len(("width", "height")) and not isinstance(value[0], str)
+        joint = " × " if sides else ", "
         return joint.join(_words(item) for item in value)
     return str(value)
 
