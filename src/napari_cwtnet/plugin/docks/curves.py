@@ -23,6 +23,7 @@ class Curves(pg.GraphicsLayoutWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._history: History | None = None
         self._version: tuple[int, ...] = ()
         self.setFixedHeight(_HEIGHT)
         self.setMinimumWidth(240)
@@ -64,10 +65,10 @@ class Curves(pg.GraphicsLayoutWidget):
 
     def show_history(self, history: History) -> None:
         """Draw what has been measured; nothing where there is nothing new."""
-        version = (id(history), *history.version)
-        if version == self._version or not self.isVisible():
+        version = history.version
+        if not self.isVisible() or (history is self._history and version == self._version):
             return
-        self._version = version
+        self._history, self._version = history, version
         steps, losses = history.losses()
         self.loss.setData(steps, losses)
         validations = history.validations[:]
