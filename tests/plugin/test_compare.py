@@ -94,6 +94,20 @@ def test_split_cuts_at_the_line_that_is_dragged(compared: Callable[..., Any], qt
     assert np.array_equal(result.data, before)
 
 
+def test_right_of_the_line_is_nothing_but_what_was_computed(compared: Callable[..., Any]) -> None:
+    viewer, dock, result = compared()
+    result.data = np.zeros_like(result.data)  # transparent: nothing computed here
+    press(dock, "split")
+    seen = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+    row = seen[int(seen.shape[0] * 0.7)]
+    quarter = len(row) // 4
+    assert row[:quarter].max() > 60  # the slide
+    assert row[-quarter:].max() == 0
+    press(dock, "split")
+    row = viewer.screenshot(canvas_only=True, flash=False)[int(seen.shape[0] * 0.7), :, :3]
+    assert row[-quarter:].max() > 60  # the slide is whole again
+
+
 def test_left_of_the_line_is_the_slide_and_no_other_result(
     compared: Callable[..., Any], qtbot: Any
 ) -> None:

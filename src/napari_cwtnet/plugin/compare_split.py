@@ -1,6 +1,7 @@
 """The result right of a line that one drags over the canvas, the slide left of it.
 
-The result's pixels stay as they are: its drawing alone is cut off.
+The pixels of both stay as they are: their drawing alone is cut off. Right of the line there is
+nothing but what was computed: where the result has no pixels, the canvas is empty.
 """
 
 from __future__ import annotations
@@ -16,40 +17,45 @@ _FAR = 1e6
 
 
 class Split:
-    """The mode of comparing that cuts the result off at a line."""
+    """The mode of comparing that cuts slide and result off at a line."""
 
-    words = "Left of the line: the slide. Right of it: computed. Drag the line."
+    words = (
+        "Left of the line: the slide. Right of it: computed, and empty where nothing was computed. "
+        "Drag the line."
+    )
 
     def __init__(self) -> None:
         self.fraction = 0.5
         """Where the line is, 0..1 of the canvas' width."""
         self._pair: Pair | None = None
-        self._clipper: Any = None
-        self._node: Any = None
+        self._cuts: tuple[_Cut, ...] = ()
         self.handle: SplitHandle | None = None
 
     def begin(self, pair: Pair) -> None:
-        """Cut the result off and show the line."""
-        from vispy.visuals.filters import Clipper
-
-        self._pair, self._clipper = pair, Clipper()
+        """Cut both off and show the line."""
+        self._pair = pair
+        self._cuts = (_Cut(pair.viewer, pair.slide), _Cut(pair.viewer, pair.result))
         widget = canvas_widget(pair.viewer)
         if widget is not None:
             self.handle = SplitHandle(widget)
             self.handle.moved.connect(self.move)
             self.handle.labels.resized.connect(self._place)
-        pair.result.events.set_data.connect(self._place)
+        for layer in pair.both:
+            layer.events.set_data.connect(self._place)
         self._place()
 
     def end(self) -> None:
-        """Show the whole result again."""
+        """Show both whole again."""
         if self._pair is None:
             return
-        self._pair.result.events.set_data.disconnect(self._place)
-        self._detach()
+        for layer in self._pair.both:
+            layer.events.set_data.disconnect(self._place)
+        for cut in self._cuts:
+            cut.detach()
         if self.handle is not None:
             self.handle.remove()
-        self._pair = self.handle = self._clipper = None
+        self._pair = self.handle = None
+        self._cuts = ()
 
     def move(self, fraction: float) -> None:
         """Put the line elsewhere."""
@@ -57,23 +63,38 @@ class Split:
         self._place()
 
     def _place(self, *_: Any) -> None:
-        """Line and cut where they belong, on the node that draws the result now."""
+        """Line and cuts where they belong."""
         if self._pair is None:
             return
-        node = drawing_of(self._pair.viewer, self._pair.result)
+        left = 0.0 if self.handle is None else self.handle.put(self.fraction)
+        slide, result = self._cuts
+        slide.show_between(-_FAR, left)
+        result.show_between(left, _FAR)
+
+
+class _Cut:
+    """A layer of which the canvas shows a vertical strip only."""
+
+    def __init__(self, viewer: Any, layer: Any) -> None:
+        from vispy.visuals.filters import Clipper
+
+        self._viewer, self._layer = viewer, layer
+        self._clipper, self._node = Clipper(), None
+
+    def show_between(self, left: float, right: float) -> None:
+        """Pixels of the frame buffer, on the node that draws the layer now."""
+        node = drawing_of(self._viewer, self._layer)
         if node is not self._node:
-            self._detach()
+            self.detach()
             if node is not None:
                 node.attach(self._clipper)
             self._node = node
-        left = 0.0
-        if self.handle is not None:
-            left = self.handle.put(self.fraction)
-        self._clipper.bounds = (left, -_FAR, _FAR, 2 * _FAR)
+        self._clipper.bounds = (left, -_FAR, right - left, 2 * _FAR)
         if node is not None:
             node.update()
 
-    def _detach(self) -> None:
+    def detach(self) -> None:
+        """Show it whole again."""
         if self._node is not None:
             self._node.detach(self._clipper)
             self._node.update()
