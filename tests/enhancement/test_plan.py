@@ -97,6 +97,7 @@ def test_output_size_is_that_of_the_region_on_the_slide(
         (4, 0.5, lambda: EnhanceRequest(FIELD, 1, "next"), "would be 0.5, finer than the slide"),
         (4, 0.0, lambda: EnhanceRequest(FIELD, 4, "next"), "was not trained with a reference"),
         (4, 0.5, lambda: EnhanceRequest(Region(731, 0, 9, 9), 4), "lies outside the slide"),
+        (4, 0.5, lambda: EnhanceRequest(FIELD, 1e5), "leaves too little .* at most 64"),
     ],
 )
 def test_refusals(pattern_slide, make_model, scale, share, request_of, message) -> None:

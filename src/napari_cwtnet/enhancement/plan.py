@@ -15,6 +15,8 @@ from napari_cwtnet.model.header import ModelHeader
 from napari_cwtnet.slides import Slide
 
 Mode = Literal["cross-scale", "single-image", "oracle"]
+_LEAST_SLIDE = 64
+"""LR pixels along the longer side of a whole slide, and a downsample that any slide bears."""
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 
@@ -105,14 +107,21 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
     Raises
     ------
     RequestError
-        If the region misses the slide, or the reference asked for does not exist or does not suit
-        the model.
+        If the region misses the slide, the downsample leaves next to nothing of it, or the
+        reference asked for does not exist or does not suit the model.
     """
     region = request.region.intersection(slide.bounds)
     if region is None:
         raise RequestError(
             f"Region {request.region} lies outside the slide, which is {slide.size.width} × "
             f"{slide.size.height} pixels at level 0; choose a region inside."
+        )
+    coarsest = max(_LEAST_SLIDE, max(slide.size) / _LEAST_SLIDE)
+    if request.downsample > coarsest:
+        raise RequestError(
+            f"Downsample {request.downsample:g} leaves too little of the slide, which is "
+            f"{slide.size.width} × {slide.size.height} pixels at level 0; choose at most "
+            f"{coarsest:g}."
         )
     lattice = Lattice(
         region=region,
