@@ -95,8 +95,10 @@ def test_a_second_run_computes_nothing_again(
     assert (first.cached, first.done) == (0, first.total)
     (layer,) = results(viewer)
     before = layer.data.copy()
+    layer.visible = False
     second = finish(qtbot, dock)
     assert second.cached == second.done == second.total == first.total
+    assert layer.visible  # it was asked for
     assert results(viewer) == [layer]  # taken over, not piled up
     assert np.array_equal(layer.data, before)
     assert f"{second.total} of them from memory" in dock.status

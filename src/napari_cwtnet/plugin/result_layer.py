@@ -88,6 +88,7 @@ class ResultLayer:
         layer, pixels = self.shown, picture.canvas.rgba
         if layer is not None:
             layer.data, layer.name = pixels, name
+            layer.visible = True  # it was asked for
         else:
             keep_badge(self._viewer)
             layer = self.layer = Image(pixels, rgb=True, name=name)

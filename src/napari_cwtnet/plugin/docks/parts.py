@@ -10,11 +10,11 @@ _BAR = 6
 
 
 def words_label() -> QLabel:
-    """A label for sentences, which can be copied; as high as they need."""
+    """A label for sentences, which can be copied; as high as they need, and no wider than given."""
     label = QLabel()
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
     return label
 
 

@@ -25,6 +25,7 @@ class QualityTable(QWidget):
             [("Against the slide", "PSNR, dB", "SSIM"), ("", "", ""), ("", "", ""), ("", "", "")]
         ):
             cells = (QLabel(name), QLabel(units[0]), QLabel(units[1]))
+            cells[0].setWordWrap(True)  # a model's name may be long
             for column, cell in enumerate(cells):
                 if column:
                     cell.setAlignment(Qt.AlignmentFlag.AlignRight)
