@@ -16,7 +16,8 @@ from napari_cwtnet.export.map_pictures import Box, Pixels, image_picture, map_pi
 from napari_cwtnet.export.maps import map_provenance, save_map
 from napari_cwtnet.files import folder_written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
-from napari_cwtnet.inspection.maps import IMAGES, probe_map
+from napari_cwtnet.inspection.band_maps import IMAGES
+from napari_cwtnet.inspection.maps import probe_map
 
 RECORD = "inspection.json"
 PAGE = "report.html"

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
-from napari_cwtnet.inspection import bands, maps
+from napari_cwtnet.inspection import band_maps, bands, maps, trust_maps
 from napari_cwtnet.inspection.attention import matches_within, no_attention
 from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
 from napari_cwtnet.inspection.field import Field, capture, field_request
@@ -87,14 +87,14 @@ def survey(
     gained = extrapolation(slide, engine, field, cancel=cancel)
     turned = spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
-    trust = maps.trust_maps(field, turned)
+    trust = trust_maps.trust_maps(field, turned)
     return Survey(
         field=field,
         attention=(
             *(maps.attention_map(field, block) for block in (*blocks, *([None] * bool(blocks)))),
             *(maps.displacement_map(field, block) for block in blocks),
         ),
-        bands=(*split, *maps.prediction_maps(field)),
+        bands=(*split, *band_maps.prediction_maps(field)),
         trust=tuple(trust),
         probes=probes,
         extrapolation=gained,
@@ -108,7 +108,7 @@ def _bands(field: Field, depth: int) -> list[Map]:
         last = bands.borne(image, depth)
         for octave in range(1, last + 1):
             shown = BANDS if octave == last else bands.DETAILS
-            made += [maps.band_map(field, name, band, octave) for band in shown]
+            made += [band_maps.band_map(field, name, band, octave) for band in shown]
     return made
 
 

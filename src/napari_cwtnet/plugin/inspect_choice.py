@@ -10,7 +10,7 @@ from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_d
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
-from napari_cwtnet.inspection.maps import IMAGES
+from napari_cwtnet.inspection.band_maps import IMAGES
 from napari_cwtnet.plugin.enhance_choice import Choice, chosen_header, on_lattice
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import screen_pixel, visible_region

@@ -13,6 +13,7 @@ from napari_cwtnet.inspection import (
     Field,
     Map,
     Probe,
+    band_maps,
     capture,
     energies,
     extrapolation,
@@ -22,6 +23,7 @@ from napari_cwtnet.inspection import (
     probe,
     spread,
     told,
+    trust_maps,
 )
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.engines import Engines
@@ -116,9 +118,9 @@ def _map(field: Field, looking: Looking, turned: NDArray[Any] | None) -> Map:
     if looking.show == "displacement":
         return maps.displacement_map(field, looking.block or 1)
     if looking.show == "trust":
-        return maps.trust_map(field, looking.trust, turned)
+        return trust_maps.trust_map(field, looking.trust, turned)
     if looking.image in ("predicted", "target"):
         name = f"wt-{looking.image}-{looking.band}"
-        return next(one for one in maps.prediction_maps(field) if one.name == name)
+        return next(one for one in band_maps.prediction_maps(field) if one.name == name)
     band: Band = looking.band  # type: ignore[assignment]
-    return maps.band_map(field, looking.image, band, looking.depth)
+    return band_maps.band_map(field, looking.image, band, looking.depth)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from napari_cwtnet.inspection.maps import IMAGES
+from napari_cwtnet.inspection.band_maps import IMAGES
 
 _SHORT = IMAGES | {"wr": "stand-in"}
 

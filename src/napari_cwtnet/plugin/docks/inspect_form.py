@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QSpinBox, QWidget
 
 from napari_cwtnet.inspection import images, matches_sentence
 from napari_cwtnet.inspection.bands import DETAILS, deepest, predicted
-from napari_cwtnet.inspection.maps import trust_names
+from napari_cwtnet.inspection.trust_maps import trust_names
 from napari_cwtnet.plugin.docks.combo import Combo
 from napari_cwtnet.plugin.docks.energy_table import EnergyTable
 from napari_cwtnet.plugin.inspect_choice import TRUST, Looking, band_images
