@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from napari_cwtnet.model import load_model, save_weights
-from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.training.events import Done
 from napari_cwtnet.training.fields import Field, batch_of
 from napari_cwtnet.training.recipe import Recipe, StartModel, load_recipe, shipped_recipes
@@ -110,7 +110,7 @@ def one_run(variant: str, scale: int, seed: int, steps: int, arguments: argparse
     if recipe.start is not None:
         folder.mkdir(parents=True, exist_ok=True)
         shipped = load_model(f"cwtnet-lite-x{scale}")
-        network = CwtNet(recipe.network_config())
+        network = recipe.new_network()
         network.load_state_dict(shipped.network.state_dict())
         save_weights(start, network, shipped.provenance)
     trainer = Trainer(recipe, arguments.data, folder)
@@ -132,7 +132,7 @@ def one_run(variant: str, scale: int, seed: int, steps: int, arguments: argparse
 
 
 @torch.no_grad()
-def matches_within(network: CwtNet, fields: list[Field], paired: bool) -> dict[int, float]:
+def matches_within(network: Network, fields: list[Field], paired: bool) -> dict[int, float]:
     """Share of matches at most so many LR pixels away along both axes, over fields and blocks."""
     hits = dict.fromkeys(REACHES, 0)
     total = 0

@@ -20,7 +20,7 @@ import torch
 
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
-from napari_cwtnet.model import CwtNet, Model, save_weights
+from napari_cwtnet.model import Model, Network, NetworkConfig, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def main() -> None:
     print(card.read_text(encoding="utf-8"))
 
 
-def mean_of(first: CwtNet, second: CwtNet) -> CwtNet:
+def mean_of(first: Network, second: Network) -> Network:
     """The network with the mean of two networks' weights, which one run led to from the other."""
     network = copy.deepcopy(first)
     other = second.state_dict()
@@ -86,6 +86,20 @@ def measurements(model: Model, data: Path, slide: Path) -> Iterator[tuple[str, s
         yield f"{slide.name}, whole", result.mode, result.metrics.as_dict()
 
 
+def _kind(model: Model) -> str:
+    return "CWT-Net" if isinstance(model.config, NetworkConfig) else model.config.architecture
+
+
+def _size(model: Model) -> str:
+    config = model.config
+    if not isinstance(config, NetworkConfig):
+        return ""
+    return (
+        f" ({config.blocks} CWTBs of {config.channels} channels, `{config.search}` search, "
+        f"bands {', '.join(config.bands)})"
+    )
+
+
 def write_card(model: Model, data: Path, slide: Path) -> str:
     """The card as Markdown."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
@@ -93,9 +107,8 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
     lines = [
         f"# {model.name}",
         "",
-        f"CWT-Net ×{model.scale}, {modes}; {model.network.parameter_count():,} parameters "
-        f"({model.config.blocks} CWTBs of {model.config.channels} channels, "
-        f"`{model.config.search}` search, bands {', '.join(model.config.bands)}).",
+        f"{_kind(model)} ×{model.scale}, {modes}; {model.network.parameter_count():,} parameters"
+        f"{_size(model)}.",
         "",
         "For Research Use Only. Not for use in diagnostic procedures.",
         "",

@@ -10,7 +10,6 @@ import torch
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, NetworkConfig
-from napari_cwtnet.training.receptive import receptive_radius
 from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.split import Split, refuse_near, split_by_place, subtract
 from training.conftest import TINY
@@ -98,7 +97,7 @@ def test_no_pixel_beyond_the_receptive_radius_matters(changes: dict[str, Any]) -
     torch.manual_seed(0)
     fields = TINY | {"halo": 8, "search": "aligned"} | changes
     config = NetworkConfig.model_validate(fields)
-    radius, scale = receptive_radius(config), config.scale
+    radius, scale = config.receptive_radius(), config.scale
     side = 2 * radius + 9
     network = CwtNet(config).double()
     with torch.no_grad():

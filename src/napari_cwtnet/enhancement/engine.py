@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement.devices import choose_device
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model import CwtNet, Model, NetworkOutput
+from napari_cwtnet.model import Model, Network, NetworkOutput
 from napari_cwtnet.slides import Slide
 
 Pixels = NDArray[np.uint8]
@@ -57,7 +57,7 @@ class Engine:
         )
         self._lock = threading.Lock()
 
-    def _placed(self, model: Model) -> CwtNet:
+    def _placed(self, model: Model) -> Network:
         # A copy: moving a module changes it for everybody who holds it.
         network = copy.deepcopy(model.network)
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -28,6 +28,7 @@ from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.places import Placement, placement
+from napari_cwtnet.inspection.suits import cwtnet_config
 from napari_cwtnet.model import NetworkConfig
 from napari_cwtnet.model.records import NetworkOutput
 from napari_cwtnet.slides import Slide
@@ -152,9 +153,10 @@ def capture(
     CancelledError
         If ``cancel`` was called.
     """
+    config = cwtnet_config(engine.model)
     plan = make_plan(slide, engine.model, field_request(slide, request))
     cancel = cancel or CancelToken()
-    taking, canvas, parts = _Taking(plan, engine.model.config), Canvas(plan), []
+    taking, canvas, parts = _Taking(plan, config), Canvas(plan), []
     for done, tile in enumerate(plan.tiles, start=1):
         cancel.raise_if_cancelled()
         lr, reference = engine.read(slide, plan, tile)
@@ -173,7 +175,7 @@ def capture(
         target = engine.model.network.wt_target(_tensor(finer))[0].numpy()
     return Field(
         plan=plan,
-        config=engine.model.config,
+        config=config,
         provenance=provenance(slide, plan, engine),
         lr=taking.lr,
         reference=taking.reference,

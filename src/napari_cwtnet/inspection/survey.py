@@ -18,6 +18,7 @@ from napari_cwtnet.inspection.field import Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.probe import Probe, check_place, probe
 from napari_cwtnet.inspection.spread import spread
+from napari_cwtnet.inspection.suits import cwtnet_config
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
 
@@ -70,12 +71,13 @@ def survey(
     if progress is not None:
         progress(0, 1)
     # What cannot be had is refused before the first pixel is computed.
+    config = cwtnet_config(engine.model)
     plan = make_plan(slide, engine.model, field_request(slide, request))
     columns, rows = plan.output_size
     bands.check_depth(rows, columns, depth)
     if place is not None:
         check_place(plan.region, *place)
-        if not engine.model.config.wt_branch:
+        if not config.wt_branch:
             raise no_attention(plan.model_name)
     field = capture(slide, engine, request, cancel=cancel)
     probes: tuple[Probe, ...] = ()

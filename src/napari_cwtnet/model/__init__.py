@@ -1,5 +1,7 @@
 """The network: config, wavelet, search, blocks, weights."""
 
+from napari_cwtnet.model.architectures import Architecture, find_architecture, list_architectures
+from napari_cwtnet.model.base import BaseConfig, Network
 from napari_cwtnet.model.config import NetworkConfig, preset
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.model.records import BlockRecord, NetworkOutput
@@ -7,11 +9,16 @@ from napari_cwtnet.model.registry import Model, list_models, load_model, user_mo
 from napari_cwtnet.model.weights import read_weights, save_weights
 
 __all__ = [
+    "Architecture",
+    "BaseConfig",
     "BlockRecord",
     "CwtNet",
     "Model",
+    "Network",
     "NetworkConfig",
     "NetworkOutput",
+    "find_architecture",
+    "list_architectures",
     "list_models",
     "load_model",
     "preset",

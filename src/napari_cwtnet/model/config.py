@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
-Scale = Literal[2, 4, 8]
+from napari_cwtnet.model.base import BaseConfig
+
 Band = Literal["LL", "LH", "HL", "HH"]
 SearchName = Literal["full", "window", "aligned"]
 
 MLCAMSR_MEAN = (0.7204, 0.4298, 0.6379)
+_BICUBIC = 2
+_UPSAMPLER = 3
 
 
-class NetworkConfig(BaseModel):
+class NetworkConfig(BaseConfig):
     """Every choice that changes what a CWT-Net computes.
 
     The defaults are the paper's ×2 network; :func:`preset` gives the other starting points.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    architecture: ClassVar[str] = "cwtnet"
 
-    scale: Scale = Field(2, description="SR pixels per LR pixel along each axis")
     blocks: int = Field(12, ge=1, le=64, description="number of CWTBs, n")
     channels: int = Field(64, ge=8, le=512, multiple_of=8, description="feature channels, C")
     sr_residual_blocks: int = Field(2, ge=1, le=16, description="RBs in each B_RBs")
@@ -58,11 +60,31 @@ class NetworkConfig(BaseModel):
     tile: int = Field(64, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
     halo: int = Field(16, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
 
-    @model_validator(mode="after")
-    def _tile_has_a_core(self) -> NetworkConfig:
-        if self.tile <= 2 * self.halo:
-            raise ValueError(f"tile {self.tile} must exceed twice the halo {self.halo}")
-        return self
+    def receptive_radius(self) -> int:
+        """LR pixels, on each side, that an SR pixel may depend on; an upper bound.
+
+        Every 3×3 convolution on the longest path adds one. Global pooling (in the WR module) and
+        the full search reach over the whole input, but carry no pixels from beyond the patch or
+        tile that is computed: the former is left out, the latter counts as one tile.
+
+        >>> preset("lite", 2).receptive_radius()
+        49
+        """
+        search = {
+            "aligned": 2,
+            "window": 2 + self.window_radius,
+            "full": self.tile,
+        }[self.search]
+        resampled = 0 if self.value == "same" else 2 * _BICUBIC * 2
+        block = 2 * max(self.sr_residual_blocks, self.wt_residual_blocks) + 1
+        if self.wt_branch:
+            block += search + resampled
+        entry = 1
+        if self.wt_branch:
+            stand_in = 1 + 2 * self.wr_blocks + 2 + _BICUBIC
+            filtered = 4 * _BICUBIC
+            entry += 2 + max(stand_in, filtered)
+        return entry + self.blocks * block + _UPSAMPLER + _BICUBIC
 
 
 def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:

@@ -12,7 +12,13 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model.config import NetworkConfig
+from napari_cwtnet.model.architectures import (
+    CWTNET,
+    Architecture,
+    find_architecture,
+    list_architectures,
+)
+from napari_cwtnet.model.base import BaseConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class ModelHeader:
 
     name: str
     path: Path
-    config: NetworkConfig
+    config: BaseConfig
     provenance: dict[str, Any]
 
     @property
@@ -52,10 +58,30 @@ def read_header(path: Path) -> ModelHeader:
         raise ModelError(f"Weights {path} cannot be read: {why}; choose another model.") from error
 
 
+def architecture_in(metadata: dict[str, str], path: Path) -> Architecture:
+    """The architecture that a file's metadata name; files of CWT-Net name none.
+
+    Raises
+    ------
+    ModelError
+        If no installed package provides it.
+    """
+    name = metadata.get("architecture", CWTNET)
+    if name in list_architectures():
+        return find_architecture(name)
+    package = metadata.get("package", "")[:100]
+    advice = f"install the package {package!r}" if package else "choose another file"
+    raise ModelError(
+        f"Weights {path} are of the architecture {name[:100]!r}, which no package that is "
+        f"installed here knows; {advice}."
+    )
+
+
 @lru_cache(maxsize=64)
 def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
     with safe_open(path, framework="pt") as archive:
         metadata = archive.metadata() or {}
-    config = NetworkConfig.model_validate_json(metadata.get("config", ""))
+    architecture = architecture_in(metadata, path)
+    config = architecture.config.model_validate_json(metadata.get("config", ""))
     provenance = json.loads(metadata.get("provenance", "{}"))
     return ModelHeader(path.stem, path, config, provenance if isinstance(provenance, dict) else {})

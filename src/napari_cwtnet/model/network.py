@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.blocks import CrossScaleBlock, Upsampler, WaveletReconstruction, conv
 from napari_cwtnet.model.config import NetworkConfig
 from napari_cwtnet.model.records import NetworkOutput
@@ -13,7 +14,7 @@ from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.model.wavelet import sub_bands
 
 
-class CwtNet(nn.Module):
+class CwtNet(Network):
     """The network of the paper (arXiv 2409.07092), with every open reading as a config field.
 
     Parameters
@@ -22,6 +23,7 @@ class CwtNet(nn.Module):
         Scale, size and readings.
     """
 
+    config: NetworkConfig
     mean: Tensor
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -118,7 +120,3 @@ class CwtNet(nn.Module):
         if self.config.skip == "finest" and reference is not None:
             return bicubic(reference, self.config.scale / 2)
         return bicubic(lr, self.config.scale)
-
-    def parameter_count(self) -> int:
-        """Number of trained values."""
-        return sum(p.numel() for p in self.parameters())

@@ -27,9 +27,9 @@ class NetworkOutput:
 
     sr: Tensor
     """``(N, 3, s·h, s·w)``; nominally 0..1, not clipped."""
-    wt: Tensor | None
+    wt: Tensor | None = None
     """I_WT, the WT branch's own sub-bands ``(N, 3·bands, h, w)``; None without a WT branch."""
-    reference: Tensor | None
+    reference: Tensor | None = None
     """What fed the WT branch ``(N, 3, 2h, 2w)``: the reference, or its stand-in."""
     blocks: tuple[BlockRecord, ...] = ()
     """One record a CWTB; empty unless asked for."""

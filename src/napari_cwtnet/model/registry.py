@@ -10,8 +10,8 @@ from pathlib import Path
 import platformdirs
 
 from napari_cwtnet.errors import ModelError
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.header import ModelHeader
-from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.model.weights import read_weights
 
 SUFFIX = ".safetensors"
@@ -24,7 +24,7 @@ class Model(ModelHeader):
 
     sha256: str
     """Of the weights file."""
-    network: CwtNet
+    network: Network
     """float32, on the CPU, in eval mode."""
     alone: Model | None = None
     """Other weights for single-image mode, where one set does not serve both modes well."""

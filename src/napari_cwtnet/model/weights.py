@@ -11,11 +11,13 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model.config import NetworkConfig
-from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.architectures import CWTNET, Architecture, package_of
+from napari_cwtnet.model.base import BaseConfig, Network
+from napari_cwtnet.model.header import architecture_in
 
 FORMAT = "cwtnet-1"
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
@@ -23,7 +25,7 @@ _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 
 def save_weights(
     path: Path,
-    network: CwtNet,
+    network: Network,
     provenance: dict[str, Any],
     dtype: torch.dtype = torch.float32,
 ) -> None:
@@ -33,7 +35,7 @@ def save_weights(
     ----------
     path : Path
         Ends in ``.safetensors``.
-    network : CwtNet
+    network : Network
         What to keep.
     provenance : dict
         What can be said of how it came to be; JSON values.
@@ -41,29 +43,30 @@ def save_weights(
         float16 halves the file.
     """
     tensors = {
-        name: value.detach().cpu().to(dtype).contiguous()
+        name: _as(value.detach().cpu(), dtype).contiguous()
         for name, value in network.state_dict().items()
     }
     metadata = {
         "format": FORMAT,
         "config": network.config.model_dump_json(),
         "provenance": json.dumps(provenance, ensure_ascii=False, sort_keys=True),
-    }
+    } | _architecture_of(network)
     with written_whole(path) as partial:
         partial.write_bytes(_in_order(save(tensors, metadata)))
 
 
-def read_weights(path: Path) -> tuple[CwtNet, dict[str, Any], str]:
+def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     """Read a network that :func:`save_weights` wrote.
 
     Returns
     -------
-    network, provenance, sha256 : CwtNet (float32, CPU, eval mode), dict, str
+    network, provenance, sha256 : Network (float32, CPU, eval mode), dict, str
 
     Raises
     ------
     ModelError
-        If the file is missing, a pickle, damaged, not a CWT-Net, or does not fit its own config.
+        If the file is missing, a pickle, damaged, not made by this package, of an architecture that
+        no installed package provides, or does not fit its own config.
     """
     try:
         content = path.read_bytes()
@@ -87,13 +90,14 @@ def read_weights(path: Path) -> tuple[CwtNet, dict[str, Any], str]:
                     f"Weights {path} are not a CWT-Net: format {metadata.get('format')!r}, "
                     f"wanted {FORMAT!r}; choose another file."
                 )
-            config = _config(path, metadata.get("config", ""))
+            architecture = architecture_in(metadata, path)
+            config = _config(path, architecture, metadata.get("config", ""))
             shapes = {
                 name: tuple(archive.get_slice(name).get_shape())
                 for name in archive.keys()  # noqa: SIM118
             }
-            _check_fit(path, config, shapes)
-            tensors = {name: archive.get_tensor(name).float() for name in shapes}
+            _check_fit(path, architecture, config, shapes)
+            tensors = {name: _as(archive.get_tensor(name), torch.float32) for name in shapes}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"Weights {path} are damaged: {_one_line(error)}; copy or make the file again."
@@ -105,7 +109,7 @@ def read_weights(path: Path) -> tuple[CwtNet, dict[str, Any], str]:
                 "copy or make the file again."
             )
     provenance = _provenance(path, metadata.get("provenance", "{}"))
-    network = CwtNet(config)
+    network = architecture.network(config)
     network.load_state_dict(tensors)
     return network.eval(), provenance, sha256
 
@@ -120,9 +124,22 @@ def _in_order(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 
-def _config(path: Path, text: str) -> NetworkConfig:
+def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Of that type, but for counts."""
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _architecture_of(network: Network) -> dict[str, str]:
+    """For the header; nothing for a CWT-Net, whose files have never said it."""
+    name = network.config.architecture
+    if name == CWTNET:
+        return {}
+    return {"architecture": name, "package": package_of(name) or ""}
+
+
+def _config(path: Path, architecture: Architecture, text: str) -> BaseConfig:
     try:
-        return NetworkConfig.model_validate_json(text)
+        return architecture.config.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -132,10 +149,13 @@ def _config(path: Path, text: str) -> NetworkConfig:
     )
 
 
-def _check_fit(path: Path, config: NetworkConfig, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_fit(
+    path: Path, architecture: Architecture, config: BaseConfig, shapes: dict[str, tuple[int, ...]]
+) -> None:
     """Compare without building: a config from a stranger may ask for gigabytes."""
     with torch.device("meta"):
-        wanted = {name: tuple(v.shape) for name, v in CwtNet(config).state_dict().items()}
+        network = architecture.network(config)
+    wanted = {name: tuple(v.shape) for name, v in network.state_dict().items()}
     for name in sorted(wanted.keys() | shapes.keys()):
         if wanted.get(name) != shapes.get(name):
             raise ModelError(

@@ -11,6 +11,7 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
 from napari_cwtnet.inspection.band_maps import IMAGES
+from napari_cwtnet.inspection.suits import cwtnet_config
 from napari_cwtnet.plugin.enhance_choice import Choice, chosen_header, on_lattice
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import screen_pixel, visible_region
@@ -65,6 +66,7 @@ def field_job(viewer: Any, layer: Any, choice: Choice) -> tuple[FieldJob, Plan, 
     if slide is None or region is None:
         raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
     header = chosen_header(choice)
+    cwtnet_config(header)  # refuses a network that cannot be looked into
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     inside = on_lattice(region, downsample).intersection(slide.bounds) or region
     middle = _middle(inside, downsample)

@@ -11,7 +11,6 @@ from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.fields import Field, load_fields, source_files
-from napari_cwtnet.training.receptive import receptive_radius
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import SlideCut, cut_fields
 from napari_cwtnet.training.sources import SlideSource
@@ -40,7 +39,7 @@ def guard_band(recipe: Recipe) -> float:
     the recipe.
     """
     coarsest = max((d for slide in recipe.slides for d in slide.downsamples), default=1)
-    return (receptive_radius(recipe.network_config()) + _KERNEL) * float(coarsest * recipe.scale)
+    return (recipe.network_config().receptive_radius() + _KERNEL) * float(coarsest * recipe.scale)
 
 
 def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None) -> TrainingData:

@@ -97,7 +97,7 @@ def finetune_recipe(
         If a field is unknown, out of range, or belongs to the start model.
     """
     given = dict(fields or {})
-    for name in ("start", "scale", "preset", "network"):
+    for name in ("start", "scale", "architecture", "preset", "network"):
         if name in given:
             raise TrainingError(
                 f"{where}: {name}: the start model says it; leave it out, or use train."
@@ -108,6 +108,7 @@ def finetune_recipe(
     made = {
         "name": f"{model.name}-finetuned",
         "scale": model.scale,
+        "architecture": model.config.architecture,
         "network": model.config.model_dump(mode="json", exclude={"scale"}),
         "start": {
             "name": str(model.path.resolve()),

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.metrics import psnr
-from napari_cwtnet.model import CwtNet, Model
+from napari_cwtnet.model import Model, Network
 from napari_cwtnet.training.events import Preview
 from napari_cwtnet.training.fields import Field
 from napari_cwtnet.training.recipe import Recipe
@@ -58,7 +58,7 @@ class HeldOut:
         """The field of the preview, always the same: the sharpest."""
         return self.fields[self._shown]
 
-    def measure(self, network: CwtNet) -> Generator[tuple[int, int], None, Measured]:
+    def measure(self, network: Network) -> Generator[tuple[int, int], None, Measured]:
         """Yields fields done, and how many there are, after each; gives the figures at the end.
 
         Raises

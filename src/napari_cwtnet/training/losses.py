@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_cwtnet.metrics import ssim_map
-from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.records import NetworkOutput
 from napari_cwtnet.training.fields import Batch
 from napari_cwtnet.training.recipe import Loss
@@ -20,7 +20,7 @@ def distance(image: Tensor, truth: Tensor, ssim_weight: float, pixel: str) -> Te
     return near + ssim_weight * (1 - ssim_map(image, truth).mean())
 
 
-def total_loss(network: CwtNet, output: NetworkOutput, batch: Batch, loss: Loss) -> Tensor:
+def total_loss(network: Network, output: NetworkOutput, batch: Batch, loss: Loss) -> Tensor:
     """L (Eq. 10), a scalar; the WT term is left out where there is no WT branch."""
     total = loss.sr * distance(output.sr.float(), batch.truth, loss.sr_ssim, loss.pixel)
     if output.wt is not None and loss.wt > 0:

@@ -15,8 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.model.config import NetworkConfig, Scale, preset
+from napari_cwtnet.errors import ModelError, TrainingError
+from napari_cwtnet.model.architectures import CWTNET, find_architecture
+from napari_cwtnet.model.base import BaseConfig, Network, Scale
 from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
 
 __all__ = [
@@ -54,7 +55,8 @@ class Recipe(BaseModel):
         description="name of the model that comes out and of its file",
     )
     scale: Scale
-    preset: str = Field("lite", description="see napari_cwtnet.model.preset")
+    architecture: str = Field(CWTNET, description="see napari_cwtnet.model.architectures")
+    preset: str = Field("lite", description="of the architecture; napari_cwtnet.model.preset")
     network: dict[str, Any] = Field({}, description="fields that differ from the preset")
     start: StartModel | None = Field(None, description="model to go on from; none: from scratch")
     sources: tuple[ImageSource, ...] = Field((), description="folders of images")
@@ -85,25 +87,45 @@ class Recipe(BaseModel):
             raise ValueError("last.safetensors is the run's own state; choose another name")
         return name
 
+    @model_validator(mode="before")
+    @classmethod
+    def _architecture_s_own_defaults(cls, fields: Any) -> Any:
+        """What is not said is as the architecture's paper has it, as far as that differs."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("architecture"), str):
+            return fields
+        try:
+            return dict(find_architecture(fields["architecture"]).recipe) | fields
+        except ModelError as error:
+            raise ValueError(str(error).rstrip(".")) from error
+
     @model_validator(mode="after")
     def _there_is_data(self) -> Recipe:
         if not self.sources and not self.slides:
             raise ValueError("give sources (folders of images) or slides to train on")
         return self
 
-    def network_config(self) -> NetworkConfig:
+    def network_config(self) -> BaseConfig:
         """The network that this recipe trains.
 
         Raises
         ------
         ValueError
-            If the preset or a field of ``network`` is unknown or out of range.
+            If the preset or a field of ``network`` is unknown or out of range, or references are
+            asked for that the network cannot take.
         """
+        architecture = find_architecture(self.architecture)
         if "scale" in self.network:
             raise ValueError("network.scale: the recipe's own scale says it; leave it out")
-        for name in self.network.keys() - NetworkConfig.model_fields.keys():
+        for name in self.network.keys() - architecture.config.model_fields.keys():
             raise ValueError(f"network.{name}: there is no such field")
-        return preset(self.preset, self.scale, **self.network)
+        config = architecture.preset(self.preset, self.scale, **self.network)
+        if self.architecture != CWTNET and self.reference_share > 0 and not config.wt_branch:
+            raise ValueError(f"reference_share: {self.architecture} takes no reference; give 0")
+        return config
+
+    def new_network(self) -> Network:
+        """An untrained one of :meth:`network_config`; draws from torch's random numbers."""
+        return find_architecture(self.architecture).network(self.network_config())
 
     def without_paths(self) -> Recipe:
         """The same recipe with slides by their fingerprint only, and no folder of this machine."""

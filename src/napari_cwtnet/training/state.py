@@ -16,7 +16,7 @@ from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.training.recipe import Recipe
 
 _CPU = torch.device("cpu")
@@ -30,19 +30,19 @@ class RunState:
     ----------
     recipe : Recipe
         What the run does.
-    start : CwtNet, optional
+    start : Network, optional
         Begin with these weights; of the recipe's own config.
     device : torch.device
         Where the networks are.
     """
 
     def __init__(
-        self, recipe: Recipe, start: CwtNet | None = None, device: torch.device = _CPU
+        self, recipe: Recipe, start: Network | None = None, device: torch.device = _CPU
     ) -> None:
         self.recipe = recipe
         with torch.random.fork_rng(devices=()):  # others in this process draw their own numbers
             torch.default_generator.manual_seed(recipe.seed)
-            network = CwtNet(recipe.network_config())
+            network = recipe.new_network()
         if start is not None:
             network.load_state_dict(start.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -78,13 +78,18 @@ class RunState:
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
+            for kept, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                if kept.is_floating_point():  # statistics of a batch normalisation
+                    kept.lerp_(new, 1 - decay)
+                else:
+                    kept.copy_(new)
 
     def save(self, path: Path) -> None:
         """Write the whole state to ``path`` (safetensors), whole or not at all."""
         tensors: dict[str, Tensor] = {}
         for part, network in (("network", self.network), ("average", self.average)):
             tensors |= {
-                f"{part}/{n}": p.detach().contiguous() for n, p in network.named_parameters()
+                f"{part}/{n}": p.detach().contiguous() for n, p in network.state_dict().items()
             }
         for name, parameter in self.network.named_parameters():
             for moment in _MOMENTS:
@@ -154,8 +159,8 @@ class RunState:
         self.generator.bit_generator.state = progress["generator"]
         with torch.no_grad():
             for part, network in (("network", self.network), ("average", self.average)):
-                for name, parameter in network.named_parameters():
-                    parameter.copy_(tensors[f"{part}/{name}"])
+                for name, value in network.state_dict().items():  # not copies
+                    value.copy_(tensors[f"{part}/{name}"])
         steps = progress.get("adam_steps", {})
         for name, parameter in self.network.named_parameters():
             if f"exp_avg/{name}" in tensors:

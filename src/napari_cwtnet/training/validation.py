@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cwtnet.metrics import psnr, ssim
-from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.training.fields import Field, batch_of
 
@@ -38,7 +38,7 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
 
 
 @torch.no_grad()
-def enhanced(network: CwtNet, field: Field, *, with_reference: bool) -> NDArray[np.uint8]:
+def enhanced(network: Network, field: Field, *, with_reference: bool) -> NDArray[np.uint8]:
     """What the network makes of a field, ``(H, W, 3)`` uint8.
 
     Raises
@@ -60,7 +60,7 @@ def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint
     return to_image(image)
 
 
-def mean_psnr(network: CwtNet, fields: Sequence[Field], *, with_reference: bool) -> float:
+def mean_psnr(network: Network, fields: Sequence[Field], *, with_reference: bool) -> float:
     """Mean PSNR (dB) of the network over ``fields``, cropped by the scale."""
     return network_figures(network, fields, with_reference=with_reference).psnr
 
@@ -78,7 +78,7 @@ class Figures:
     ssim: float
 
 
-def network_figures(network: CwtNet, fields: Sequence[Field], *, with_reference: bool) -> Figures:
+def network_figures(network: Network, fields: Sequence[Field], *, with_reference: bool) -> Figures:
     """Figures of the network over ``fields``, cropped by the scale."""
     images = (enhanced(network, field, with_reference=with_reference) for field in fields)
     return _figures(images, fields, network.config.scale)

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan
 from napari_cwtnet.evaluation.bench.turns import Task
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import CwtNet, Model
+from napari_cwtnet.model import Model, Network
 from napari_cwtnet.slides import Slide
 
 _PROBE = 32
@@ -88,7 +88,7 @@ def enhanced(engine: Engine, slide: Slide, request: EnhanceRequest) -> Plan:
 
 
 @torch.inference_mode()
-def flops_per_pixel(network: CwtNet, *, with_reference: bool) -> float:
+def flops_per_pixel(network: Network, *, with_reference: bool) -> float:
     """Floating point operations of all convolutions for each LR pixel."""
     lr = torch.zeros(1, 3, _PROBE, _PROBE)
     reference = torch.zeros(1, 3, 2 * _PROBE, 2 * _PROBE) if with_reference else None

@@ -1,0 +1,101 @@
+"""Architectures by name: CWT-Net, and those that packages add.
+
+A package adds one by an entry point in the group ``napari_cwtnet.networks`` that leads to an
+:class:`Architecture`; its name is the architecture's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from napari_cwtnet.errors import ModelError
+from napari_cwtnet.model.base import BaseConfig, Network
+from napari_cwtnet.model.config import NetworkConfig, preset
+from napari_cwtnet.model.network import CwtNet
+
+GROUP = "napari_cwtnet.networks"
+CWTNET = "cwtnet"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that is needed to make, save, load and train networks of one kind."""
+
+    name: str
+    config: type[BaseConfig]
+    network: Callable[[Any], Network]
+    """Makes an untrained network of a config."""
+    preset: Callable[..., BaseConfig]
+    """From a preset's name, a scale and fields that differ to a config."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of a training recipe that this architecture has otherwise by default."""
+
+
+def preset_of(
+    config: type[BaseConfig], presets: Mapping[str, Mapping[int, Mapping[str, Any]]]
+) -> Callable[..., BaseConfig]:
+    """A preset function that looks its fields up: by name, then by scale."""
+
+    def made(name: str, scale: int, **changes: Any) -> BaseConfig:
+        if name not in presets:
+            raise ValueError(f"preset {name!r} is unknown; choose one of {', '.join(presets)}")
+        return config(**({"scale": scale} | dict(presets[name].get(scale, {})) | changes))
+
+    return made
+
+
+def list_architectures() -> tuple[str, ...]:
+    """Names of all that are installed; ``cwtnet`` first."""
+    return (CWTNET, *sorted(_entries()))
+
+
+def find_architecture(name: str) -> Architecture:
+    """The architecture of that name.
+
+    Raises
+    ------
+    ModelError
+        If none is installed by that name, or the package that has it cannot be used.
+    """
+    if name == CWTNET:
+        return Architecture(CWTNET, NetworkConfig, CwtNet, preset)
+    entry = _entries().get(name)
+    if entry is None:
+        raise ModelError(
+            f"Architecture {name!r} is unknown; choose one of {', '.join(list_architectures())}, "
+            "or install the package that adds it."
+        )
+    return _loaded(entry)
+
+
+def package_of(name: str) -> str | None:
+    """The package that adds an architecture; None for CWT-Net and for unknown ones."""
+    entry = _entries().get(name)
+    return None if entry is None or entry.dist is None else entry.dist.name
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name != CWTNET}
+
+
+@cache
+def _loaded(entry: EntryPoint) -> Architecture:
+    try:
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"Architecture {entry.name!r} cannot be loaded from {entry.value}: {why}; update or "
+            "reinstall the package that adds it."
+        ) from error
+    if not isinstance(found, Architecture) or found.name != entry.name:
+        raise ModelError(
+            f"Architecture {entry.name!r}: {entry.value} is no Architecture of that name; update "
+            "the package that adds it."
+        )
+    return found

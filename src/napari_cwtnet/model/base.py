@@ -1,0 +1,75 @@
+"""What every network has in common, whatever its architecture: its config, its call, its size."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from napari_cwtnet.model.records import NetworkOutput
+
+Scale = Literal[2, 4, 8]
+
+
+class BaseConfig(BaseModel):
+    """What plan, registry, trainer and weights files want to know of a network."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    architecture: ClassVar[str]
+    """Name of the architecture; see :mod:`napari_cwtnet.model.architectures`."""
+
+    scale: Scale = Field(2, description="SR pixels per LR pixel along each axis")
+    wt_branch: bool = Field(False, description="whether a reference can be taken at all")
+    tile: int = Field(128, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
+    halo: int = Field(12, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
+
+    @model_validator(mode="after")
+    def _tile_has_a_core(self) -> Self:
+        if self.tile <= 2 * self.halo:
+            raise ValueError(f"tile {self.tile} must exceed twice the halo {self.halo}")
+        return self
+
+    def receptive_radius(self) -> int:
+        """LR pixels, on each side, that an SR pixel may depend on; an upper bound.
+
+        Global pooling is left out: it carries no pixels from beyond the patch or tile that is
+        computed.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say how far its network looks")
+
+
+class Network(nn.Module):
+    """A network that super-resolves; subclasses take their own config as the only argument."""
+
+    config: BaseConfig
+
+    def forward(
+        self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
+    ) -> NetworkOutput:
+        """Super-resolve a batch.
+
+        Parameters
+        ----------
+        lr : Tensor
+            ``(N, 3, h, w)`` RGB in 0..1.
+        reference : Tensor, optional
+            The same field one octave finer, ``(N, 3, 2h, 2w)``, if the network takes one.
+        record : bool
+            Also give the attention of every block, if there is any.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit, or a reference is given that cannot be taken.
+        """
+        raise NotImplementedError
+
+    def wt_target(self, reference: Tensor) -> Tensor:
+        """What the output's ``wt`` is to equal for a reference ``(N, 3, 2h, 2w)``."""
+        raise NotImplementedError(f"{type(self).__name__} predicts no sub-bands")
+
+    def parameter_count(self) -> int:
+        """Number of trained values."""
+        return sum(p.numel() for p in self.parameters())
