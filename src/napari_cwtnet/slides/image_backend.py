@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.colour import to_uint8
 from napari_cwtnet.slides.levels import Level
 from napari_cwtnet.slides.resolution import stated_resolution, tag_resolution
+from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS
 
 MAX_PIXELS = 2**27
 """Pixels of the largest plain image that is opened (134 Mpx, 400 MB in memory)."""
@@ -23,6 +25,7 @@ MAX_PIXELS = 2**27
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _TILE = 512
 _INCH = 2
+_PILLOW_ERRORS = (*DECODE_ERRORS, EOFError, SyntaxError, zlib.error)
 
 
 class ImageBackend:
@@ -54,7 +57,7 @@ class ImageBackend:
             ) from None
         except Image.DecompressionBombError as error:
             raise _too_large(path.name, " ".join(str(error).split())) from error
-        except (OSError, SyntaxError, ValueError) as error:
+        except _PILLOW_ERRORS as error:
             raise _broken(path.name, error) from error
         with image:
             size = Size(*image.size)
@@ -62,7 +65,7 @@ class ImageBackend:
                 raise _too_large(path.name, f"{size.width} × {size.height}")
             try:
                 pixels = _pixels(image)
-            except (OSError, SyntaxError, ValueError) as error:
+            except _PILLOW_ERRORS as error:
                 raise _broken(path.name, error) from error
             self.format = str(image.format).lower()
             self.icc_profile: bytes | None = image.info.get("icc_profile")

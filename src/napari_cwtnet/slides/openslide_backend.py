@@ -12,6 +12,7 @@ from tifffile import TiffFile, TiffPage
 
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.absurd_sizes import refuse_absurd_sizes
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.fractions import MARGIN, unblend
 from napari_cwtnet.slides.levels import Level, exact_downsample
@@ -41,21 +42,12 @@ class OpenSlideBackend:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        refuse_absurd_sizes(path, openslide.OpenSlide.detect_format(path))
         self._handle: openslide.OpenSlide | None = self._open()
-        properties = dict(self._handle.properties)
-        self.properties: Mapping[str, str] = properties
-        self.format = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
-        self.background = _background(properties)
-        self.resolution = stated_resolution(
-            number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
-            number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
-            "openslide.mpp-x",
-        )
-        # Only the profile's bytes are wanted: parsing it is left to where failure is reported.
-        profile = openslide.lowlevel.read_icc_profile(self._handle._osr)
-        self.icc_profile = bytes(profile) if profile else None
-        self._stated = self._handle.level_downsamples
-        self.levels = _levels(self._handle, properties)
+        try:
+            self.levels = self._read_header(self._handle)
+        except (*DECODE_ERRORS, openslide.OpenSlideError) as error:
+            raise self._broken(error) from error
         self._aperio = AperioPages.of(path, self.levels) if self.format == "aperio" else None
         if self._aperio is not None:
             self.levels = self._aperio.levels
@@ -98,6 +90,24 @@ class OpenSlideBackend:
         if self._aperio is not None:
             self._aperio.close()
 
+    def _read_header(self, handle: openslide.OpenSlide) -> tuple[Level, ...]:
+        # A damaged file may name a property that has no value.
+        found = {name: handle.properties.get(name) for name in handle.properties}
+        properties = {name: value for name, value in found.items() if value is not None}
+        self.properties: Mapping[str, str] = properties
+        self.format = properties.get(openslide.PROPERTY_NAME_VENDOR, "openslide")
+        self.background = _background(properties)
+        self.resolution = stated_resolution(
+            number(properties.get(openslide.PROPERTY_NAME_MPP_X)),
+            number(properties.get(openslide.PROPERTY_NAME_MPP_Y)),
+            "openslide.mpp-x",
+        )
+        # Only the profile's bytes are wanted: parsing it is left to where failure is reported.
+        profile = openslide.lowlevel.read_icc_profile(handle._osr)
+        self.icc_profile = bytes(profile) if profile else None
+        self._stated = handle.level_downsamples
+        return _levels(handle, properties)
+
     def _region(self, level: int, place: tuple[int, int], size: Size) -> Pixels:
         error: openslide.OpenSlideError | None = None
         for _ in range(2):
@@ -125,11 +135,14 @@ class OpenSlideBackend:
         try:
             return openslide.OpenSlide(self._path)
         except openslide.OpenSlideError as error:
-            reason = " ".join(str(error).split())
-            raise SlideError(
-                f"Slide {self._path.name!r} cannot be opened: {reason}; "
-                "copy the file again from its source, with the files that belong to it."
-            ) from error
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> SlideError:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return SlideError(
+            f"Slide {self._path.name!r} cannot be opened: {reason}; "
+            "copy the file again from its source, with the files that belong to it."
+        )
 
 
 class AperioPages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 import threading
 from collections.abc import Iterator, Sequence
@@ -60,15 +61,16 @@ class PageTiles:
         self._page = page
         self._lock = lock
         self._name = name
-        self.size = Size(page.imagewidth, page.imagelength)
+        # A damaged directory may state them as fractions.
+        self.size = Size(operator.index(page.imagewidth), operator.index(page.imagelength))
         self._check_kind()
         self._decode = page.decode
         self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
         if page.is_tiled:
-            self._segment = Size(page.tilewidth, page.tilelength)
+            self._segment = Size(operator.index(page.tilewidth), operator.index(page.tilelength))
             self.tile = self._segment
         else:
-            rows = min(page.rowsperstrip or page.imagelength, page.imagelength)
+            rows = min(operator.index(page.rowsperstrip or self.size.height), self.size.height)
             self._segment = Size(page.imagewidth, rows)
             self.tile = Size(page.imagewidth, rows * max(1, _STRIP_TILE_ROWS // rows))
         self._columns = -(-self.size.width // self._segment.width)
@@ -87,7 +89,11 @@ class PageTiles:
         per_tile = self.tile.height // self._segment.height
         rows = range(row * per_tile, min((row + 1) * per_tile, self._rows))
         strips = [self._samples(column, segment_row) for segment_row in rows]
-        return self._to_rgb(strips[0] if len(strips) == 1 else np.concatenate(strips))
+        try:
+            return self._to_rgb(strips[0] if len(strips) == 1 else np.concatenate(strips))
+        except DECODE_ERRORS as error:
+            index = rows.start * self._columns + column
+            raise self._unreadable(index, " ".join(str(error).split())) from error
 
     def identity(self, samples: int, limit: int) -> Iterator[bytes]:
         """Sizes of all stored tiles, and the first bytes of some that lie evenly spread.
@@ -113,7 +119,11 @@ class PageTiles:
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
         width = min(self._segment.width, self.size.width - column * self._segment.width)
         height = min(self._segment.height, self.size.height - row * self._segment.height)
-        return samples[:height, :width]
+        samples = samples[:height, :width]
+        if samples.shape != (height, width, self._page.samplesperpixel):
+            got = " × ".join(map(str, samples.shape))
+            raise self._unreadable(index, f"it holds {got} samples")
+        return samples
 
     def _decoded(self, index: int) -> NDArray[Any]:
         data = self._encoded(index)
@@ -121,7 +131,8 @@ class PageTiles:
         if not data:
             # A tile that was never written; TIFF has no word for it but readers agree on blank.
             blank = 0 if self._page.photometric == _MIN_IS_WHITE else self._maximum
-            height, width = self._segment.height, self._segment.width
+            height = min(self._segment.height, self.size.height)
+            width = min(self._segment.width, self.size.width)
             return np.full((height, width, channels), blank, self._page.dtype)
         try:
             samples, _, shape = self._decode(data, index, jpegtables=self._page.jpegtables)
