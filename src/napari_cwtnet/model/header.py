@@ -53,7 +53,7 @@ def read_header(path: Path) -> ModelHeader:
     try:
         stamp = path.stat()
         return _read(path, stamp.st_mtime_ns, stamp.st_size)
-    except (OSError, SafetensorError, ValidationError, ValueError) as error:
+    except (OSError, RecursionError, SafetensorError, ValidationError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
         raise ModelError(f"Weights {path} cannot be read: {why}; choose another model.") from error
 
