@@ -9,6 +9,7 @@ import openslide
 
 from napari_cwtnet.errors import CwtnetError, SlideError
 from napari_cwtnet.slides.backend import Backend
+from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
 from napari_cwtnet.slides.image_backend import ImageBackend
 from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
 from napari_cwtnet.slides.resolution import user_resolution
@@ -19,7 +20,12 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GENERIC = "generic-tiff"
 
 
-def open_slide(path: str | os.PathLike[str], mpp: float | None = None, icc: bool = True) -> Slide:
+def open_slide(
+    path: str | os.PathLike[str],
+    mpp: float | None = None,
+    icc: bool = True,
+    cache: TileCache = SHARED_CACHE,
+) -> Slide:
     """Open a slide or image file.
 
     Parameters
@@ -31,6 +37,8 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None, icc: bool
         Pixel size at level 0 in µm per pixel, 0.05 to 20, instead of what the file says.
     icc : bool
         Whether an embedded ICC profile is applied, so that pixels are sRGB.
+    cache : TileCache
+        Where decoded tiles are kept; that of the process, unless another is given.
 
     Returns
     -------
@@ -51,7 +59,7 @@ def open_slide(path: str | os.PathLike[str], mpp: float | None = None, icc: bool
     try:
         # Some broken files open well and fail at their first tile: better told now.
         backend.read_tile(len(backend.levels) - 1, 0, 0)
-        return Slide(path, backend, mpp, icc)
+        return Slide(path, backend, mpp, icc, cache)
     except CwtnetError:
         backend.close()
         raise
