@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tifffile
@@ -19,7 +20,20 @@ from napari_cwtnet.export.pyramid import halved
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
 _TILE = 256
+_PASS_BYTES = 16 * 2**20
+"""Compressed at a time."""
 _MICROMETRES_PER_CM = 10_000
+
+
+class Image(Protocol):
+    """``(height, width, 3)`` uint8 RGB that is cut like an array, and need not be in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height, width and 3."""
+
+    def __getitem__(self, place: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        """The pixels of a rectangle."""
 
 
 def write_ome_tiff(
@@ -30,13 +44,23 @@ def write_ome_tiff(
     count: Count,
 ) -> None:
     """Write ``(height, width, 3)`` uint8 RGB, lossless; reduced levels are in SubIFDs."""
-    levels = halved(image)
-    count.total = sum(_tile_count(level) for level in (image, *levels))
+    write_levels(path, [image, *halved(image)], provenance, mpp, count)
+
+
+def write_levels(
+    path: Path,
+    levels: Sequence[Image],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    count: Count,
+) -> None:
+    """Write a pyramid whose levels are there already, finest first."""
+    count.total = sum(_tile_count(level) for level in levels)
     metadata = {
         "axes": "YXS",
         "Name": provenance.get("badge", "COMPUTED"),
         "Creator": f"napari-cwtnet {__version__}",
-        "UUID": str(uuid.uuid4()),  # tifffile's own would hold the network address of the machine
+        "UUID": _uuid(provenance),
         "MapAnnotation": {key: _text(value) for key, value in provenance.items()},
         **_position(provenance, mpp),
     }
@@ -48,12 +72,14 @@ def write_ome_tiff(
         "dtype": np.uint8,
         "software": f"napari-cwtnet {__version__}",
         "iccprofile": SRGB_PROFILE if provenance.get("icc_to_srgb") else None,
+        "buffersize": _PASS_BYTES,
     }
-    with tifffile.TiffWriter(path, bigtiff=image.nbytes > 2**31, ome=True) as tiff:
-        for number, level in enumerate((image, *levels)):
+    large = math.prod(levels[0].shape) > 2**31
+    with tifffile.TiffWriter(path, bigtiff=large, ome=True) as tiff:
+        for number, level in enumerate(levels):
             more: dict[str, Any] = {"subfiletype": 1}
             if number == 0:
-                more = {"subifds": len(levels), "metadata": metadata}
+                more = {"subifds": len(levels) - 1, "metadata": metadata}
             tiff.write(
                 _tiles(level, count),
                 shape=level.shape,
@@ -61,6 +87,12 @@ def write_ome_tiff(
                 **_resolution(mpp, 2**number),
                 **more,
             )
+
+
+def _uuid(provenance: Mapping[str, Any]) -> str:
+    """Of this provenance alone; tifffile's own would hold the network address of the machine."""
+    words = json.dumps(provenance, sort_keys=True, ensure_ascii=False)
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, words))
 
 
 def _text(value: Any) -> str:
@@ -92,12 +124,12 @@ def _resolution(mpp: float | None, factor: int) -> dict[str, Any]:
     return {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
 
 
-def _tile_count(image: NDArray[np.uint8]) -> int:
+def _tile_count(image: Image) -> int:
     height, width = image.shape[:2]
     return int(-(-height // _TILE) * -(-width // _TILE))
 
 
-def _tiles(image: NDArray[np.uint8], count: Count) -> Iterator[NDArray[np.uint8]]:
+def _tiles(image: Image, count: Count) -> Iterator[NDArray[np.uint8]]:
     """Whole tiles, row by row; beyond the image its last row and column are repeated."""
     height, width = image.shape[:2]
     for top in range(0, height, _TILE):

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.export.place import Place, image_place
 from napari_cwtnet.export.progress import Count
-from napari_cwtnet.export.pyramid import halved
+from napari_cwtnet.export.pyramid import halved, level_sizes
+from napari_cwtnet.geometry import Size
 
 KEY = "napari_cwtnet"
 """Of the group's attributes: the provenance is under it."""
+CHUNK = 1024
+"""Side of a chunk, pixels; all colours are in one."""
 
-_CHUNK = 1024
 _LEVEL = 3
 _AXES = ("c", "y", "x")
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
@@ -32,34 +34,58 @@ def write_ome_zarr(
     count: Count,
 ) -> None:
     """Write ``(height, width, 3)`` uint8 RGB, lossless, as channels, rows and columns."""
+    levels = [image, *halved(image)]
+    count.total = sum(-(-level.shape[0] // CHUNK) for level in levels)
+    arrays = create_ome_zarr(path, Size(image.shape[1], image.shape[0]), provenance, mpp)
+    for array, level in zip(arrays, levels, strict=True):
+        height = level.shape[0]
+        for top in range(0, height, CHUNK):
+            rows = slice(top, min(top + CHUNK, height))
+            array[:, rows] = level[rows].transpose(2, 0, 1)
+            count.one_more()
+
+
+def create_ome_zarr(
+    path: Path, size: Size, provenance: Mapping[str, Any], mpp: float | None
+) -> list[Any]:
+    """An OME-Zarr without pixels yet: the arrays of its levels ``(3, height, width)`` uint8.
+
+    Parameters
+    ----------
+    path : Path
+        New folder.
+    size : Size
+        Of the finest level, pixels.
+    provenance : mapping
+        JSON values; ``badge`` names the image.
+    mpp : float or None
+        µm per pixel.
+    """
     import zarr
     from zarr.codecs import ZstdCodec
 
-    levels = [image, *halved(image)]
-    count.total = sum(-(-level.shape[0] // _CHUNK) for level in levels)
+    sizes = level_sizes(size)
     attributes = {
         "ome": {
             "version": "0.5",
-            "multiscales": [_multiscale(levels, provenance, image_place(provenance, mpp))],
+            "multiscales": [_multiscale(len(sizes), provenance, image_place(provenance, mpp))],
             "omero": _omero(provenance),
         },
         KEY: dict(provenance),
     }
     group = zarr.create_group(store=str(path), zarr_format=3, attributes=attributes)
-    for number, level in enumerate(levels):
-        height, width = level.shape[:2]
-        array = group.create_array(
+    return [
+        group.create_array(
             str(number),
             shape=(3, height, width),
             dtype="uint8",
-            chunks=(3, min(_CHUNK, height), min(_CHUNK, width)),
+            chunks=(3, min(CHUNK, height), min(CHUNK, width)),
             compressors=ZstdCodec(level=_LEVEL),
             dimension_names=_AXES,
+            config={"write_empty_chunks": True},  # a chunk that is missing is then a loss
         )
-        for top in range(0, height, _CHUNK):
-            rows = slice(top, min(top + _CHUNK, height))
-            array[:, rows] = level[rows].transpose(2, 0, 1)
-            count.one_more()
+        for number, (width, height) in enumerate(sizes)
+    ]
 
 
 def is_computed_zarr(path: Path) -> bool:
@@ -73,14 +99,12 @@ def is_computed_zarr(path: Path) -> bool:
         return False
 
 
-def _multiscale(
-    levels: list[NDArray[np.uint8]], provenance: Mapping[str, Any], place: Place
-) -> dict[str, Any]:
+def _multiscale(levels: int, provenance: Mapping[str, Any], place: Place) -> dict[str, Any]:
     length = {"type": "space"} if place.unit is None else {"type": "space", "unit": "micrometer"}
     return {
         "name": provenance.get("badge", "COMPUTED"),
         "axes": [{"name": "c", "type": "channel"}] + [{"name": axis, **length} for axis in "yx"],
-        "datasets": [_dataset(number, place) for number in range(len(levels))],
+        "datasets": [_dataset(number, place) for number in range(levels)],
         "type": "mean",
         "metadata": {
             "description": "means of 2 × 2 pixels",
