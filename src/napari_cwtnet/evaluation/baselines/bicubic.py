@@ -1,0 +1,40 @@
+"""Bicubic enlargement with the package's own kernel, in the shape of a network without weights."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from napari_cwtnet.evaluation.baselines.common import (
+    BICUBIC_REACH,
+    Baseline,
+    BaselineConfig,
+    Skip,
+)
+from napari_cwtnet.model.architectures import Architecture, preset_of
+
+
+class BicubicConfig(BaselineConfig):
+    """Nothing to choose."""
+
+    architecture: ClassVar[str] = "bicubic"
+    skip: Skip = "bicubic"
+    mean: Literal[None] = None
+
+    def receptive_radius(self) -> int:
+        """LR pixels on each side of an SR pixel."""
+        return BICUBIC_REACH
+
+
+class Bicubic(Baseline):
+    """The antialiased kernel with a = -0.5 that LR is made with; it has nothing to learn."""
+
+    def image(self, lr: Tensor) -> Tensor:
+        """Nothing is added to the skip."""
+        return lr.new_zeros(())
+
+
+ARCHITECTURE = Architecture(
+    "bicubic", BicubicConfig, Bicubic, preset_of(BicubicConfig, {"published": {}, "matched": {}})
+)

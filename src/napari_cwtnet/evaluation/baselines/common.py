@@ -1,0 +1,95 @@
+"""What all baselines have in common: LR alone goes in, and one image comes out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from napari_cwtnet.model.base import BaseConfig, Network
+from napari_cwtnet.model.records import NetworkOutput
+from napari_cwtnet.model.resample import bicubic
+
+Skip = Literal["none", "bicubic"]
+BICUBIC_REACH = 2
+"""LR pixels on each side that the bicubic enlargement reads."""
+
+L1_ALONE = {"loss": {"sr": 1.0, "wt": 0.0, "sr_ssim": 0.0, "wt_ssim": 0.0, "pixel": "l1"}}
+MSE_ALONE = {"loss": {"sr": 1.0, "wt": 0.0, "sr_ssim": 0.0, "wt_ssim": 0.0, "pixel": "mse"}}
+
+
+def at_every_scale(**fields: Any) -> dict[int, dict[str, Any]]:
+    """The same fields of a preset for ×2, ×4 and ×8."""
+    return dict.fromkeys((2, 4, 8), fields)
+
+
+class BaselineConfig(BaseConfig):
+    """A network without a WT branch."""
+
+    wt_branch: Literal[False] = Field(False, description="these networks take no reference")
+    skip: Skip = Field(
+        "none", description="global skip: none, or the bicubic enlargement of LR is added"
+    )
+    mean: tuple[float, float, float] | None = Field(
+        None, description="RGB mean that is taken from LR and given back, 0..1"
+    )
+
+
+class Baseline(Network):
+    """A network that is given LR alone; subclasses say what they make of it.
+
+    With the bicubic skip, ``last`` (the convolution that gives the image) begins at zero, so that
+    the untrained network is the bicubic enlargement.
+    """
+
+    config: BaselineConfig
+
+    def __init__(self, config: BaselineConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(
+        self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
+    ) -> NetworkOutput:
+        """Super-resolve ``(N, 3, h, w)`` RGB in 0..1; there is nothing to ``record``.
+
+        Raises
+        ------
+        ValueError
+            If ``lr`` is not such a batch, or a reference is given.
+        """
+        del record
+        if lr.ndim != 4 or lr.shape[1] != 3 or 0 in lr.shape:
+            raise ValueError(f"LR must be (N, 3, h, w), got {tuple(lr.shape)}")
+        if reference is not None:
+            raise ValueError(f"{self.config.architecture} takes no reference")
+        mean = self.config.mean
+        centre = None if mean is None else lr.new_tensor(mean).view(1, 3, 1, 1)
+        # Weights may be of half precision; the image that is added to is not.
+        given = lr if centre is None else lr - centre
+        sr = self.image(given.to(next(self.parameters(), lr).dtype)).to(lr.dtype)
+        if self.config.skip == "bicubic":
+            sr = sr + bicubic(lr, self.config.scale)
+        elif centre is not None:
+            sr = sr + centre
+        return NetworkOutput(sr=sr)
+
+    @abstractmethod
+    def image(self, lr: Tensor) -> Tensor:
+        """SR ``(N, 3, s·h, s·w)`` less what is added to it: the skip or the mean."""
+
+    def begin_for_relu(self) -> None:
+        """He's initialisation, which keeps the spread of features through layers with ReLU."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def begin_at_skip(self, last: nn.Module) -> None:
+        """Let the last convolution begin at zero where there is a skip."""
+        if self.config.skip == "bicubic":
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)

@@ -1,0 +1,109 @@
+"""SWD-Net: a spatial stage, and a wavelet stage that refines its image.
+
+Chen, Guo, Yang, Ibragimov, Yuan: Joint spatial-wavelet dual-stream network for super-resolution,
+MICCAI 2020. Built after what the paper's summary and the CWT-Net paper say of it, not after its
+code, and so a reconstruction. Theirs: two stages; in the first, two streams of different receptive
+fields that correct each other again and again (refined context fusion, RCF); in the second, the
+sub-bands of the first image brought to a common range (wavelet features adaptation, WFA) and
+convolved with regard to which band they are (wavelet-aware convolutions, WAC). Ours: the inside of
+an RCF, a WFA and a WAC; their numbers (12 and 11), chosen so that ×2 has the published 3.158
+million parameters within 1 %; more sub-pixel shuffles for ×4 and ×8. Their loss has terms for the
+first image and for the sub-bands; here the final image alone is compared with the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from napari_cwtnet.evaluation.baselines.common import (
+    BICUBIC_REACH,
+    L1_ALONE,
+    Baseline,
+    BaselineConfig,
+    at_every_scale,
+)
+from napari_cwtnet.evaluation.baselines.packets import joined, split
+from napari_cwtnet.evaluation.baselines.swdnet_parts import (
+    ContextFusion,
+    FeatureAdaptation,
+    WaveletAwareBlock,
+)
+from napari_cwtnet.model.architectures import Architecture, preset_of
+from napari_cwtnet.model.blocks import Upsampler, conv
+from napari_cwtnet.model.config import MLCAMSR_MEAN
+from napari_cwtnet.model.resample import bicubic
+
+
+class SwdnetConfig(BaselineConfig):
+    """The defaults have the published number of parameters."""
+
+    architecture: ClassVar[str] = "swdnet"
+
+    fusions: int = Field(12, ge=1, le=40, description="RCFs of the spatial stage")
+    channels: int = Field(64, ge=4, le=512, description="feature channels of the spatial stage")
+    wavelet_blocks: int = Field(11, ge=1, le=40, description="WACs of the wavelet stage")
+    band_channels: int = Field(32, ge=2, le=256, description="feature channels of each sub-band")
+    mean: tuple[float, float, float] | None = MLCAMSR_MEAN
+
+    def receptive_radius(self) -> int:
+        """LR pixels on each side of an SR pixel; global pooling is left out."""
+        spatial = 1 + 4 * self.fusions + 1 + 3
+        wavelet = 2 * (2 * self.wavelet_blocks + 2) + 2  # on a grid of half the SR pixels
+        return spatial + math.ceil(wavelet / self.scale) + BICUBIC_REACH
+
+
+class Swdnet(Baseline):
+    """An image by the spatial stage, plus what the wavelet stage adds to its sub-bands."""
+
+    config: SwdnetConfig
+
+    def __init__(self, config: SwdnetConfig) -> None:
+        super().__init__(config)
+        channels, bands = config.channels, 4 * config.band_channels
+        self.head = conv(3, channels)
+        self.fusions = nn.Sequential(
+            *(ContextFusion(channels) for _ in range(config.fusions)), conv(channels, channels)
+        )
+        self.tail = Upsampler(channels, config.scale)
+        self.adaptation = FeatureAdaptation()
+        self.enter = nn.Conv2d(12, bands, 3, padding=1, groups=4)
+        self.wavelet = nn.Sequential(
+            *(WaveletAwareBlock(config.band_channels) for _ in range(config.wavelet_blocks))
+        )
+        self.leave = nn.Conv2d(bands, 12, 3, padding=1, groups=4)
+        self.begin_at_skip(self.tail[-1])
+        nn.init.zeros_(self.leave.weight)  # the second stage begins by changing nothing
+        if self.leave.bias is not None:
+            nn.init.zeros_(self.leave.bias)
+
+    def image(self, lr: Tensor) -> Tensor:
+        """SR less the mean or the skip."""
+        first = self.head(lr)
+        made: Tensor = self.tail(first + self.fusions(first))
+        whole = made
+        if self.config.skip == "bicubic":  # the wavelet stage sees the image, not what it lacks
+            whole = made + bicubic(lr, self.config.scale)
+        bands = split(whole)
+        features = torch.relu(self.enter(self.adaptation(bands)))
+        return made + joined(self.leave(self.wavelet(features)))
+
+
+ARCHITECTURE = Architecture(
+    "swdnet",
+    SwdnetConfig,
+    Swdnet,
+    preset_of(
+        SwdnetConfig,
+        {
+            "published": {},
+            # as deep as published, but narrower
+            "matched": at_every_scale(channels=26, band_channels=13, skip="bicubic", halo=8),
+        },
+    ),
+    {"preset": "published", **L1_ALONE},
+)
