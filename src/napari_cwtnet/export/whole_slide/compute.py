@@ -1,0 +1,88 @@
+"""One block: its tiles computed, blended, written and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Canvas, Plan
+from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.export.whole_slide.difference import squared_errors
+from napari_cwtnet.export.whole_slide.job import Bench
+from napari_cwtnet.export.whole_slide.journal import Done
+from napari_cwtnet.export.whole_slide.layout import Block, Layout
+from napari_cwtnet.export.whole_slide.part import cut, only
+from napari_cwtnet.export.whole_slide.store import Store
+
+Pixels = NDArray[np.uint8]
+
+
+def make_block(
+    bench: Bench,
+    store: Store,
+    layout: Layout,
+    block: Block,
+    *,
+    cancel: CancelToken | None = None,
+    tile_done: Callable[[], None] | None = None,
+) -> Done:
+    """Compute a block and write it; it is on the disk when this returns.
+
+    Raises
+    ------
+    CancelledError
+        Between two tiles, after ``cancel`` was called; nothing is written then.
+    CwtnetError
+        If the slide cannot be read or the network fails.
+    OSError
+        If it cannot be written.
+    """
+    began = time.perf_counter()
+    pixels, tiles = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
+    size = store.write(0, block.x, block.y, pixels)
+    errors = squared_errors(bench.slide, bench.plan, block, pixels)
+    return Done(block.place, tiles, size, round(time.perf_counter() - began, 3), errors)
+
+
+def block_pixels(
+    bench: Bench,
+    layout: Layout,
+    block: Block,
+    *,
+    cancel: CancelToken | None = None,
+    tile_done: Callable[[], None] | None = None,
+) -> tuple[Pixels, int]:
+    """SR pixels ``(height, width, 3)`` of a block, and how many tiles were computed for them.
+
+    The same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
+    """
+    part = cut(bench.plan, block)
+    canvas = Canvas(part)
+    missing = []
+    for tile in part.tiles:
+        sr = bench.borders.take(tile.index)
+        if sr is None:
+            missing.append(tile)
+        else:
+            canvas.add(tile, sr)
+    for finished in bench.engine.run(bench.slide, only(part, tuple(missing)), cancel):
+        canvas.add(finished.tile, finished.sr)
+        others = _uses(bench.plan, layout, finished.tile) - 1
+        bench.borders.keep(finished.tile.index, finished.sr, others)
+        if tile_done is not None:
+            tile_done()
+    return canvas.image, len(missing)
+
+
+def _uses(plan: Plan, layout: Layout, tile: Tile) -> int:
+    column, row = plan.lattice.origin
+    return layout.uses(
+        (tile.columns.start - column) * plan.scale,
+        (tile.rows.start - row) * plan.scale,
+        (tile.columns.stop - column) * plan.scale,
+        (tile.rows.stop - row) * plan.scale,
+    )

@@ -1,0 +1,92 @@
+"""What is to be enhanced, as words that any process can open for itself."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, provenance
+from napari_cwtnet.enhancement.request import ReferenceChoice
+from napari_cwtnet.export.whole_slide.borders import BorderTiles
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.cache import TileCache
+
+_SLIDE_BYTES = 32 * 2**20
+"""Of decoded tiles: what neighbouring blocks share, however large the slide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An enhancement of a slide, or of a part of it, as a user words it."""
+
+    slide: Path
+    model: str
+    """A name, or the path of a weights file."""
+    region: Region | None = None
+    """Level-0 pixels; None for all of the slide."""
+    downsample: float = 1.0
+    reference: ReferenceChoice = "auto"
+    device: str = "auto"
+    mpp: float | None = None
+    icc: bool = True
+
+
+class Bench:
+    """A job's slide, model and plan, open in this process; a context manager.
+
+    Parameters
+    ----------
+    job : Job
+        What to open.
+
+    Raises
+    ------
+    SlideError, ModelError, RequestError
+        If one of them cannot be opened, or the request not be served.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.slide = open_slide(job.slide, job.mpp, job.icc, cache=TileCache(_SLIDE_BYTES))
+        try:
+            model = load_model(job.model)
+            region = self.slide.bounds if job.region is None else job.region
+            request = EnhanceRequest(region, job.downsample, job.reference)
+            self.plan = make_plan(self.slide, model, request)
+            self.engine = Engine(model, job.device, cache_bytes=0)
+            self.provenance = provenance(self.slide, self.plan, self.engine)
+        except BaseException:
+            self.slide.close()
+            raise
+        self.borders = BorderTiles()
+
+    def __enter__(self) -> Bench:
+        """The bench itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the slide."""
+        self.slide.close()
+
+
+_benches: dict[Job, Bench] = {}
+one_at_a_time = threading.Lock()
+"""Held while a worker's thread uses the bench of its process."""
+
+
+def shared_bench(job: Job) -> Bench:
+    """The bench of a job in this process, opened once; an earlier job's is closed."""
+    bench = _benches.get(job)
+    if bench is None:
+        while _benches:
+            _benches.popitem()[1].slide.close()
+        bench = _benches[job] = Bench(job)
+    return bench

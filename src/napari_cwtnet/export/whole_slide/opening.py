@@ -1,0 +1,122 @@
+"""A run begun, or one that was killed or cancelled taken up again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from napari_cwtnet.enhancement import Plan
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.ome_zarr import create_ome_zarr
+from napari_cwtnet.export.sidecar import sidecar_path
+from napari_cwtnet.export.whole_slide.journal import Head, Journal
+from napari_cwtnet.export.whole_slide.layout import Block, Layout, lay_out
+from napari_cwtnet.export.whole_slide.space import check_space
+from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is open for work."""
+
+    work: WorkFolder
+    journal: Journal
+    layout: Layout
+    store: Store | None
+    """None where the finished image has its final name already."""
+
+    @property
+    def pending(self) -> Iterator[Block]:
+        """Blocks that are still to be made, in order."""
+        done = self.journal.blocks
+        return (block for block in self.layout.blocks() if block.place not in done)
+
+
+def identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two runs to give the same bytes: all but the time."""
+    return {key: value for key, value in provenance.items() if key != "time"}
+
+
+def check_same(wanted: Mapping[str, Any], found: Mapping[str, Any], who: str, remedy: str) -> None:
+    """Refuse to mix pixels of two kinds in one image.
+
+    Raises
+    ------
+    OutputError
+        If the provenances differ in more than the time; says in what.
+    """
+    a, b = identity(wanted), identity(found)
+    other = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    if other:
+        key = other[0]
+        more = f" (also {', '.join(other[1:])})" if other[1:] else ""
+        raise OutputError(f"{who}: {key} is {a.get(key)}, here {b.get(key)}{more}; {remedy}.")
+
+
+def begin(
+    work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], side: int, *, tiff: bool
+) -> Run:
+    """A new run: its empty image and its journal.
+
+    Raises
+    ------
+    OutputError
+        If the disk is too small.
+    """
+    check_space(work.path, plan.output_size, tiff=tiff)
+    work.clear()
+    layout = lay_out(plan, side)
+    create_ome_zarr(work.image, plan.output_size, provenance, plan.output_mpp)
+    store = Store(work.image)
+    store.settle()
+    width, height = plan.output_size
+    head = Head(dict(provenance), (width, height), layout.side, layout.strip)
+    return Run(work, Journal.begin(work.journal, head), layout, store)
+
+
+def take_up(work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], *, tiff: bool) -> Run:
+    """The run that was left unfinished in a folder.
+
+    Raises
+    ------
+    OutputError
+        If it was another one than this, its journal is damaged, or the disk is too small.
+    """
+    journal = Journal(work.journal)
+    check_same(
+        journal.head.provenance,
+        provenance,
+        f"Output {work.output} has an unfinished run of another kind",
+        f"repeat that command with --resume, or delete {work.path.name} and begin anew",
+    )
+    layout = Layout(plan.output_size, journal.head.side, journal.head.strip)
+    work.clear(work.journal.name, work.image.name, "before")
+    if not work.image.exists():
+        if work.output.exists() and all(b.place in journal.blocks for b in layout.blocks()):
+            return Run(work, journal, layout, None)
+        raise OutputError(
+            f"Output {work.output}: the pixels of its unfinished run are gone; delete "
+            f"{work.path.name} and begin anew."
+        )
+    store = Store(work.image)
+    for place, done in list(journal.blocks.items()):
+        block = layout.block(place)
+        if store.bytes_of(block.x, block.y, block.width, block.height) != done.bytes:
+            journal.block_lost(place)
+    written = sum(done.bytes for done in journal.blocks.values())
+    check_space(work.path, plan.output_size, tiff=tiff, written=written)
+    return Run(work, journal, layout, store)
+
+
+def finished_before(output: Path, provenance: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The record of an output that is there already and would be made again just so, else None."""
+    try:
+        record = json.loads(sidecar_path(output).read_text(encoding="utf-8"))
+        same = all(record[key] == value for key, value in identity(provenance).items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return record if same and output.exists() else None
