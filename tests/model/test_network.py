@@ -152,9 +152,10 @@ def test_mean_is_taken_off_first_and_added_last() -> None:
 def test_long_skip_is_eq_3() -> None:
     lr = pair()[0]
     network = build(tiny(wt_branch=False))
-    first = network.head(lr - network.mean)
+    mean = torch.tensor(network.config.mean).view(1, 3, 1, 1)
+    first = network.head(lr - mean)
     last = network.blocks[1].sr(network.blocks[0].sr(first))
-    torch.testing.assert_close(network(lr).sr, network.tail(first + last) + network.mean)
+    torch.testing.assert_close(network(lr).sr, network.tail(first + last) + mean)
 
 
 @torch.no_grad()
@@ -271,3 +272,23 @@ def test_bfloat16_stays_near_float32(value: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         rough = network(lr, reference).sr
     assert (rough.float() - exact).abs().max() < 0.02
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("with_reference", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_leave_the_skip_whole(
+    dtype: torch.dtype, with_reference: bool
+) -> None:
+    lr, reference = pair()
+    given = reference if with_reference else None
+    network = CwtNet(tiny(2, skip="finest")).eval()
+    whole = network(lr, given).sr
+    assert torch.equal(network.to(dtype)(lr, given).sr, whole)  # untrained: the skip alone
+    network = build(tiny(2, mean=(0.1, 0.7, 0.3)))
+    whole = network(lr, given)
+    half = network.to(dtype)(lr, given)
+    for name in ("sr", "wt", "reference"):
+        assert getattr(half, name).dtype == torch.float32
+        difference = (getattr(half, name) - getattr(whole, name)).abs()
+        assert 0 < difference.max() < 0.05 or (name == "reference" and with_reference)

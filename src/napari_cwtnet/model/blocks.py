@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from napari_cwtnet.model.config import NetworkConfig
 from napari_cwtnet.model.records import BlockRecord
 from napari_cwtnet.model.resample import bicubic
-from napari_cwtnet.model.search import identity_index, relevance_at, search, transfer
+from napari_cwtnet.model.search import attention, identity_index, transfer
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:
@@ -67,10 +67,10 @@ class WaveletReconstruction(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """``(N, 3, h, w)`` in 0..1 to an approximated reference ``(N, 3, 2h, 2w)``."""
-        features = self.head(lr)
+        features = self.head(lr.to(self.head.weight.dtype))
         features = features + self.body(features)
         detail: Tensor = self.tail(self.shuffle(self.up(features)))
-        return bicubic(lr, 2) + detail
+        return bicubic(lr, 2) + detail.to(lr.dtype)
 
 
 class CrossScaleBlock(nn.Module):
@@ -108,8 +108,7 @@ class CrossScaleBlock(nn.Module):
         if f_hwt is None:
             return query, None, None
         key = self.wt(f_hwt)
-        index = search(query, key, self.config)
-        relevance = relevance_at(query, key, index)
+        index, relevance = attention(query, key, self.config)
         texture = transfer(self._value(key), index, self.config.patch_normalisation)
         fused = query + self.fuse(torch.cat((query, texture), 1)) * relevance
         if self.config.double_residual:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,16 +20,21 @@ class CwtNet(Network):
     ----------
     config : NetworkConfig
         Scale, size and readings.
+
+    Notes
+    -----
+    Weights may be of half precision (``network.to(torch.bfloat16)``) while images are float32: the
+    features then are of half precision too, and what the network adds to is not. So what it gives
+    is float32, and the global skip loses no bit.
     """
 
     config: NetworkConfig
-    mean: Tensor
+    takes_half = True
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
         channels = config.channels
-        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
         self.head = conv(3, channels)
         self.blocks = nn.ModuleList(CrossScaleBlock(config) for _ in range(config.blocks))
         self.tail = Upsampler(channels, config.scale)
@@ -67,16 +71,16 @@ class CwtNet(Network):
             and V is made by halving (``value="down_up"``).
         """
         self._check_shapes(lr, reference)
-        f_sr = first = self.head(lr - self.mean)
+        f_sr = first = self.head(self._as_weights(lr - self._mean(lr)))
         f_hwt, source = self._enter_wt(lr, reference)
         records = []
         for block in self.blocks:
             f_sr, f_hwt, taken = block(f_sr, f_hwt, record)
             records += [taken] if taken else []
-        residual = self.tail(first + f_sr)
+        residual = self.tail(first + f_sr).to(lr.dtype)
         return NetworkOutput(
             sr=residual + self._base(lr, reference),
-            wt=None if f_hwt is None else self.wt_tail(f_hwt),
+            wt=None if f_hwt is None else self.wt_tail(f_hwt).to(lr.dtype),
             reference=source,
             blocks=tuple(records),
         )
@@ -112,11 +116,18 @@ class CwtNet(Network):
             source = bicubic(bicubic(reference, 0.5), 2)
         else:
             source = reference
-        return self.wt_head(self.wt_target(source)), source
+        return self.wt_head(self._as_weights(self.wt_target(source))), source
 
     def _base(self, lr: Tensor, reference: Tensor | None) -> Tensor:
         if self.config.skip == "none":
-            return self.mean
+            return self._mean(lr)
         if self.config.skip == "finest" and reference is not None:
             return bicubic(reference, self.config.scale / 2)
         return bicubic(lr, self.config.scale)
+
+    def _mean(self, images: Tensor) -> Tensor:
+        # No buffer: it would be rounded with the weights.
+        return images.new_tensor(self.config.mean).view(1, 3, 1, 1)
+
+    def _as_weights(self, images: Tensor) -> Tensor:
+        return images.to(self.head.weight.dtype)
