@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_cwtnet import __version__
+from napari_cwtnet.cli.reproduce_arguments import add_reproduce
 
 
 class _OneLineParser(argparse.ArgumentParser):
@@ -52,21 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     _mpp(info)
     _json(info)
 
-    enhance = add("enhance", "super-resolve a region of a slide")
-    enhance.add_argument("slide", type=Path)
-    where = enhance.add_mutually_exclusive_group(required=True)
-    where.add_argument("--region", help="X,Y,W,H in level-0 pixels")
-    where.add_argument("--roi", type=Path, help="GeoJSON file; the rectangle around its polygon")
-    enhance.add_argument("--roi-name", help="which one, where the file has several")
-    enhance.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
-    enhance.add_argument("--model", required=True, help="a name or a .safetensors file")
-    enhance.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
-    enhance.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
-    enhance.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
-    enhance.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
-    _mpp(enhance)
-    _device(enhance)
-    _json(enhance)
+    _enhance(add("enhance", "super-resolve a region of a slide, or all of it"))
 
     evaluate = add("evaluate", "measure a model on a folder of images")
     evaluate.add_argument("--images", type=Path, required=True, help="folder")
@@ -88,12 +75,34 @@ def build_parser() -> argparse.ArgumentParser:
 
     _inspect(add("inspect", "attention, sub-bands and trust maps of a field"))
 
+    add_reproduce(add("reproduce", "do a table of the paper again"), _json)
+
     _bench(add("bench", "how fast this machine does it, as ratios of one run"))
 
     _json(add("models", "list the models at hand"))
 
     _json(add("doctor", "what is installed here, and what is missing"))
     return parser
+
+
+def _enhance(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--region", help="X,Y,W,H in level-0 pixels, or all")
+    where.add_argument("--roi", type=Path, help="GeoJSON file; the rectangle around its polygon")
+    parser.add_argument("--roi-name", help="which one, where the file has several")
+    parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
+    parser.add_argument("--model", required=True, help="a name or a .safetensors file")
+    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    parser.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
+    parser.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
+    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://HOST:PORT")
+    parser.add_argument("--block", type=int, metavar="PIXELS", help="side of what is made at once")
+    _mpp(parser)
+    _device(parser)
+    _json(parser)
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:

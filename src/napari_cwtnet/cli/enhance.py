@@ -1,12 +1,21 @@
-"""``enhance``: a region in, an image file out."""
+"""``enhance``: a region in, an image file out; large ones piece by piece."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+from napari_cwtnet.cli import enhance_whole
 from napari_cwtnet.cli.report import Progress, report
-from napari_cwtnet.enhancement import Result, enhance
+from napari_cwtnet.enhancement import (
+    EnhanceRequest,
+    Plan,
+    Quality,
+    Result,
+    enhance,
+    make_plan,
+)
+from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
 from napari_cwtnet.geometry import Region
@@ -14,13 +23,20 @@ from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: argparse.Namespace) -> int:
     """Enhance, write, report."""
     region = _region(arguments)
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
+    if enhance_whole.is_asked_for(arguments):
+        return _whole(arguments, region)
     model = load_model(arguments.model)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+        region = slide.bounds if region is None else region
+        request = EnhanceRequest(region, arguments.downsample, arguments.reference)
+        width, height = make_plan(slide, model, request).output_size
+        if width * height > MAX_OUTPUT_PIXELS:
+            return _whole(arguments, region)
         result = enhance(
             slide,
             region,
@@ -39,12 +55,25 @@ def run(arguments: argparse.Namespace) -> None:
         figures=result.metrics.as_dict(),
     )
     report({"output": str(arguments.output)} | summary(result), as_json=arguments.json)
+    return 0
 
 
-def _region(arguments: argparse.Namespace) -> Region:
-    """What to enhance: numbers, or the rectangle around a polygon of a GeoJSON file."""
+def _whole(arguments: argparse.Namespace, region: Region | None) -> int:
+    made = enhance_whole.enhanced(arguments, region)
+    if made is None:
+        return 130
+    said: dict[str, Any] = {"output": str(arguments.output)}
+    said |= summary_of(made.plan, made.tiles, made.seconds, made.quality)
+    said |= {"computed_tiles": made.computed_tiles}
+    said |= {"blocks": made.blocks, "resumed_blocks": made.resumed_blocks}
+    report(said, as_json=arguments.json)
+    return 0
+
+
+def _region(arguments: argparse.Namespace) -> Region | None:
+    """What to enhance: numbers, all (None), or the rectangle around a polygon of a GeoJSON file."""
     if arguments.roi is None:
-        return Region.parse(arguments.region)
+        return None if arguments.region == "all" else Region.parse(arguments.region)
     rois, wanted = read_rois(arguments.roi), arguments.roi_name
     found = [roi for roi in rois if wanted is None or roi.name == wanted]
     if len(found) != 1:
@@ -59,7 +88,11 @@ def _region(arguments: argparse.Namespace) -> Region:
 
 def summary(result: Result) -> dict[str, Any]:
     """The figures of one enhancement, as JSON values; downsample and mpp are the output's."""
-    plan = result.plan
+    return summary_of(result.plan, len(result.plan.tiles), result.seconds, result.metrics)
+
+
+def summary_of(plan: Plan, tiles: int, seconds: float, quality: Quality) -> dict[str, Any]:
+    """The same of an image that is in its file already."""
     return {
         "what": plan.sentence,
         "mode": plan.mode,
@@ -69,9 +102,9 @@ def summary(result: Result) -> dict[str, Any]:
         "downsample": plan.output_downsample,
         "input_downsample": plan.downsample,
         "beyond_native": plan.beyond_native,
-        "tiles": len(plan.tiles),
-        "seconds": round(result.seconds, 3),
-        **result.metrics.as_dict(),
+        "tiles": tiles,
+        "seconds": round(seconds, 3),
+        **quality.as_dict(),
         "model": plan.model_name,
         "badge": plan.badge,
     }

@@ -12,8 +12,10 @@ from napari_cwtnet.cancel import CancelToken
 
 
 @contextlib.contextmanager
-def stopped_by_interrupt(cancel: CancelToken) -> Iterator[None]:
-    """Within the block, Ctrl-C cancels the token; a second one breaks the work off."""
+def stopped_by_interrupt(
+    cancel: CancelToken, words: str = "stopping; the best model is kept"
+) -> Iterator[None]:
+    """Within the block, Ctrl-C says so and cancels the token; a second one breaks the work off."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -21,7 +23,7 @@ def stopped_by_interrupt(cancel: CancelToken) -> Iterator[None]:
     def stop(_number: int, _frame: object) -> None:
         if cancel.cancelled:
             raise KeyboardInterrupt
-        print("stopping; the best model is kept", file=sys.stderr)
+        print(words, file=sys.stderr)
         cancel.cancel("interrupted")
 
     previous = signal.signal(signal.SIGINT, stop)
