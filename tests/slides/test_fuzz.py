@@ -22,7 +22,7 @@ FOUND = {
     "strips": (618, 3586, 5238),
     "ome": (256, 788, 1516, 2804, 6808, 9216),
     "png": (3618,),
-    "model": (318, 626, 1746, 2166, 2306, 3566, 4350, 4602, 5050, 5274, 5862, 6926, 7094),
+    "model": (318, 626, 1746, 2166, 2306, 3566, 4350, 4602, 5050, 5274, 5862, 6926, 7094, 208032),
 }
 """Seeds that once ended in another exception than a refusal."""
 
@@ -92,6 +92,23 @@ def test_a_tile_larger_than_its_file_never_reaches_openslide(
     path = tmp_path / "a.svs"
     path.write_bytes(content)
     with pytest.raises(SlideError, match=r"needs at least 65535; copy the file again"):
+        open_slide(path)
+
+
+@pytest.mark.parametrize("tag", [322, 323])
+@pytest.mark.parametrize("name", ["aperio", "tiff"])
+def test_tiles_that_no_memory_holds_are_refused(
+    tool: ModuleType, tmp_path: Path, name: str, tag: int
+) -> None:
+    """OpenSlide would ask for 225 GB as soon as the file is opened."""
+    known = {base.name: base for base in tool.bases()}
+    content = bytearray(known[name].content)
+    place = entry(content, tag)
+    struct.pack_into("<H", content, place + 2, 4)
+    struct.pack_into("<I", content, place + 8, 1761808486)
+    path = tmp_path / f"a{known[name].suffix}"
+    path.write_bytes(content)
+    with pytest.raises(SlideError, match=r"has tiles of .*1761808486.* pixels, more than 67 mill"):
         open_slide(path)
 
 

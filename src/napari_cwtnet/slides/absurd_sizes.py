@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from napari_cwtnet.errors import SlideError
-from napari_cwtnet.slides.tiff_pages import cut_off
+from napari_cwtnet.slides.tiff_pages import MAX_TILE_PIXELS, cut_off, tile_too_large
 
-_WIDTH, _HEIGHT, _STRIP_BYTES, _TILE_BYTES = 256, 257, 279, 325
+_WIDTH, _HEIGHT, _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES = 256, 257, 279, 322, 323, 325
+_TAGS = (_WIDTH, _HEIGHT, _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES)
 _CODES = {3: "H", 4: "I", 16: "Q"}
 _MOST_DIRECTORIES = 4096
 _PIXELS_A_BYTE = 2**16
@@ -42,7 +43,7 @@ def refuse_absurd_sizes(path: Path, vendor: str | None = None) -> None:
             for numbers in _directories(file, size):
                 _check(numbers, path.name, size)
                 if _TILE_BYTES in numbers:
-                    tiled.append(_sides(numbers))
+                    tiled.append(_sides(numbers, _WIDTH, _HEIGHT))
     except (OSError, struct.error):
         return
     # OpenSlide divides by zero where one level is far wider than another, and far lower.
@@ -58,7 +59,10 @@ def _check(numbers: dict[int, tuple[int, ...]], name: str, size: int) -> None:
     largest = max((*numbers.get(_STRIP_BYTES, ()), *numbers.get(_TILE_BYTES, ())), default=0)
     if largest > size:
         raise cut_off(name, size, largest)
-    width, height = _sides(numbers)
+    tile = _sides(numbers, _TILE_WIDTH, _TILE_HEIGHT)
+    if tile[0] * tile[1] > MAX_TILE_PIXELS:
+        raise tile_too_large(name, *tile)
+    width, height = _sides(numbers, _WIDTH, _HEIGHT)
     if width * height > size * _PIXELS_A_BYTE:
         raise SlideError(
             f"Slide {name!r} is damaged: it states an image of {width} × {height} pixels in a file "
@@ -66,8 +70,8 @@ def _check(numbers: dict[int, tuple[int, ...]], name: str, size: int) -> None:
         )
 
 
-def _sides(numbers: dict[int, tuple[int, ...]]) -> tuple[int, int]:
-    width, height = (max(numbers.get(tag, ()), default=0) for tag in (_WIDTH, _HEIGHT))
+def _sides(numbers: dict[int, tuple[int, ...]], *tags: int) -> tuple[int, int]:
+    width, height = (max(numbers.get(tag, ()), default=0) for tag in tags)
     return width, height
 
 
@@ -100,7 +104,7 @@ def _directories(file: BinaryIO, size: int) -> Iterator[dict[int, tuple[int, ...
 def _values(file: BinaryIO, size: int, order: str, word: str, entry: bytes) -> tuple[int, ...]:
     """Numbers of an entry that states sizes; nothing for others."""
     tag, kind, count = struct.unpack_from(f"{order}HH{word}", entry)
-    if tag not in (_WIDTH, _HEIGHT, _STRIP_BYTES, _TILE_BYTES) or kind not in _CODES:
+    if tag not in _TAGS or kind not in _CODES:
         return ()
     data, length = entry[4 + struct.calcsize(word) :], count * struct.calcsize(_CODES[kind])
     if length > size:

@@ -31,6 +31,9 @@ DECODE_ERRORS = (
     TiffFileError,
 )
 
+MAX_TILE_PIXELS = 2**26
+"""Of the largest tile that is decoded (8192 × 8192)."""
+
 _STRIP_TILE_ROWS = 256
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG_FAMILY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34933, 34892}
@@ -68,6 +71,8 @@ class PageTiles:
         self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
         if page.is_tiled:
             self._segment = Size(operator.index(page.tilewidth), operator.index(page.tilelength))
+            if self._segment.width * self._segment.height > MAX_TILE_PIXELS:
+                raise tile_too_large(name, *self._segment)
             self.tile = self._segment
         else:
             rows = min(operator.index(page.rowsperstrip or self.size.height), self.size.height)
@@ -214,6 +219,15 @@ class PageTiles:
                 f"Slide {self._name!r} has an unsupported kind of image ({problem}); "
                 "convert it to 8-bit or 16-bit RGB or greyscale."
             )
+
+
+def tile_too_large(name: str, width: int, height: int) -> SlideError:
+    """The error of tiles that no writer makes and no memory holds."""
+    return SlideError(
+        f"Slide {name!r} has tiles of {width} × {height} pixels, more than "
+        f"{MAX_TILE_PIXELS / 1e6:.0f} million; copy the file again from its source or convert it "
+        "to a tiled TIFF."
+    )
 
 
 def cut_off(name: str, size: int, needed: int) -> SlideError:
