@@ -70,10 +70,9 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     """
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"Weights {path} cannot be read: {error.strerror or error}; check the path."
-        ) from error
+    except (OSError, ValueError) as error:  # a name that is none, in another file's provenance
+        why = getattr(error, "strerror", None) or error
+        raise ModelError(f"Weights {path} cannot be read: {why}; check the path.") from error
     # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
     if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
         raise ModelError(
