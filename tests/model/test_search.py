@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from napari_cwtnet.model import search as searches
+from napari_cwtnet.model import search_buffers
 from napari_cwtnet.model.config import NetworkConfig
 from napari_cwtnet.model.search import (
+    attention,
     identity_index,
     patch_norms,
     relevance_at,
@@ -43,11 +44,12 @@ def displacements(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("chunk", [1, 7, 100, 1 << 22])
+@pytest.mark.parametrize("rows", [1, 2, 4, 1000])
 def test_full_search_is_the_argmax_of_the_whole_matrix(
-    shape: tuple[int, ...], chunk: int, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "_CHUNK_ENTRIES", chunk * shape[2] * shape[3])
+    entries = (rows + 2) * shape[0] * (shape[3] + 2) ** 2
+    monkeypatch.setattr(search_buffers, "_ENTRIES", {"cpu": entries})
     query, key = features(shape), features(shape, 1)
     found = search_full(query, key)
     assert found.dtype == torch.int64
@@ -76,13 +78,17 @@ class LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_full_search_never_holds_the_whole_matrix() -> None:
-    side, channels = 64, 2
-    query = torch.randn(1, channels, side, side)
+@pytest.mark.parametrize("radius", [None, 8])
+def test_search_takes_no_more_memory_than_its_buffers(
+    radius: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, entries = 64, 50_000
+    monkeypatch.setattr(search_buffers, "_ENTRIES", {"cpu": entries})
+    query = torch.randn(1, 2, side, side)
     with LargestTensor() as largest:
-        search_full(query, query)
+        search_full(query, query) if radius is None else search_window(query, query, radius)
     assert side**4 == 16_777_216
-    assert side**2 <= largest.entries <= searches._CHUNK_ENTRIES == 4_194_304
+    assert side**2 <= largest.entries <= entries
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -117,12 +123,27 @@ def test_search_follows_the_config() -> None:
     assert search(query, key, NetworkConfig(search="aligned")) is None
     full = search(query, key, NetworkConfig(search="full"))
     assert full is not None
-    assert torch.equal(full, search_full(query, key))
+    assert torch.equal(full.index, search_full(query, key))
     config = NetworkConfig(search="window", window_radius=2, position_bias=0.1)
     window = search(query, key, config)
     assert window is not None
-    assert torch.equal(window, search_window(query, key, 2, 0.1))
-    assert not torch.equal(window, full)
+    assert torch.equal(window.index, search_window(query, key, 2, 0.1))
+    assert not torch.equal(window.index, full.index)
+
+
+@pytest.mark.parametrize("name", ["full", "window", "aligned"])
+def test_attention_map_is_the_same_with_and_without_gradients(name: str) -> None:
+    config = NetworkConfig(search=name, window_radius=3, position_bias=0.02)
+    query, key = features((2, 3, 7, 9)), features((2, 3, 7, 9), 1)
+    index, relevance = attention(query, key, config)
+    assert not relevance.requires_grad
+    again, learned = attention(query.requires_grad_(), key, config)
+    assert learned.requires_grad
+    torch.testing.assert_close(relevance, learned.detach(), atol=1e-12, rtol=0)
+    torch.testing.assert_close(relevance, relevance_at(query, key, index).detach())
+    assert (index is None) == (again is None) == (name == "aligned")
+    if index is not None and again is not None:
+        assert torch.equal(index, again)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
