@@ -79,12 +79,13 @@ def test_search_finds_the_best(case: dict[str, Any]) -> None:
         patch.setattr(search_buffers, "_ENTRIES", {"cpu": case["entries"]})
         patch.setattr(search_sweep, "_STRIP", {"cpu": case["strip"]})
         patch.setattr(search_sweep, "_SYNCHRONOUS", {"cpu"} if case["synchronous"] else set())
-        index, relevance = best_matches(
+        found = best_matches(
             laid_out(query, case["layout"]),
             laid_out(key, case["layout"]),
             case["radius"],
             case["bias"],
         )
+    index, relevance = found.index, found.relevance
     cosine = cosines(query.double(), key.double())
     values = searched(case, cosine)
     rounding = 1e-13 if case["dtype"] == torch.float64 else ROUNDING
