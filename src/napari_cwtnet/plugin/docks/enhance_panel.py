@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
-from napari_cwtnet.plugin.docks.parts import enable, thin_bar, words_label
+from napari_cwtnet.plugin.docks.parts import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.docks.quality_table import QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.enhance_run import Outcome
@@ -78,8 +78,7 @@ class EnhancePanel(QWidget):
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
         if run is not None and run.picture is not None:
-            self._bar.setRange(0, len(run.picture.plan.tiles))
-            self._bar.setValue(run.done)
+            show_progress(self._bar, run.done, len(run.picture.plan.tiles))
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 

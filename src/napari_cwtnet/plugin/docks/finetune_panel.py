@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cwtnet.plugin.docks.parts import words_label
+from napari_cwtnet.plugin.docks.parts import show_progress, words_label
 from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
 from napari_cwtnet.plugin.finetune_run import FinetuneRun
 from napari_cwtnet.plugin.finetune_words import gain_words, progress_words
@@ -96,7 +96,7 @@ class FinetunePanel(QWidget):
         self.stop_button.setEnabled(at_work)
         if run is None:
             return
-        self.bar.setValue(round(_PARTS * run.share))
+        show_progress(self.bar, round(_PARTS * run.share), _PARTS)
         self.bar.setVisible(busy)
         self.status.setText(progress_words(run))
         self.gain.setText(gain_words(run.history))

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.inspect_form import LookingForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
-from napari_cwtnet.plugin.docks.parts import thin_bar, words_label
+from napari_cwtnet.plugin.docks.parts import show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.inspect_work import Captured
 from napari_cwtnet.plugin.inspecting import Inspector
@@ -73,8 +73,7 @@ class InspectPanel(QWidget):
         self.looking.setEnabled(possible)
         self._bar.setVisible(runner.busy)
         done, total = runner.progress
-        self._bar.setRange(0, total)
-        self._bar.setValue(done)
+        show_progress(self._bar, done, total)
         if runner.busy:
             self.status.setText(runner.words)
 

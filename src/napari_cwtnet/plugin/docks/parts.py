@@ -29,6 +29,17 @@ def thin_bar(*, keep_place: bool = False) -> QProgressBar:
     return bar
 
 
+def show_progress(bar: QProgressBar, done: int, total: int) -> None:
+    """Move a bar, painted when the window is painted next.
+
+    Left to itself, Qt paints the window within `setValue`, the canvas included, and waits for it.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setRange(0, total)
+    bar.setValue(done)
+    bar.setUpdatesEnabled(True)
+
+
 def enable(widget: QWidget, enabled: bool, tip: str) -> None:
     """Enable a widget or not, and say why."""
     widget.setEnabled(enabled)

@@ -14,7 +14,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.export import Roi, read_rois, write_rois
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.command_line import command_line, enhance_words
-from napari_cwtnet.plugin.docks.parts import thin_bar, to_clipboard, words_label
+from napari_cwtnet.plugin.docks.parts import show_progress, thin_bar, to_clipboard, words_label
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
@@ -152,8 +152,7 @@ class ResultForm(QWidget):
         busy, (done, total) = self.exporter.busy, self.exporter.progress
         self.export_button.setEnabled(not busy)
         self._bar.setVisible(busy)
-        self._bar.setRange(0, total)
-        self._bar.setValue(done)
+        show_progress(self._bar, done, total)
         if busy:
             self._say("Writing…")
         self._words.setVisible(bool(self._words.text()))
