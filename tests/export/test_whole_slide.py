@@ -1,0 +1,239 @@
+"""A whole slide block by block: the very bytes of one piece, whatever stops it on the way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from export.whole_help import BLOCK, files, without_time, write_model, write_slide
+from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.errors import CancelledError, OutputError, RequestError
+from napari_cwtnet.export import export_image, save_image
+from napari_cwtnet.export.whole_slide import Job, enhance_to_file
+from napari_cwtnet.export.whole_slide.layout import Layout
+from napari_cwtnet.geometry import Region, Size
+
+STRIPE = Region(0, 0, 1200, 240)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("whole")
+
+
+@pytest.fixture(scope="module")
+def slide_file(folder: Path) -> Path:
+    return write_slide(folder / "slide.ome.tif")
+
+
+@pytest.fixture(scope="module")
+def job(folder: Path, slide_file: Path) -> Job:
+    """Of two blocks."""
+    return Job(slide_file, str(write_model(folder, 2)), STRIPE, 2.0, device="cpu")
+
+
+class Stop:
+    """Cancels with three tiles to go, in the second of two blocks."""
+
+    def __init__(self) -> None:
+        self.token = CancelToken()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what == "tile" and total - done == 3:
+            self.token.cancel("enough")
+
+
+def stopped(job: Job, output: Path) -> Path:
+    """Leave a run unfinished; the folder it is in."""
+    stop = Stop()
+    with pytest.raises(CancelledError, match=r"^enough; 1 of 2 blocks are done, go on with"):
+        enhance_to_file(job, output, block=BLOCK, cancel=stop.token, told=stop)
+    assert not output.exists()
+    return output.with_name(f".{output.name}.partial")
+
+
+@pytest.mark.parametrize(
+    ("scale", "downsample", "region"),
+    [
+        (2, 2.0, None),
+        (4, 4.0, Region(13.3, 7.7, 1150.2, 1060.9)),
+        (2, 1.7, Region(100.5, 30.25, 950, 240)),
+    ],
+)
+def test_the_same_bytes_as_in_one_piece(
+    slide_file: Path, tmp_path: Path, scale: int, downsample: float, region: Region | None
+) -> None:
+    weights = write_model(tmp_path, scale)
+    made = enhance_to_file(
+        Job(slide_file, str(weights), region, downsample, device="cpu"),
+        tmp_path / "blocks.ome.zarr",
+        block=BLOCK,
+    )
+    assert made.blocks == (2 if downsample == 1.7 else 4)
+    assert made.computed_tiles == made.tiles  # none of them twice
+    with open_slide(slide_file) as slide:
+        one = enhance(
+            slide, region or slide.bounds, downsample, model=load_model(weights), device="cpu"
+        )
+    assert made.tiles == len(one.plan.tiles)
+    assert made.plan.mode == ("cross-scale" if scale == 4 else "single-image")
+    export_image(tmp_path / "one.ome.zarr", one.image, one.provenance, one.mpp)
+    blocks, whole = (without_time(tmp_path / f"{name}.ome.zarr") for name in ("blocks", "one"))
+    assert blocks.keys() == whole.keys()
+    assert [name for name in whole if blocks[name] != whole[name]] == []
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+    if one.plan.checkable:
+        figures = made.quality.as_dict()
+        # between stored pixels, what is read depends a little on where reading begins
+        exact = 1e-9 if region is None else 1e-3
+        assert figures["psnr"] == pytest.approx(one.metrics.psnr, abs=exact)
+        assert figures["psnr_bicubic"] == pytest.approx(one.metrics.psnr_bicubic, abs=1e-3)
+        if scale == 4:
+            expected = one.metrics.psnr_reference_bicubic
+            assert figures["psnr_reference_bicubic"] == pytest.approx(expected, abs=1e-3)
+        assert figures["ssim"] is None
+    record = json.loads((tmp_path / "blocks.ome.zarr.json").read_text(encoding="utf-8"))
+    assert record["output_size"] == [one.image.shape[1], one.image.shape[0]]
+    assert record["quality"] == made.quality.as_dict()
+
+
+def test_an_ome_tiff_of_it(job: Job, tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    output = tmp_path / "out.ome.tif"
+    made = enhance_to_file(job, output, block=BLOCK, told=lambda *words: told.append(words))
+    with open_slide(job.slide) as slide:
+        one = enhance(slide, STRIPE, 2.0, model=load_model(job.model), device="cpu")
+    record = json.loads(output.with_name("out.ome.tif.json").read_text(encoding="utf-8"))
+    provenance = one.provenance | {"time": record["time"]}
+    save_image(tmp_path / "one.ome.tif", one.image, provenance, one.mpp)
+    assert output.read_bytes() == (tmp_path / "one.ome.tif").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "one.ome.tif", "out.ome.tif", "out.ome.tif.json",
+    ]  # fmt: skip
+    tiles = [(done, total) for what, done, total in told if what == "tile"]
+    assert tiles[0] == (0, made.tiles)
+    assert tiles[-1] == (made.tiles, made.tiles)
+    assert tiles == sorted(tiles)
+    assert [what for what, done, total in told if done == total][-2:] == ["level", "part"]
+
+
+def test_a_cancelled_run_goes_on(job: Job, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    work = stopped(job, output)
+    shutil.copytree(work, tmp_path / ".again.ome.zarr.partial")
+    with pytest.raises(OutputError, match=r"unfinished run in \.out\.ome\.zarr\.partial; go on"):
+        enhance_to_file(job, output)
+    made = enhance_to_file(job, output, resume=True)
+    assert (made.resumed_blocks, made.blocks) == (1, 2)
+    again = enhance_to_file(job, tmp_path / "again.ome.zarr", resume=True)
+    assert files(output) == files(tmp_path / "again.ome.zarr")
+    assert again.quality == made.quality
+    enhance_to_file(job, tmp_path / "unbroken.ome.zarr", block=BLOCK)
+    assert without_time(output) == without_time(tmp_path / "unbroken.ome.zarr")
+    before = files(output)
+    nothing = enhance_to_file(job, output, resume=True)
+    assert nothing.computed_tiles == 0
+    assert nothing.quality == made.quality
+    assert files(output) == before
+
+
+def test_what_is_lost_is_made_again(job: Job, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    work = stopped(job, output)
+    lines = (work / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (work / "journal.jsonl").write_bytes(b"".join(lines) + lines[-1][:40])  # killed in it
+    chunk = work / "image.ome.zarr" / "0" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:100])
+    made = enhance_to_file(job, output, resume=True)
+    assert made.resumed_blocks == 0
+    enhance_to_file(job, tmp_path / "unbroken.ome.zarr", block=BLOCK)
+    assert without_time(output) == without_time(tmp_path / "unbroken.ome.zarr")
+
+
+def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    work = stopped(job, output)
+    before = files(work)
+    others = {
+        "region": Job(job.slide, job.model, Region(0, 0, 1200, 200), 2.0, device="cpu"),
+        "model": Job(job.slide, str(write_model(tmp_path, 4)), STRIPE, 2.0, device="cpu"),
+    }
+    for key, other in others.items():
+        with pytest.raises(OutputError, match=rf"another kind: .*{key}.*--resume, or delete"):
+            enhance_to_file(other, output, resume=True)
+    journal = work / "journal.jsonl"
+    content = journal.read_bytes()
+    journal.write_bytes(content.replace(b'"native_mpp": 0.25', b'"native_mpp": 0.26'))
+    with pytest.raises(OutputError, match=r"native_mpp is 0\.26, here 0\.25; repeat"):
+        enhance_to_file(job, output, resume=True)
+    journal.write_bytes(content.replace(b'"place"', b'"space"', 1))
+    with pytest.raises(OutputError, match=r"damaged or of another version in line 2; delete"):
+        enhance_to_file(job, output, resume=True)
+    journal.write_bytes(content)
+    assert files(work) == before
+
+
+def test_one_run_at_a_time(job: Job, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    tried = []
+
+    def told(what: str, done: int, total: int) -> None:
+        if not tried:
+            tried.append(done)
+            with pytest.raises(OutputError, match="another run is writing it"):
+                enhance_to_file(job, output, resume=True)
+
+    enhance_to_file(job, output, block=BLOCK, told=told)
+    assert tried
+    assert np.asarray(zarr.open_group(output, mode="r")["0"]).any(axis=(0, 1)).all()
+
+
+def test_an_older_output_stays_until_the_new_one_is_there(job: Job, tmp_path: Path) -> None:
+    for name in ("out.ome.zarr", "out.ome.tif"):
+        output = tmp_path / name
+        save_image(output, np.zeros((64, 64, 3), np.uint8), {"badge": "COMPUTED"}, None)
+        before = files(output) if output.is_dir() else output.read_bytes()
+        stopped_output = output.with_name(f".{name}.partial")
+        stop = Stop()
+        with pytest.raises(CancelledError):
+            enhance_to_file(job, output, block=BLOCK, cancel=stop.token, told=stop)
+        assert (files(output) if output.is_dir() else output.read_bytes()) == before
+        enhance_to_file(job, output, resume=True)
+        assert (files(output) if output.is_dir() else output.read_bytes()) != before
+        assert not stopped_output.exists()
+
+
+def test_bad_words(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="PNG cannot be written piece by piece"):
+        enhance_to_file(job, tmp_path / "out.png")
+    with pytest.raises(RequestError, match="Block of 1000 pixels: give a multiple of 1024"):
+        enhance_to_file(job, tmp_path / "out.ome.zarr", block=1000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_too_small(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
+    with pytest.raises(OutputError, match=r"^1200 × 240 pixels need some .* GB left; free some"):
+        enhance_to_file(job, tmp_path / "out.ome.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_cover_the_image_once() -> None:
+    layout = Layout(Size(9000, 5000), 2048, 2)
+    seen = np.zeros((5000, 9000), np.uint8)
+    places = []
+    for block in layout.blocks():
+        seen[block.y : block.y + block.height, block.x : block.x + block.width] += 1
+        places.append(block.place)
+    assert (seen == 1).all()
+    assert places[:5] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]
+    assert layout.uses(2040, 2040, 2050, 2050) == 4
+    assert layout.uses(-5, 100, 3, 200) == 1
