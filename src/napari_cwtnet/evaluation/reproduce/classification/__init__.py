@@ -1,0 +1,1 @@
+"""Whether what a network makes of an image helps a classifier (Table VI)."""

@@ -1,0 +1,148 @@
+"""Where a table's pixels come from, and the fields that it is tested on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from napari_cwtnet.errors import CwtnetError, RequestError
+from napari_cwtnet.evaluation.reproduce.experiment import Degradation
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.training.data import load_data
+from napari_cwtnet.training.fields import Field, source_files
+from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
+
+SOURCES_FILE = "sources.yaml"
+_STORED = 0.01
+_LEAST_SIDE = 44
+"""Truth pixels: less is left for SSIM after the crop by a scale of 8 than its window asks for."""
+
+
+def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, Any]:
+    """The ``sources`` or ``slides`` of a recipe, for the pixels that are there.
+
+    Parameters
+    ----------
+    data : Path
+        For ``bicubic``: folders named as in the shipped recipes, or a ``sources.yaml`` with a list
+        of such sources. For ``levels``: slides, of which those count that store the levels.
+    degradation : {"bicubic", "levels"}
+        How LR and reference are made.
+    scale : int
+        Super-resolution factor.
+
+    Raises
+    ------
+    RequestError
+        If there is nothing to train on, or nothing that is held out.
+    """
+    if not data.is_dir():
+        raise RequestError(f"Data folder {data} does not exist; check --data.")
+    return _slides(data, scale) if degradation == "levels" else _images(data)
+
+
+def _images(data: Path) -> dict[str, Any]:
+    own = data / SOURCES_FILE
+    if own.exists():
+        try:
+            listed = yaml.safe_load(own.read_text(encoding="utf-8"))
+            sources = [ImageSource.model_validate(fields) for fields in listed]
+        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise RequestError(f"{own} is no list of sources: {why}.") from error
+    else:
+        shipped = load_recipe(shipped_recipes()["cwtnet-lite-x2"]).sources
+        sources = [s for s in shipped if s.held_out and (data / s.folder).is_dir()]
+    if not any(source.held_out for source in sources):
+        raise RequestError(
+            f"Folder {data} holds none of the shipped recipes' sources that keep images for "
+            f"testing, and no {SOURCES_FILE}; check --data."
+        )
+    return {"sources": [source.model_dump(mode="json") for source in sources]}
+
+
+def _slides(data: Path, scale: int) -> dict[str, Any]:
+    """Slides that store levels of downsample ``scale / 2`` and ``scale``."""
+    found = []
+    for path in sorted(p for p in data.rglob("*") if p.is_file()):
+        try:
+            with open_slide(path) as slide:
+                stored = [level.downsample for level in slide.levels]
+        except CwtnetError:
+            continue
+        wanted = {scale / 2, float(scale)}
+        if all(any(abs(d / want - 1) < _STORED for d in stored) for want in wanted):
+            found.append({"path": str(path.relative_to(data)), "levels": "stored"})
+    if not found:
+        raise RequestError(
+            f"Folder {data} holds no slide that stores levels of downsample {scale / 2:g} and "
+            f"{scale}; choose another --data, or --degradation bicubic."
+        )
+    return {"slides": found}
+
+
+def fingerprint(recipe: Recipe, data: Path) -> str:
+    """SHA-256 of the files that a recipe reads, by source and name."""
+    total = hashlib.sha256()
+    for source in recipe.sources:
+        for held_out in (False, True):
+            for path in source_files(source, data, held_out=held_out):
+                told = f"{source.name} {path.name} {held_out} "
+                total.update(told.encode() + hashlib.sha256(path.read_bytes()).digest())
+    for slide in recipe.slides:
+        total.update(hashlib.sha256((data / slide.path).read_bytes()).digest())
+    return total.hexdigest()[:16]
+
+
+def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> list[Field]:
+    """The middle of every held-out image, or several fields of it: the same for all rows.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What is held out from training.
+    data : Path
+        Its data root.
+    side : int
+        Of a field, truth pixels; less where an image is smaller.
+    per_image : int
+        1, or the largest number of fields beside one another, around the middle.
+
+    Raises
+    ------
+    RequestError
+        If no image is large enough.
+    """
+    held_out = load_data(recipe, data).held_out
+    return crops(held_out, recipe.scale, side, per_image)
+
+
+def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> list[Field]:
+    """Fields of ``side`` truth pixels around the middle of each."""
+    found: list[Field] = []
+    across = max(1, int(per_image**0.5))
+    for field in fields:
+        height, width = field.lr.shape[:2]
+        h, w = (min(side // scale, length) for length in (height, width))
+        if min(h, w) * scale < _LEAST_SIDE:
+            continue
+        rows, columns = (min(across, length // part) for length, part in ((height, h), (width, w)))
+        top, left = (height - rows * h) // 2, (width - columns * w) // 2
+        for row in range(rows):
+            for column in range(columns):
+                y, x = top + row * h, left + column * w
+                parts = [
+                    image[f * y : f * (y + h), f * x : f * (x + w)]
+                    for image, f in ((field.lr, 1), (field.reference, 2), (field.truth, scale))
+                ]
+                found.append(Field(f"{field.name} {row},{column}", *parts))
+    if not found:
+        raise RequestError(
+            f"No held-out image has {_LEAST_SIDE} pixels along each side to be tested on at "
+            f"×{scale}; hold out larger ones."
+        )
+    return found

@@ -1,0 +1,193 @@
+"""Doing a table: train what is not trained, test what is not tested, write after every row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from napari_cwtnet import __version__
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.evaluation.bench import machine
+from napari_cwtnet.evaluation.reproduce import ablations, methods
+from napari_cwtnet.evaluation.reproduce.data import fields_to_test
+from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, Row, Run, Table
+from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
+from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
+from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
+from napari_cwtnet.evaluation.reproduce.summary import Cell
+from napari_cwtnet.evaluation.reproduce.testing import Tested, keep, kept, measured, tested_image
+from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
+from napari_cwtnet.metrics import psnr
+from napari_cwtnet.model.base import Network
+from napari_cwtnet.model.weights import read_weights
+from napari_cwtnet.training.fields import Field
+
+PICTURES = "pictures"
+_SHOWN = 3
+TABLES = {table.key: table for table in (methods.TABLE, *ablations.TABLES)}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was asked for."""
+
+    table: Table
+    data: Path
+    output: Path
+    budget: Budget
+    seeds: int = 1
+    scales: tuple[int, ...] = (2,)
+    degradation: Degradation = "bicubic"
+
+
+class Driver:
+    """Does one table.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was asked for. Runs that its output folder holds are not trained again, also those
+        of another table or of a half-done call.
+    cancel : CancelToken
+        Ends the training at hand, which the next call takes up.
+    say : callable
+        Told in words what is being done.
+    """
+
+    def __init__(self, plan: Plan, cancel: CancelToken, say: Say) -> None:
+        self.plan = plan
+        self._cancel, self._say = cancel, say
+        self._fields: dict[int, tuple[list[Field], str]] = {}
+        self._metrics: list[Perceptual] = available() if plan.table.perceptual else []
+        self.cells: list[Cell] = []
+
+    def run(self) -> list[Cell]:
+        """All cells, seeds one after another so that there is a whole table early.
+
+        Raises
+        ------
+        CancelledError
+            If ``cancel`` came first; what is done stands in the table's files.
+        CwtnetError
+            If data, recipe or folder cannot be used.
+        """
+        plan = self.plan
+        (plan.output / "tests").mkdir(parents=True, exist_ok=True)
+        for seed in range(plan.seeds):
+            for scale in plan.scales:
+                for row in plan.table.rows(scale, plan.degradation):
+                    if row.changes is None and seed > 0:
+                        continue
+                    self.cells.append(self._cell(row, scale, seed))
+                    write_table(plan.table, self.cells, self._about(), plan.output)
+        for scale in plan.scales:
+            self._show(scale)
+        return self.cells
+
+    def _show(self, scale: int) -> None:
+        """Sheets of a few fields, chosen by chance, as the networks of the first seed see them."""
+        plan = self.plan
+        fields, _ = self.fields(scale)
+        folder = plan.output / PICTURES
+        folder.mkdir(exist_ok=True)
+        chosen = np.random.default_rng(0).permutation(len(fields))[:_SHOWN]
+        for number, index in enumerate(chosen):
+            field = fields[index]
+            parts = {"LR": middle(field.lr, SIDE // scale)}
+            for row in plan.table.rows(scale, plan.degradation):
+                image = tested_image(row, self._network(row, scale), field, scale)
+                name = f"{ORACLE if row.is_oracle else ''}{row.name}"
+                parts[f"{name}\n{psnr(image, field.truth, scale):.2f} dB"] = middle(image, SIDE)
+            parts["truth"] = middle(field.truth, SIDE)
+            save_strip(parts, folder / f"{plan.table.key}-x{scale}-{number + 1}.jpg")
+
+    def _network(self, row: Row, scale: int) -> Network | None:
+        if row.changes is None:
+            return None
+        folder = self.plan.output / "runs" / self.planned(row, scale, 0).folder
+        return read_weights(folder / WEIGHTS)[0]
+
+    def planned(self, row: Row, scale: int, seed: int) -> Run:
+        """The training behind a row: for a test on the reference, that of half the scale."""
+        plan = self.plan
+        own = scale // 2 if row.test.startswith("half") else scale
+        return plan_run(
+            plan.table,
+            row if own == scale else _named(plan.table, own, plan.degradation),
+            scale=own,
+            seed=seed,
+            budget=plan.budget,
+            data=plan.data,
+            degradation=plan.degradation,
+        )
+
+    def fields(self, scale: int) -> tuple[list[Field], str]:
+        """The test fields of a scale, and a hash of their pixels."""
+        if scale not in self._fields:
+            table = self.plan.table
+            first = next(
+                row for row in table.rows(scale, self.plan.degradation) if row.changes is not None
+            )
+            recipe = self.planned(first, scale, 0).recipe
+            fields = fields_to_test(recipe, self.plan.data, table.side, table.per_image)
+            self._fields[scale] = (fields, _hash(fields))
+        return self._fields[scale]
+
+    def _cell(self, row: Row, scale: int, seed: int) -> Cell:
+        plan = self.plan
+        fields, digest = self.fields(scale)
+        record: RunRecord | None = None
+        weights: Path | None = None
+        folder = plan.output / "tests"
+        if row.changes is not None:
+            run = self.planned(row, scale, seed)
+            record = train(
+                run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=self._say
+            )
+            folder = plan.output / "runs" / run.folder
+            weights = folder / WEIGHTS
+        suffix = "" if not self._metrics else "-lpips"
+        path = folder / f"{row.test.replace(' ', '-')}-x{scale}-{digest}{suffix}.json"
+        tested = kept(path)
+        if tested is None:
+            tested = self._test(row, weights, fields, scale)
+            keep(tested, path)
+        return Cell(row, scale, seed, tested, record)
+
+    def _test(self, row: Row, weights: Path | None, fields: Sequence[Field], scale: int) -> Tested:
+        self._say(f"testing {row.name} ×{scale}")
+        network = None if weights is None else read_weights(weights)[0]
+        return measured(row, network, fields, scale, self._metrics)
+
+    def _about(self) -> dict[str, Any]:
+        plan = self.plan
+        at = machine(choose_device("cpu"))
+        data = next((cell.run.data for cell in self.cells if cell.run is not None), "")
+        images = {s: len(f) for s, (f, _) in self._fields.items()}
+        return {
+            "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
+            "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
+            "Test fields": ", ".join(f"{n} at ×{s}" for s, n in images.items()),
+            "Machine": f"{at['name']}, {at['torch_threads']} thread",
+            "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
+        }
+
+
+def _named(table: Table, scale: int, degradation: Degradation) -> Row:
+    """The row that all are held against, at another scale."""
+    return next(row for row in table.rows(scale, degradation) if row.name == table.compared)
+
+
+def _hash(fields: Sequence[Field]) -> str:
+    total = hashlib.sha256()
+    for field in fields:
+        for image in (field.lr, field.reference, field.truth):
+            total.update(image.tobytes())
+    return total.hexdigest()[:8]

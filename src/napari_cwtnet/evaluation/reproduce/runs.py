@@ -1,0 +1,161 @@
+"""One network trained by the package's own trainer, in a folder of its own, once."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_cwtnet import __version__
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.errors import CancelledError, TrainingError
+from napari_cwtnet.evaluation.bench import machine
+from napari_cwtnet.evaluation.reproduce.data import fingerprint, sources_of
+from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, Row, Run, Table
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.model.weights import save_weights
+from napari_cwtnet.training.events import StepDone
+from napari_cwtnet.training.recipe import make_recipe
+from napari_cwtnet.training.trainer import Trainer
+
+PATCH = {2: 32, 4: 24, 8: 16}
+"""LR pixels along a side of a training patch, by scale."""
+
+WEIGHTS = "final.safetensors"
+RECORD = "run.json"
+_ENDLESS = 10_000_000
+_CHECKPOINT_EVERY = 2000
+_WARM_UP = 50
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What is told of a training that is done."""
+
+    hash: str
+    data: str
+    budget: str
+    steps: int
+    seconds: float
+    """Wall time at work."""
+    cpu_seconds: float
+    """Of this process, as the steps of the last sitting took it."""
+    parameters: int
+    machine: dict[str, Any]
+    software: str
+
+
+def plan_run(
+    table: Table,
+    row: Row,
+    *,
+    scale: int,
+    seed: int,
+    budget: Budget,
+    data: Path,
+    degradation: Degradation,
+) -> Run:
+    """The recipe of a row, and what it is trained on.
+
+    Raises
+    ------
+    TrainingError
+        If the recipe cannot be made.
+    RequestError
+        If the data are not there.
+    """
+    steps = budget.steps or _ENDLESS
+    changes = dict(row.changes or {})
+    fields: dict[str, Any] = {
+        "name": f"{changes.get('architecture', 'cwtnet')}-x{scale}-seed{seed}",
+        "scale": scale,
+        "patch": PATCH[scale],
+        "steps": steps,
+        "minutes": budget.minutes,
+        "warm_up": min(_WARM_UP, max(1, steps // 10)),
+        "validate_every": min(steps, _CHECKPOINT_EVERY),
+        "seed": seed,
+    }
+    fields |= dict(table.base) | sources_of(data, degradation, scale) | changes
+    recipe = make_recipe(fields, f"{table.title}, {row.name}")
+    return Run(recipe, fingerprint(recipe, data))
+
+
+def train(
+    run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: Say
+) -> RunRecord:
+    """Train to the end of the budget, unless that is done already.
+
+    Raises
+    ------
+    CancelledError
+        If ``cancel`` came first; what is done so far is kept, and the next call goes on.
+    TrainingError
+        If the training breaks down.
+    """
+    folder = output / "runs" / run.folder
+    done = read_record(folder, run)
+    if done is not None:
+        return done
+    say(f"training {run.recipe.name} ({budget} of budget)")
+    trainer = Trainer(run.recipe, data, folder, cancel)
+    cpu = steps = 0.0
+    before = time.process_time()
+    for event in trainer.run(cancel):
+        now = time.process_time()
+        if isinstance(event, StepDone):
+            cpu, steps = cpu + now - before, steps + 1
+        before = now
+    if cancel.cancelled:
+        raise CancelledError("Interrupted; the same command goes on with this run.")
+    state = trainer.state
+    record = RunRecord(
+        hash=run.hash,
+        data=run.data,
+        budget=str(budget),
+        steps=state.step,
+        seconds=round(state.seconds, 1),
+        cpu_seconds=round(cpu / max(steps, 1) * state.step, 1),
+        parameters=sum(p.numel() for p in state.network.parameters()),
+        machine=machine(choose_device(run.recipe.device)),
+        software=f"napari-cwtnet {__version__}, torch {torch.__version__}",
+    )
+    told = {
+        "recipe": run.recipe.without_paths().model_dump(mode="json"),
+        "reference_share": run.recipe.reference_share,
+        "step": state.step,
+    }
+    save_weights(folder / WEIGHTS, state.average, told)
+    with written_whole(folder / RECORD) as partial:
+        partial.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    return record
+
+
+def read_record(folder: Path, run: Run) -> RunRecord | None:
+    """What a finished run says of itself; None where there is none.
+
+    Raises
+    ------
+    TrainingError
+        If the record is of another training, or cannot be read.
+    """
+    path = folder / RECORD
+    if not path.exists() or not (folder / WEIGHTS).exists():
+        return None
+    try:
+        record = RunRecord(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"Record {path} cannot be read: {' '.join(str(error).split())[:200]}; delete the "
+            "folder to train again."
+        ) from error
+    if record.hash != run.hash:
+        raise TrainingError(f"Record {path} is of another training; delete the folder.")
+    return record

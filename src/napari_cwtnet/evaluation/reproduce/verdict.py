@@ -1,0 +1,35 @@
+"""Where the row that all are held against came out, in a sentence for each scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE
+
+
+def verdict(told: dict[str, Any]) -> Iterator[str]:
+    """Sentences on a table, out of its JSON; none for a table without PSNR.
+
+    A difference whose interval has both signs is called none.
+    """
+    name = told.get("compared")
+    for scale in sorted({row["scale"] for row in told["rows"]}) if name else ():
+        rows = [row for row in told["rows"] if row["scale"] == scale]
+        fair = [
+            row
+            for row in rows
+            if row["row"]["test"] not in GIVEN_THE_REFERENCE and row["row"]["test"] != "oracle"
+        ]
+        own = next((row for row in fair if row["row"]["name"] == name), None)
+        if own is None or len(fair) < 2:
+            continue
+        place = 1 + sum(row["psnr"]["mean"] > own["psnr"]["mean"] for row in fair)
+        best = max((r for r in fair if r is not own), key=lambda r: r["psnr"]["mean"])
+        low, high = best["lead_interval"]
+        sure = "" if low > 0 or high < 0 else ", which is no difference over these images"
+        yield (
+            f"×{scale}: {name} is number {place} of {len(fair)} by PSNR; the best other row, "
+            f"{best['row']['name']}, is {best['lead']:+.2f} dB from it ({low:+.2f} to "
+            f"{high:+.2f}){sure}.\n"
+        )

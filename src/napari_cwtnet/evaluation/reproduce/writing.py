@@ -1,0 +1,156 @@
+"""A table as Markdown for people, CSV for spreadsheets and JSON with everything."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE, Table
+from napari_cwtnet.evaluation.reproduce.summary import Cell, RowSummary, Spread, summarise
+from napari_cwtnet.files import written_whole
+
+ORACLE = "ORACLE: "
+_HEADS = ("×", "row", "mode", "oracle", "psnr", "psnr sd", "ssim", "ssim sd", "seeds")
+_MORE = ("lead", "lead low", "lead high", "images ahead", "images", "paper psnr", "paper ssim")
+_COSTS = ("parameters", "steps", "training cpu s", "cpu s per megapixel", "recipe hashes")
+
+
+def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], output: Path) -> None:
+    """``KEY.md``, ``KEY.csv`` and ``KEY.json`` in ``output``.
+
+    Parameters
+    ----------
+    table : Table
+        What it is.
+    cells : sequence of Cell
+        What is done of it so far.
+    about : dict
+        Budget, data, machine and software; JSON values.
+    output : Path
+        Folder that exists.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written to.
+    """
+    lines = summarise(cells, table.compared)
+    texts = {
+        "md": "\n".join(markdown(table, lines, about)) + "\n",
+        "csv": as_csv(lines),
+        "json": json.dumps(_everything(table, cells, lines, about), indent=1, ensure_ascii=False),
+    }
+    for suffix, text in texts.items():
+        with written_whole(output / f"{table.key}.{suffix}") as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
+    """The table, one part for each scale and for what is given the reference."""
+    yield f"## {table.title}"
+    yield ""
+    yield table.setting
+    yield ""
+    yield " ".join(f"{name}: {value}." for name, value in about.items() if value)
+    for scale in sorted({line.scale for line in lines}):
+        own = [line for line in lines if line.scale == scale]
+        paired = [line for line in own if line.row.test in GIVEN_THE_REFERENCE]
+        yield from _part(f"×{scale}", [line for line in own if line not in paired], table)
+        if paired:
+            title = f"×{scale}, given the next-higher level: not to be compared with the above"
+            yield from _part(title, paired, table)
+
+
+def _part(title: str, lines: Sequence[RowSummary], table: Table) -> Iterator[str]:
+    lpips = list(dict.fromkeys(name for line in lines for name in line.lpips))
+    heads = ["", "PSNR, dB", "SSIM", *lpips, f"above {table.compared}, dB (95 % over images)"]
+    heads += ["paper", "parameters", "training, CPU s", "CPU s a megapixel", "seeds"]
+    yield f"\n### {title}\n"
+    yield f"| {' | '.join(heads)} |"
+    yield "|" + "---|" * len(heads)
+    for line in lines:
+        paper = line.row.paper
+        said = "" if paper is None else f"{_plain(paper.psnr, 3)} / {_plain(paper.ssim, 4)}"
+        cells = [shown_name(line), _pm(line.psnr, 2), _pm(line.ssim, 4)]
+        cells += [_plain(line.lpips.get(name), 4) for name in lpips]
+        cells += [_lead(line), said]
+        cells += [f"{line.parameters:,}", f"{line.cpu_seconds:.0f}"] if line.hashes else ["0", "0"]
+        cells += [f"{line.cpu_seconds_per_megapixel:.2f}"]
+        cells += [str(len(line.seeds)) if line.hashes else ""]
+        yield f"| {' | '.join(cells)} |"
+    for line in lines:
+        if line.row.note:
+            yield f"\n{shown_name(line)}: {line.row.note}."
+
+
+def shown_name(line: RowSummary) -> str:
+    """The row's name, with a mark nobody can miss where it is given the answer."""
+    return f"{ORACLE}{line.row.name}" if line.row.is_oracle else line.row.name
+
+
+def _pm(spread: Spread, digits: int) -> str:
+    if math.isnan(spread.deviation):
+        return f"{spread.mean:.{digits}f}"
+    return f"{spread.mean:.{digits}f} ± {spread.deviation:.{digits}f}"
+
+
+def _plain(value: float | None, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _lead(line: RowSummary) -> str:
+    if line.lead is None or line.lead_interval is None:
+        return ""
+    low, high = line.lead_interval
+    return f"{line.lead:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def as_csv(lines: Sequence[RowSummary]) -> str:
+    """One line a row and scale."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([*_HEADS, *_MORE, *_COSTS])
+    for line in lines:
+        paper = line.row.paper or (None, None)
+        low, high = line.lead_interval or (None, None)
+        writer.writerow(
+            (
+                *(line.scale, line.row.name, line.row.test, line.row.is_oracle),
+                *(line.psnr.mean, line.psnr.deviation, line.ssim.mean, line.ssim.deviation),
+                *(len(line.seeds), line.lead, low, high, line.ahead, line.images, *paper),
+                *(line.parameters, line.steps, line.cpu_seconds, line.cpu_seconds_per_megapixel),
+                " ".join(line.hashes),
+            )
+        )
+    return text.getvalue()
+
+
+def _everything(
+    table: Table, cells: Sequence[Cell], lines: Sequence[RowSummary], about: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "table": table.key,
+        "title": table.title,
+        "setting": table.setting,
+        "compared": table.compared,
+        "about": about,
+        "rows": [_finite(asdict(line)) for line in lines],
+        "cells": [_finite(asdict(cell)) for cell in cells],
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no nan and no infinity: null stands for both."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
