@@ -45,6 +45,7 @@ class Baseline(Network):
     """
 
     config: BaselineConfig
+    takes_half = True
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
