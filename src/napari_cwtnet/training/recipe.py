@@ -18,9 +18,11 @@ from pydantic import (
 from napari_cwtnet.errors import ModelError, TrainingError
 from napari_cwtnet.model.architectures import CWTNET, find_architecture
 from napari_cwtnet.model.base import BaseConfig, Network, Scale
+from napari_cwtnet.training.loss_fields import Adversarial, Loss
 from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
 
 __all__ = [
+    "Adversarial",
     "ImageSource",
     "Loss",
     "Recipe",
@@ -31,18 +33,6 @@ __all__ = [
     "read_fields",
     "shipped_recipes",
 ]
-
-
-class Loss(BaseModel):
-    """Eqs. 10 to 12: ``L = sr (L1 + sr_ssim (1 - SSIM)) + wt (L1 + wt_ssim (1 - SSIM))``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    sr: float = Field(0.3, ge=0, description="λ1, weight of the image")
-    wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
-    sr_ssim: float = Field(0.2, ge=0, description="λ3")
-    wt_ssim: float = Field(0.2, ge=0, description="λ4")
-    pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
 
 
 class Recipe(BaseModel):
@@ -62,6 +52,7 @@ class Recipe(BaseModel):
     sources: tuple[ImageSource, ...] = Field((), description="folders of images")
     slides: tuple[SlideSource, ...] = Field((), description="slides, split by place")
     loss: Loss = Loss()
+    adversarial: Adversarial | None = Field(None, description="none, but for SRGAN")
     reference_share: float = Field(
         0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
     )

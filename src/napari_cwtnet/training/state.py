@@ -17,10 +17,11 @@ from torch import Tensor
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.base import Network
+from napari_cwtnet.training.adversarial import Adversary
+from napari_cwtnet.training.moments import adam_steps, moments, put_back
 from napari_cwtnet.training.recipe import Recipe
 
 _CPU = torch.device("cpu")
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class RunState:
@@ -43,6 +44,8 @@ class RunState:
         with torch.random.fork_rng(devices=()):  # others in this process draw their own numbers
             torch.default_generator.manual_seed(recipe.seed)
             network = recipe.new_network()
+            fields = recipe.adversarial
+            self.adversary = None if fields is None else Adversary(fields, device)
         if start is not None:
             network.load_state_dict(start.state_dict())
         self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -91,11 +94,7 @@ class RunState:
             tensors |= {
                 f"{part}/{n}": p.detach().contiguous() for n, p in network.state_dict().items()
             }
-        for name, parameter in self.network.named_parameters():
-            for moment in _MOMENTS:
-                value = self.optimiser.state[parameter].get(moment)
-                if value is not None:
-                    tensors[f"{moment}/{name}"] = value.contiguous()
+        tensors |= moments(self.optimiser, self.network)
         progress = {
             "step": self.step,
             "seconds": self.seconds,
@@ -104,13 +103,11 @@ class RunState:
             "best_psnr": self.best_psnr,
             "start_psnr": self.start_psnr,
             "generator": self.generator.bit_generator.state,
-            # a parameter that a batch does not use is not stepped, so each has its own count
-            "adam_steps": {
-                name: float(self.optimiser.state[parameter]["step"])
-                for name, parameter in self.network.named_parameters()
-                if "step" in self.optimiser.state[parameter]
-            },
+            "adam_steps": adam_steps(self.optimiser, self.network),
         }
+        if self.adversary is not None:
+            tensors |= self.adversary.tensors()
+            progress["discriminator_steps"] = self.adversary.steps()
         metadata = {"progress": json.dumps(progress), "recipe": self.recipe.model_dump_json()}
         with written_whole(path) as partial:
             partial.write_bytes(save(tensors, metadata))
@@ -162,15 +159,6 @@ class RunState:
                 for name, value in network.state_dict().items():  # not copies
                     value.copy_(tensors[f"{part}/{name}"])
         steps = progress.get("adam_steps", {})
-        for name, parameter in self.network.named_parameters():
-            if f"exp_avg/{name}" in tensors:
-                self.optimiser.state[parameter] = {
-                    "step": torch.tensor(float(steps.get(name, self.step))),
-                    # laid out in memory as the parameter is, so that sums round the same way
-                    **{
-                        moment: torch.empty_like(parameter, requires_grad=False).copy_(
-                            tensors[f"{moment}/{name}"]
-                        )
-                        for moment in _MOMENTS
-                    },
-                }
+        put_back(self.optimiser, self.network, tensors, steps, step=self.step)
+        if self.adversary is not None:
+            self.adversary.restore(tensors, progress["discriminator_steps"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
@@ -213,7 +214,8 @@ class Trainer:
             group["lr"] = rate
         batch = self.sampler.batch(recipe.batch, state.generator)
         with_reference = bool(state.generator.random() < recipe.reference_share)
-        loss = self._loss(self._workers.part_of(batch).to(self._device), with_reference)
+        part = self._workers.part_of(batch).to(self._device)
+        loss, sr = self._loss(part, with_reference)
         value = self._workers.mean(loss.detach())
         if not math.isfinite(value):
             raise self._diverged("loss", value)
@@ -224,6 +226,7 @@ class Trainer:
         if not math.isfinite(float(norm)):
             raise self._diverged("gradient norm", float(norm))
         state.optimiser.step()
+        self._teach_adversary(sr.detach(), part.truth, rate)
         state.step += 1
         state.update_average()
         self._losses.append(value)
@@ -236,13 +239,25 @@ class Trainer:
             "Lower learning_rate in the recipe and start again in another output folder."
         )
 
-    def _loss(self, batch: Batch, with_reference: bool) -> torch.Tensor:
+    def _teach_adversary(self, sr: Tensor, truth: Tensor, rate: float) -> None:
+        adversary = self.state.adversary
+        if adversary is not None and adversary.begins(self.state.step):
+            value = adversary.learn(sr, truth, rate, self._workers)
+            if not math.isfinite(value):
+                raise self._diverged("discriminator's loss", value)
+
+    def _loss(self, batch: Batch, with_reference: bool) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar, and SR."""
         network = self.state.network
         lr = batch.lr.contiguous(memory_format=torch.channels_last)
         in_bfloat16 = self.recipe.dtype == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=in_bfloat16):
             output = network(lr, batch.reference if with_reference else None)
-        return total_loss(network, output, batch, self.recipe.loss)
+        loss, sr = total_loss(network, output, batch, self.recipe.loss), output.sr.float()
+        adversary = self.state.adversary
+        if adversary is not None and adversary.begins(self.state.step):
+            loss = loss + adversary.loss_of(sr, batch.truth)
+        return loss, sr
 
     def _check(self) -> Iterator[Event]:
         """Measure, keep the best model, and save the state, before anybody is told."""
@@ -271,7 +286,10 @@ class Trainer:
         yield CheckpointWritten(state.step, self._last)
 
     def _judge(self, alone: float, paired: float | None) -> Validation:
-        """Keep the weights if they are the best so far and, in each mode, not below the start."""
+        """Keep the weights if they are the best so far and, in each mode, not below the start.
+
+        Adversarial training gives PSNR away for sharpness: there the last ones are the best.
+        """
         state = self.state
         if self.start is not None and state.start_psnr is None:
             state.start_psnr = (alone, paired)
@@ -281,6 +299,7 @@ class Trainer:
             least, least_paired = state.start_psnr
             best = best and alone >= least
             best = best and (paired is None or least_paired is None or paired >= least_paired)
+        best = best or self.recipe.adversarial is not None
         if best:
             state.best_psnr = score
             known = provenance(recipe=self.recipe, state=state, start=self.start, data=self.data)
