@@ -107,7 +107,8 @@ def test_steps_on_one_batch_lower_the_loss(name: str, skip: str) -> None:
     network = built(name, "published", 2, skip=skip, **SMALL[name]).train()
     truth = torch.from_numpy(tiles(0)).permute(2, 0, 1)[None].float() / 255
     lr = bicubic(truth, 0.5)
-    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    slow = name == "srcnn"  # its wide kernels bear no larger steps
+    optimiser = torch.optim.Adam(network.parameters(), 3e-4 if slow else 3e-3)
     losses = []
     learnt: set[str] = set()
     for _ in range(40):
@@ -117,7 +118,7 @@ def test_steps_on_one_batch_lower_the_loss(name: str, skip: str) -> None:
         loss.backward()
         learnt |= {n for n, p in network.named_parameters() if p.grad is not None and p.grad.any()}
         optimiser.step()
-    assert losses[-1] < (0.98 if name == "srcnn" else 0.9) * losses[0]  # srcnn is slow
+    assert losses[-1] < (0.96 if slow else 0.9) * losses[0]
     assert learnt == {name for name, _ in network.named_parameters()}
 
 
