@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from enhancement.conftest import make_model, pattern_slide  # noqa: F401 - fixtu
 
 from napari_cwtnet.cli import main
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.bench import Task, in_turns, memory, reading, viewport
-from napari_cwtnet.evaluation.bench.naive import naive_network
+from napari_cwtnet.evaluation.bench import Task, in_turns, memory, naive_memory, reading, viewport
+from napari_cwtnet.evaluation.bench.naive import naive_network, networks
 from napari_cwtnet.evaluation.bench.viewport import flops_per_pixel
 from napari_cwtnet.model import CwtNet, preset
 
@@ -40,6 +41,27 @@ def test_naive_attention_is_the_same_attention(normalisation: str) -> None:
     naive.load_state_dict(ours.state_dict())
     lr = torch.rand(1, 3, 16, 14)
     torch.testing.assert_close(ours(lr).sr, naive(lr).sr, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a peak from a moment on")
+def test_naive_attention_takes_the_memory_of_its_matrix() -> None:
+    found = naive_memory((80,), "lite")
+    matrix = 80**4 * 4 / 2**20  # MiB
+    assert matrix < found["naive, 80×80"] < 2 * matrix
+    for search in ("aligned", "window 8", "full"):
+        assert 1 < found[f"{search}, 80×80"] < 0.15 * matrix
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("search", ["full", "window 8", "aligned"])
+def test_networks_of_the_bench_search_as_they_are_called(search: str) -> None:
+    torch.manual_seed(0)
+    found = networks("paper", blocks=2, channels=16)
+    for network in found.values():
+        network.load_state_dict(found["naive"].state_dict())
+    lr = torch.rand(1, 3, 20, 20)
+    near = torch.allclose(found[search](lr).sr, found["naive"](lr).sr, atol=1e-5)
+    assert near == (search == "full")
 
 
 def test_floating_point_operations_of_a_network_that_can_be_counted_by_hand() -> None:
@@ -86,5 +108,7 @@ def test_command_reports_ratios_of_one_run(pattern_slide, make_model, tmp_path, 
     assert view["times"]["cached"]["median_s"] < view["times"]["end to end"]["median_s"]
     assert said["naive"]["aligned, 16×16"]["times_faster"] > 0
     assert "times_faster" not in said["naive"]["naive, 16×16"]
+    if sys.platform == "linux":
+        assert said["naive"]["window 8, 16×16"]["extra_mib"] >= 0
     assert main(words.replace(" --json", "").split()) == 0
     assert "of the limit; of it first tile" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from napari_cwtnet.evaluation.bench import (
     in_turns,
     machine,
     memory,
+    naive_memory,
     peaks,
     reading,
     viewport,
@@ -68,6 +69,8 @@ def run(arguments: argparse.Namespace) -> None:
         }
     if "naive" in parts:
         result["naive"] = _times_faster(_of(found, "naive"))
+        for name, mib in naive_memory(sides, arguments.naive_size).items():
+            result["naive"][name]["extra_mib"] = mib
     if "reading" in parts:
         plain, ours = _of(found, "reading").values()
         result["reading"] = {
@@ -123,6 +126,9 @@ def _lines(result: Mapping[str, Any]) -> dict[str, Any]:
     for name, row in result.get("naive", {}).items():
         if "times_faster" in row:
             lines[name] = f"{row['times_faster']:.1f} times as fast as the naive attention"
+            if "extra_mib" in row:
+                naive = result["naive"][f"naive, {name.split(', ')[1]}"]["extra_mib"]
+                lines[name] += f", {row['extra_mib']:.0f} MiB of memory for its {naive:.0f}"
     if "reading" in result:
         lines["reading"] = (
             f"{result['reading']['times_faster']:g} times as fast as openslide-python"

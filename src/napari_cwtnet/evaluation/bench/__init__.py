@@ -3,6 +3,7 @@
 from napari_cwtnet.evaluation.bench.machine import machine, peaks
 from napari_cwtnet.evaluation.bench.memory import memory
 from napari_cwtnet.evaluation.bench.naive import against_naive
+from napari_cwtnet.evaluation.bench.naive_memory import naive_memory
 from napari_cwtnet.evaluation.bench.reading import reading
 from napari_cwtnet.evaluation.bench.turns import Task, Timing, in_turns
 from napari_cwtnet.evaluation.bench.viewport import Viewport, viewport
@@ -15,6 +16,7 @@ __all__ = [
     "in_turns",
     "machine",
     "memory",
+    "naive_memory",
     "peaks",
     "reading",
     "viewport",

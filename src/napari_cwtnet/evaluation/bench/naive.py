@@ -6,6 +6,8 @@ compute Eq. 8). Kept for measuring and for tests; nothing else calls it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -53,6 +55,17 @@ def naive_network(config: NetworkConfig) -> CwtNet:
     return network.eval()
 
 
+def networks(size: str, **changes: Any) -> dict[str, CwtNet]:
+    """The ×2 network of a preset by every search, as shipped, and the naive one; untrained."""
+    found = {
+        name: CwtNet(preset(size, 2, **(changes | search))).eval()
+        for name, search in SEARCHES.items()
+    }
+    for network in found.values():
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return found | {"naive": naive_network(preset(size, 2, **changes))}
+
+
 def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> dict[str, Task]:
     """One LR tile of each side through the ×2 network, by every search and the naive way.
 
@@ -61,13 +74,9 @@ def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> di
     tasks: dict[str, Task] = {}
     for side in sides:
         lr = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
-        for name, changes in SEARCHES.items():
-            network = CwtNet(preset(size, 2, **changes)).eval().to(device)
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            tasks[f"{name}, {side}×{side}"] = _pass(
-                network, lr.contiguous(memory_format=torch.channels_last)
-            )
-        tasks[f"naive, {side}×{side}"] = _pass(naive_network(preset(size, 2)).to(device), lr)
+        for name, network in networks(size).items():
+            fits = lr if name == "naive" else lr.contiguous(memory_format=torch.channels_last)
+            tasks[f"{name}, {side}×{side}"] = _pass(network.to(device), fits)
     return tasks
 
 
