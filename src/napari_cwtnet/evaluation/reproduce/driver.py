@@ -22,7 +22,7 @@ from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
 from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
 from napari_cwtnet.evaluation.reproduce.summary import Cell
-from napari_cwtnet.evaluation.reproduce.testing import Tested, keep, kept, measured, tested_image
+from napari_cwtnet.evaluation.reproduce.testing import Tested, keep, kept, measured, image_of
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
@@ -102,7 +102,7 @@ class Driver:
             field = fields[index]
             parts = {"LR": middle(field.lr, SIDE // scale)}
             for row in plan.table.rows(scale, plan.degradation):
-                image = tested_image(row, self._network(row, scale), field, scale)
+                image = image_of(row, self._network(row, scale), field, scale)
                 name = f"{ORACLE if row.is_oracle else ''}{row.name}"
                 parts[f"{name}\n{psnr(image, field.truth, scale):.2f} dB"] = middle(image, SIDE)
             parts["truth"] = middle(field.truth, SIDE)

@@ -20,7 +20,7 @@ Test = Literal[
     "bicubic of the reference",
     "half the scale, on the reference",
 ]
-"""What the truth is compared with; see :func:`~.testing.tested_image`."""
+"""What the truth is compared with; see :func:`~.testing.image_of`."""
 
 GIVEN_THE_REFERENCE = frozenset(
     {"cross-scale", "bicubic of the reference", "half the scale, on the reference"}

@@ -34,7 +34,7 @@ class Tested:
     """ST-LPIPS by backbone, where it was asked for."""
 
 
-def tested_image(row: Row, network: Network | None, truth: Field, scale: int) -> NDArray[np.uint8]:
+def image_of(row: Row, network: Network | None, truth: Field, scale: int) -> NDArray[np.uint8]:
     """What a row makes of one field, ``(H, W, 3)`` uint8.
 
     Parameters
@@ -81,7 +81,7 @@ def measured(
     seconds = pixels = 0.0
     for one in fields:
         before = time.process_time()
-        image = tested_image(row, network, one, scale)
+        image = image_of(row, network, one, scale)
         seconds += time.process_time() - before
         pixels += image.shape[0] * image.shape[1]
         names.append(one.name)

@@ -27,7 +27,7 @@ from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan
 from napari_cwtnet.evaluation.reproduce.experiment import Row
 from napari_cwtnet.evaluation.reproduce.paper import TABLE_6
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Say, train
-from napari_cwtnet.evaluation.reproduce.testing import tested_image
+from napari_cwtnet.evaluation.reproduce.testing import image_of
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field, shrink
@@ -103,7 +103,7 @@ def _images(
         train(run, plan.data, plan.output, plan.budget, cancel=cancel, say=say)
         network = read_weights(plan.output / "runs" / run.folder / WEIGHTS)[0]
     say(f"classifying {row.name}")
-    yield row.name, np.stack([tested_image(row, network, field, _SCALE) for field in fields])
+    yield row.name, np.stack([image_of(row, network, field, _SCALE) for field in fields])
 
 
 def _hash(patches: Patches) -> str:

@@ -1,0 +1,215 @@
+"""A table done from its first pixel to its files, with networks of full size and few steps."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from training.conftest import tiles
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.errors import CancelledError, RequestError
+from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
+from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
+from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
+from napari_cwtnet.evaluation.reproduce.runs import plan_run
+from napari_cwtnet.evaluation.reproduce.testing import image_of
+from napari_cwtnet.metrics import psnr
+from napari_cwtnet.model import CwtNet, load_model, preset
+from napari_cwtnet.training.fields import Field, shrink
+
+SOURCES = """
+- {name: blocks, folder: blocks, licence: CC0-1.0, held_out: ["0*"]}
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    (root / "blocks").mkdir()
+    (root / "sources.yaml").write_text(SOURCES)
+    for number in range(3):
+        Image.fromarray(tiles(number, 128)).save(root / "blocks" / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, list[str]]:
+    """Table III after three steps of each network: the one with oracles."""
+    output = tmp_path_factory.mktemp("output")
+    plan = Plan(TABLES["table3"], data, output, Budget(steps=3))
+    said: list[str] = []
+    Driver(plan, CancelToken(), said.append).run()
+    return plan, said
+
+
+def test_every_row_is_trained_and_tested_once(done: tuple[Plan, list[str]]) -> None:
+    plan, said = done
+    assert [words.split()[0] for words in said] == ["training", "testing"] * 4
+    again: list[str] = []
+    cells = Driver(plan, CancelToken(), again.append).run()
+    assert again == []
+    assert len(cells) == 4
+    for cell in cells:
+        assert cell.run is not None
+        assert cell.run.steps == 3
+        assert cell.run.cpu_seconds > 0
+        assert len(cell.tested.psnr) == len(cell.tested.fields) == 1
+
+
+def test_figures_are_those_of_the_weights_that_were_kept(done: tuple[Plan, list[str]]) -> None:
+    plan, _ = done
+    driver = Driver(plan, CancelToken(), print)
+    row = next(r for r in plan.table.rows(2, "bicubic") if r.name == plan.table.compared)
+    run = driver.planned(row, 2, 0)
+    told = load_model(plan.output / "runs" / run.folder / "final.safetensors")
+    field = driver.fields(2)[0][0]
+    image = image_of(row, told.network, field, 2)
+    rows = json.loads((plan.output / "table3.json").read_text())["rows"]
+    line = next(r for r in rows if r["row"]["name"] == row.name)
+    assert line["psnr"]["mean"] == pytest.approx(psnr(image, field.truth, 2), abs=1e-9)
+    assert line["parameters"] == told.network.parameter_count()
+    assert line["hashes"] == [run.hash]
+
+
+def test_oracles_are_marked_wherever_they_appear(done: tuple[Plan, list[str]]) -> None:
+    plan, _ = done
+    lines = (plan.output / "table3.md").read_text().splitlines()
+    marked = [line for line in lines if line.startswith("| ORACLE: ")]
+    assert [line.split(" | ")[0] for line in marked] == [
+        "| ORACLE: I_GT",
+        "| ORACLE: I_GT down and up",
+    ]
+    with (plan.output / "table3.csv").open(newline="") as file:
+        told = {row["row"]: row["oracle"] for row in csv.DictReader(file)}
+    assert told["I_GT"] == "True"
+    assert told["WR (CWT-Net)"] == "False"
+    assert (plan.output / "pictures" / "table3-x2-1.jpg").exists()
+
+
+def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_path: Path) -> None:
+    plan, _ = done
+    (tmp_path / "remarks.md").write_text("# Remarks\n")
+    page, *files = write_page([plan.output], tmp_path)
+    text = page.read_text()
+    assert "## Table III" in text
+    assert "×2: WR (CWT-Net) is number" in text
+    assert "(remarks.md)" in text
+    assert all(path.exists() for path in files)
+    with Image.open(tmp_path / "pictures" / "table3-x2-1.jpg") as sheet:
+        assert sheet.width > 4 * 128 * 2
+    with pytest.raises(RequestError, match="holds no table"):
+        write_page([tmp_path], tmp_path)
+
+
+def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
+    plan = Plan(TABLES["table2"], data, tmp_path, Budget(steps=4))
+    cancel = CancelToken()
+    said: list[str] = []
+
+    def stop_at_the_second(words: str) -> None:
+        said.append(words)
+        if len(said) == 3:
+            cancel.cancel("enough")
+
+    with pytest.raises(CancelledError, match="goes on with this run"):
+        Driver(plan, cancel, stop_at_the_second).run()
+    assert len(json.loads((tmp_path / "table2.json").read_text())["rows"]) == 1
+    records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/run.json")}
+    assert len(records) == 1
+    Driver(plan, CancelToken(), said.append).run()
+    assert len(list(tmp_path.glob("runs/*/run.json"))) == 4
+    assert {path: path.stat().st_mtime_ns for path in records} == records
+
+
+def test_the_same_training_in_two_tables_is_one_run(data: Path) -> None:
+    def ours(key: str) -> str:
+        table = TABLES[key]
+        row = next(r for r in table.rows(2, "bicubic") if r.name == table.compared)
+        budget = Budget(steps=5)
+        run = plan_run(table, row, scale=2, seed=0, budget=budget, data=data, degradation="bicubic")
+        return run.folder
+
+    assert ours("table2") == ours("table3") == ours("table4")
+    assert ours("table2") != ours("table5")
+
+
+def test_other_pixels_are_another_run(data: Path, tmp_path: Path) -> None:
+    row = TABLES["table2"].rows(2, "bicubic")[0]
+
+    def hash_of(root: Path) -> str:
+        return plan_run(
+            TABLES["table2"],
+            row,
+            scale=2,
+            seed=0,
+            budget=Budget(steps=5),
+            data=root,
+            degradation="bicubic",
+        ).hash
+
+    (tmp_path / "blocks").mkdir()
+    (tmp_path / "sources.yaml").write_text(SOURCES)
+    for path in (data / "blocks").iterdir():
+        (tmp_path / "blocks" / path.name).write_bytes(path.read_bytes())
+    assert hash_of(tmp_path) == hash_of(data)
+    Image.fromarray(tiles(9, 128)).save(tmp_path / "blocks" / "1.png")
+    assert hash_of(tmp_path) != hash_of(data)
+
+
+def field_of(scale: int, side: int = 96) -> Field:
+    truth = np.asarray(Image.fromarray(tiles(3, side)).resize((side, side)))
+    return Field("field.png", shrink(truth, scale), shrink(truth, scale // 2), truth)
+
+
+def test_a_reference_at_x2_is_refused_but_for_an_oracle() -> None:
+    network = CwtNet(preset("lite", 2, blocks=1, channels=8)).eval()
+    with pytest.raises(RequestError, match="the answer itself"):
+        image_of(Row("wrong", "cross-scale", {}), network, field_of(2), 2)
+    oracle = image_of(Row("right", "oracle", {}), network, field_of(2), 2)
+    assert np.array_equal(oracle, field_of(2).truth)  # untrained, it gives its finest input back
+
+
+def test_half_the_scale_on_the_reference_sees_the_reference() -> None:
+    network = CwtNet(preset("lite", 2, blocks=1, channels=8)).eval()
+    field = field_of(4)
+    row = Row("half", "half the scale, on the reference", {})
+    made = image_of(row, network, field, 4)
+    bicubic = image_of(Row("plain", "bicubic of the reference"), None, field, 4)
+    assert np.array_equal(made, bicubic)  # untrained, it is bicubic
+    assert not np.array_equal(made, image_of(Row("lr", "bicubic"), None, field, 4))
+
+
+def test_test_fields_are_held_out_and_in_place(data: Path) -> None:
+    table = TABLES["table1"]
+    row = next(r for r in table.rows(4, "bicubic") if r.changes is not None)
+    recipe = plan_run(
+        table, row, scale=4, seed=0, budget=Budget(steps=1), data=data, degradation="bicubic"
+    ).recipe
+    fields = fields_to_test(recipe, data, 64, 4)
+    assert [field.name for field in fields] == [f"0.png {r},{c}" for r in (0, 1) for c in (0, 1)]
+    assert np.array_equal(fields[3].truth, tiles(0, 128)[64:, 64:])
+    assert np.array_equal(fields[1].lr, shrink(tiles(0, 128), 4)[:16, 16:])
+    assert len(crops(fields, 4, 48, 1)) == 4
+    with pytest.raises(RequestError, match="44 pixels"):
+        crops(fields, 4, 40, 1)
+
+
+def test_budgets_and_data_that_are_none(tmp_path: Path) -> None:
+    assert read_budget("2.5m") == Budget(minutes=2.5)
+    for wrong in ("0", "-3m", "nanm", "soon", ""):
+        with pytest.raises(RequestError, match="neither steps"):
+            read_budget(wrong)
+    with pytest.raises(RequestError, match="does not exist"):
+        sources_of(tmp_path / "nowhere", "bicubic", 2)
+    with pytest.raises(RequestError, match="none of the shipped"):
+        sources_of(tmp_path, "bicubic", 2)
+    with pytest.raises(RequestError, match="no slide that stores levels"):
+        sources_of(tmp_path, "levels", 2)
+    (tmp_path / "sources.yaml").write_text("- {name: x}\n")
+    with pytest.raises(RequestError, match="no list of sources"):
+        sources_of(tmp_path, "bicubic", 2)

@@ -1,0 +1,92 @@
+"""The judge of Table VI, its split, its scores, and the table from end to end."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training.conftest import tiles
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.evaluation.reproduce import TABLES, Plan, judge_methods
+from napari_cwtnet.evaluation.reproduce.bootstrap import interval
+from napari_cwtnet.evaluation.reproduce.classification.patches import read_patches
+from napari_cwtnet.evaluation.reproduce.classification.resnet import ResNet50
+from napari_cwtnet.evaluation.reproduce.classification.scores import scores_of
+from napari_cwtnet.evaluation.reproduce.experiment import Budget
+
+
+def test_resnet_50_is_that_of_its_paper() -> None:
+    judge = ResNet50(1000)
+    assert sum(p.numel() for p in judge.parameters()) == 25_557_032
+    assert ResNet50(2).eval()(torch.zeros(1, 3, 48, 48)).shape == (1, 2)
+
+
+def test_scores() -> None:
+    labels = np.array([0, 0, 0, 1])
+    guesses = np.array([0.1, 0.2, 0.6, 0.9])
+    scores = scores_of(guesses, labels, np.array(["a", "a", "b", "b"]))
+    assert (scores.accuracy, scores.balanced, scores.auc) == (0.75, pytest.approx(5 / 6), 1.0)
+    assert (scores.low, scores.high) == (0.5, 1.0)  # one image all right, one half
+
+
+def test_patches_of_one_image_are_no_independent_evidence() -> None:
+    values = [0.0] * 50 + [1.0] * 50
+    alone = interval(values, range(100))
+    in_images = interval(values, [i // 10 for i in range(100)])
+    assert alone[1] - alone[0] < 0.22
+    assert in_images[1] - in_images[0] > 0.5
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    (root / "blocks").mkdir(parents=True)
+    (root / "sources.yaml").write_text(
+        '- {name: blocks, folder: blocks, licence: CC0-1.0, held_out: ["0*"]}\n'
+    )
+    for number in range(3):
+        Image.fromarray(tiles(number, 128)).save(root / "blocks" / f"{number}.png")
+    return root
+
+
+def patches_of(path: Path, sources: list[int]) -> Path:
+    generator = np.random.default_rng(0)
+    labels = np.arange(len(sources)) % 2
+    images = (
+        generator.integers(0, 60, (len(sources), 32, 32, 3)) + 150 * labels[:, None, None, None]
+    )
+    np.savez(path, patches=images.astype(np.uint8), label=labels, image_id=np.array(sources))
+    return path
+
+
+@pytest.mark.slow
+def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
+    file = patches_of(tmp_path / "patches.npz", [0] * 6 + [1] * 16 + [2] * 16)
+    plan = Plan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
+    said: list[str] = []
+    found = judge_methods(plan, file, 3, CancelToken(), said.append)
+    assert [one.name for one in found[:3]] == ["original", "bicubic, shrunk", "bicubic"]
+    assert {"SRCNN", "EDSR", "CWT-Net"} <= {one.name for one in found}
+    with (tmp_path / "out" / "table6.csv").open(newline="") as table:
+        told = {row["images"]: float(row["accuracy"]) for row in csv.DictReader(table)}
+    assert told["original"] == found[0].scores.accuracy
+    assert "to test: 6 of 1 images" in (tmp_path / "out" / "table6.md").read_text()
+    again: list[str] = []
+    assert judge_methods(plan, file, 3, CancelToken(), again.append) == found
+    assert not [words for words in again if words.startswith("training")]
+
+
+def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
+    plan = Plan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
+    strangers = patches_of(tmp_path / "strangers.npz", [7, 8, 7, 8])
+    with pytest.raises(RequestError, match="0 patches are left to test"):
+        judge_methods(plan, strangers, 1, CancelToken(), print)
+    np.savez(tmp_path / "half.npz", patches=np.zeros((2, 8, 8, 3), np.uint8))
+    with pytest.raises(RequestError, match=r"cannot be read.*image_id"):
+        read_patches(tmp_path / "half.npz")
