@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import Model, list_models, load_model, user_model_folder
@@ -202,8 +204,16 @@ def install(weights: Path, name: str) -> Path:
 def _is_of_the_same_run(installed: Path, weights: Path) -> bool:
     if installed.parent != user_model_folder():
         return False
-    known, made = (read_header(path).provenance.get("recipe") for path in (installed, weights))
+    known, made = (_recipe_of(path) for path in (installed, weights))
     return known is not None and known == made
+
+
+def _recipe_of(weights: Path) -> Recipe | None:
+    """Read as a recipe, for an earlier version may have written fewer fields."""
+    try:
+        return Recipe.model_validate(read_header(weights).provenance.get("recipe"))
+    except ValidationError:
+        return None
 
 
 def with_identities(recipe: Recipe) -> Recipe:

@@ -46,7 +46,8 @@ def enhanced(network: Network, field: Field, *, with_reference: bool) -> NDArray
     FloatingPointError
         If that is not finite.
     """
-    batch = batch_of(field).to(next(network.parameters()).device)
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    batch = batch_of(field).to(device)
     sr = network(batch.lr, batch.reference if with_reference else None).sr
     if not bool(sr.isfinite().all()):
         raise FloatingPointError(f"what the network makes of {field.name} is not finite")
