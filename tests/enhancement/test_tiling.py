@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_cwtnet.enhancement.grid import Grid, fitted, steps
 from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Lattice
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> Grid:
+    step_x, step_y = (2 * draw(st.integers(1, 40)) for _ in range(2))
+    return Grid(draw(st.integers(0, step_x - 1)), draw(st.integers(0, step_y - 1)), step_x, step_y)
 
 
 @st.composite
@@ -28,6 +36,7 @@ def lattices(draw: st.DrawFn) -> Lattice:
         scale=draw(st.sampled_from([2, 4])),
         tile=draw(st.sampled_from([32, 64])),
         halo=halo,
+        grid=draw(st.none() | grids()),
     )
 
 
@@ -52,7 +61,7 @@ def test_what_counts_was_read_with_its_halo_unless_the_slide_ends(lattice: Latti
     for tile in lattice.tiles():
         for span in (tile.columns, tile.rows):
             assert span.read_start <= span.start < span.stop <= span.read_stop
-            assert span.read_stop - span.read_start <= lattice.tile
+            assert span.read_stop - span.read_start <= max(lattice.tile_size)
             inner = lattice.halo - lattice.halo // 2
             assert span.read_start == 0 or span.start - span.read_start >= inner
             assert not span.ramp_out or span.read_stop - span.stop >= inner
@@ -63,12 +72,12 @@ def test_what_counts_was_read_with_its_halo_unless_the_slide_ends(lattice: Latti
 def test_a_tile_keeps_its_size_at_the_slides_edge() -> None:
     lattice = Lattice(Region(0, 0, 1000, 700), Size(1000, 700), 1.0, 2, 64, 8)
     sides = {(t.read.width, t.read.height) for t in lattice.tiles()}
-    assert sides == {(64.0, 64.0)}
+    assert sides == {tuple(lattice.tile_size)}
 
 
 def test_neighbouring_views_share_tiles() -> None:
     here = Lattice(Region(400, 400, 800, 600), Size(4000, 4000), 4.0, 2, 64, 8)
-    panned = Lattice(Region(600, 400, 800, 600), Size(4000, 4000), 4.0, 2, 64, 8)
+    panned = Lattice(Region(600, 400, 800, 600), Size(4000, 4000), 4.0, 2, 64, 8, here.grid)
     assert here.phase == panned.phase == (0.0, 0.0)
     shared = set(here.tiles()) & set(panned.tiles())
     assert len(shared) >= len(panned.tiles()) // 2
@@ -91,3 +100,35 @@ def test_the_centre_comes_first() -> None:
     ]
     assert distances == sorted(distances)
     assert distances[0] < 64
+
+
+@given(
+    st.integers(0, 5000),
+    st.integers(1, 3000),
+    st.sampled_from([(64, 8), (64, 16), (128, 12), (32, 0)]),
+)
+def test_a_fitted_grid_has_the_fewest_tiles_that_may_be(
+    first: int, count: int, shape: tuple[int, int]
+) -> None:
+    tile, halo = shape
+    grid = fitted((first, 0), (count, count), tile, halo)
+    least, largest = steps(tile, halo)
+    assert least <= grid.step_x <= largest
+    assert 0.4 * tile <= grid.step_x + 2 * halo <= 1.2 * tile
+    far = Region(first, 7000, count, 1)
+    columns = {t.columns for t in Lattice(far, Size(20000, 20000), 1.0, 2, tile, halo).tiles()}
+    assert len(columns) == -(-(count + 2 * (halo // 2)) // largest)
+
+
+def test_a_view_of_512_takes_16_tiles_wherever_it_lies() -> None:
+    for x in (0, 1, 777, 1488):
+        lattice = Lattice(Region(x, 900, 512, 512), Size(2000, 2000), 1.0, 2, 128, 8)
+        assert len(lattice.tiles()) == 16
+        assert lattice.tile_size == (146, 146)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,0,8,8", "0,0,7,8", "8,0,8,8", "-1,0,8,8", "0,0,0,8"])
+def test_grids_that_are_none(text: str) -> None:
+    with pytest.raises(RequestError, match="give X,Y,STEPX,STEPY"):
+        Grid.parse(text)
+    assert str(Grid.parse("1,2,8,10")) == "1,2,8,10"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from napari_cwtnet.enhancement.grid import Grid, steps
 from napari_cwtnet.enhancement.request import EnhanceRequest
 from napari_cwtnet.enhancement.tiling import Lattice, Tile
 from napari_cwtnet.errors import RequestError
@@ -108,7 +109,7 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
     ------
     RequestError
         If the region misses the slide, the downsample leaves next to nothing of it, or the
-        reference asked for does not exist or does not suit the model.
+        reference or the grid asked for does not exist or does not suit the model.
     """
     region = request.region.intersection(slide.bounds)
     if region is None:
@@ -130,6 +131,7 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         scale=model.scale,
         tile=model.config.tile,
         halo=model.config.halo,
+        grid=_suiting_grid(model, request),
     )
     return Plan(
         region=region,
@@ -141,6 +143,23 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         lattice=lattice,
         source_computed=slide.computed is not None,
     )
+
+
+def on_grid(plan: Plan, grid: Grid) -> Plan:
+    """The same plan with its tiles on another grid."""
+    return replace(plan, lattice=replace(plan.lattice, grid=grid))
+
+
+def _suiting_grid(model: Model | ModelHeader, request: EnhanceRequest) -> Grid:
+    grid = request.grid
+    if grid is not None:
+        least, largest = steps(model.config.tile, model.config.halo)
+        if not all(least <= step <= largest for step in (grid.step_x, grid.step_y)):
+            raise RequestError(
+                f"Grid {grid}: model {model.name!r} takes steps from {least} to {largest} LR "
+                "pixels; give others, or leave the grid out."
+            )
+    return grid  # type: ignore[return-value]  # a lattice fits its own where there is none
 
 
 def _mode(model: Model | ModelHeader, request: EnhanceRequest) -> Mode:

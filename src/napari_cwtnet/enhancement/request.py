@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from napari_cwtnet.enhancement.grid import Grid
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
@@ -24,6 +25,8 @@ class EnhanceRequest:
         Level-0 pixels per LR pixel, at least 1.
     reference : {"auto", "next", "none"}
         WT input: the next-higher level, none, or what suits the model.
+    grid : Grid, optional
+        Where the tiles lie, so that regions share them; fitted to the region if none is given.
 
     Raises
     ------
@@ -34,6 +37,7 @@ class EnhanceRequest:
     region: Region
     downsample: float
     reference: ReferenceChoice = "auto"
+    grid: Grid | None = None
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.downsample) or self.downsample < 1:

@@ -1,10 +1,10 @@
 """Where tiles lie, and how much each pixel of a tile counts.
 
 LR pixels form a lattice: pixel k of an axis covers ``[phase + k·d, phase + (k + 1)·d)`` in level-0
-pixels, where the phase is that of the region. Tile i owns the lattice pixels ``[i·step,
-(i + 1)·step)`` of the whole slide, not of the region, so that neighbouring views share tiles.
-It is computed from its own pixels and a halo, and fades into its neighbours across a ramp that
-lies inside the halo. At the slide's edge a tile moves inwards and keeps its size.
+pixels, where the phase is that of the region. On it lies a grid of tiles that views of a slide may
+share; tile i owns the lattice pixels ``[x + i·step, x + (i + 1)·step)``. It is computed from them
+and a halo, and fades into its neighbours across a ramp that lies inside the halo. At the slide's
+edge a tile moves inwards and keeps its size.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet.enhancement.grid import Grid, fitted
 from napari_cwtnet.geometry import Region, Size
 
 FULL_WEIGHT = 256
@@ -86,7 +87,9 @@ class Lattice:
     scale : int
         SR pixels per lattice pixel along each axis.
     tile, halo : int
-        Side of a computed tile and overlap on each side, lattice pixels.
+        Side of a tile that the network was made for and overlap on each side, lattice pixels.
+    grid : Grid, optional
+        Where the tiles lie; fitted to the region if none is given.
     """
 
     region: Region
@@ -95,6 +98,21 @@ class Lattice:
     scale: int
     tile: int
     halo: int
+    grid: Grid = None  # type: ignore[assignment]  # never None once it is made
+
+    def __post_init__(self) -> None:
+        if self.grid is None:
+            object.__setattr__(self, "grid", self.own_grid)
+
+    @cached_property
+    def own_grid(self) -> Grid:
+        """The grid that is fitted to the region."""
+        return fitted(self.origin, self.size, self.tile, self.halo)
+
+    @property
+    def tile_size(self) -> Size:
+        """Of a computed tile with its halo, lattice pixels; less on a slide that is smaller."""
+        return Size(self.grid.step_x + 2 * self.halo, self.grid.step_y + 2 * self.halo)
 
     @cached_property
     def origin(self) -> tuple[int, int]:
@@ -141,21 +159,26 @@ class Lattice:
             first + count,
             math.ceil((slide_side - self.phase[axis]) / self.downsample - _ROUNDING),
         )
-        step = self.tile - 2 * self.halo
+        begin, step = (
+            (self.grid.x, self.grid.step_x) if axis == 0 else (self.grid.y, self.grid.step_y)
+        )
+        tile = self.tile_size[axis]
         ramp = min(self.halo, step) // 2
-        # The last tile needs no halo beyond the slide, so it owns what lies in it too.
-        last = 0 if end <= self.tile else -(-(end - self.halo) // step) - 1
+        # The first and the last tile need no halo beyond the slide, so they own what lies in it.
+        low = (self.halo - begin) // step
+        last = low if end <= tile else max(low, -(-(end - self.halo - begin) // step) - 1)
         spans = []
-        for index in range(max(0, min(last, (first - ramp) // step)), last + 1):
-            own_start, own_stop = index * step, end if index == last else (index + 1) * step
-            start = own_start - (ramp if index else 0)
+        for index in range(max(low, min(last, (first - ramp - begin) // step)), last + 1):
+            own_start = 0 if index == low else begin + index * step
+            own_stop = end if index == last else begin + (index + 1) * step
+            start = own_start - (ramp if index > low else 0)
             stop = own_stop + (ramp if index < last else 0)
             if start >= first + count:
                 break
             if stop <= first:
                 continue
-            read_stop = min(max(own_start - self.halo, 0) + self.tile, end)
-            read_start = max(0, read_stop - self.tile)
+            read_stop = min(max(own_start - self.halo, 0) + tile, end)
+            read_start = max(0, read_stop - tile)
             spans.append(
                 Span(
                     index=index,
@@ -163,7 +186,7 @@ class Lattice:
                     read_stop=read_stop,
                     start=start,
                     stop=stop,
-                    ramp_in=2 * ramp if index else 0,
+                    ramp_in=2 * ramp if index > low else 0,
                     ramp_out=2 * ramp if index < last else 0,
                 )
             )
