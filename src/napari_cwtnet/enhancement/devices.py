@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+from functools import cache
+from pathlib import Path
+
+import psutil
 import torch
 
+from napari_cwtnet.enhancement.threads import granted_cores
 from napari_cwtnet.errors import RequestError
 
 
@@ -15,9 +21,23 @@ def list_devices() -> dict[str, str]:
         memory = properties.total_memory / 2**30
         found[f"cuda:{index}"] = f"{properties.name}, {memory:.0f} GiB"
     if torch.backends.mps.is_available():
-        found["mps"] = "Apple GPU"
-    found["cpu"] = f"CPU, {torch.get_num_threads()} threads"
+        memory = torch.mps.recommended_max_memory() / 2**30
+        found["mps"] = f"Apple GPU, {memory:.0f} GiB shared"
+    cores, memory = granted_cores(), psutil.virtual_memory().total / 2**30
+    found["cpu"] = f"{_processor()}, {cores:g} core{'' if cores == 1 else 's'}, {memory:.0f} GiB"
     return found
+
+
+@cache
+def _processor() -> str:
+    """Its name; ``CPU`` where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "CPU"
 
 
 def choose_device(name: str = "auto") -> torch.device:

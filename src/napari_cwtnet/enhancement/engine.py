@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import copy
-import threading
-from collections.abc import Hashable, Iterator
+import contextlib
+from collections.abc import Generator, Hashable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from cachetools import LRUCache
 from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.ahead import ahead
+from napari_cwtnet.enhancement.background import is_background
 from napari_cwtnet.enhancement.devices import choose_device
+from napari_cwtnet.enhancement.forward import Forward, Passed
+from napari_cwtnet.enhancement.numerics import choose_dtype
 from napari_cwtnet.enhancement.plan import Plan
+from napari_cwtnet.enhancement.room import free_bytes
+from napari_cwtnet.enhancement.threads import share_cores
+from napari_cwtnet.enhancement.tile_memory import Computed, TileMemory
 from napari_cwtnet.enhancement.tiling import Tile
-from napari_cwtnet.errors import ModelError
-from napari_cwtnet.model import Model, Network, NetworkOutput
+from napari_cwtnet.model import Model, NetworkOutput
+from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.slides import Slide
 
 Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
+_READ_AHEAD = 3
+_MEMORY_SHARE = 0.5
+"""Of the free memory, for all tiles that are computed at the same time."""
+
+_Read = tuple[Tile, Pixels, Pixels | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,12 @@ class TileResult:
     tile: Tile
     sr: Pixels
     cached: bool
+    background: bool = False
+    """Nothing is there, so they are bicubic."""
+    repeated: bool = False
+    """Half precision gave values that are not finite, so they are float32's."""
+    parts: int = 1
+    """In how many pieces they were computed, for want of memory."""
 
 
 class Engine:
@@ -45,28 +61,40 @@ class Engine:
         As :func:`choose_device` takes it.
     cache_bytes : int
         Budget of the tile memory; 0 keeps nothing.
+    dtype : str
+        As :func:`choose_dtype` takes it.
+    skip_background : bool
+        Whether tiles that show nothing are enlarged bicubically, without the network.
+
+    Attributes
+    ----------
+    dtype : torch.dtype
+        The precision of the features; images are float32 in any case.
     """
 
-    def __init__(self, model: Model, device: str = "auto", cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        model: Model,
+        device: str = "auto",
+        cache_bytes: int = CACHE_BYTES,
+        *,
+        dtype: str = "auto",
+        skip_background: bool = True,
+    ) -> None:
         self.model = model
         self.device = choose_device(device)
-        self._paired = self._placed(model)
-        self._alone = self._paired if model.alone is None else self._placed(model.alone)
-        self._done: LRUCache[Hashable, Pixels] = LRUCache(
-            cache_bytes, getsizeof=lambda tile: tile.nbytes
-        )
-        self._lock = threading.Lock()
-
-    def _placed(self, model: Model) -> Network:
-        # A copy: moving a module changes it for everybody who holds it.
-        network = copy.deepcopy(model.network)
-        network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return network
+        self.skip_background = skip_background
+        self._forward = Forward(model, self.device, choose_dtype(dtype, self.device))
+        self.dtype = self._forward.dtype
+        self._memory = TileMemory(cache_bytes)
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
-    ) -> Iterator[TileResult]:
-        """Compute the tiles of a plan, centre first; finished ones are not computed again.
+    ) -> Generator[TileResult, None, None]:
+        """Compute the tiles of a plan: those at hand, then the others, each time centre first.
+
+        The next tiles are being read while some are computed, on a processor several side by side.
+        Closing it waits for the tiles at work.
 
         Raises
         ------
@@ -74,36 +102,90 @@ class Engine:
             Between two tiles, after ``cancel`` was called.
         ModelError
             If the network gives values that are not finite.
+        RequestError
+            If memory is short even for small parts of a tile.
+        SlideError
+            If the slide cannot be read any more.
         """
+        cancel = cancel or CancelToken()
+        missing = []
         for tile in plan.tiles:
-            if cancel is not None:
-                cancel.raise_if_cancelled()
-            key = self._key(slide, plan, tile)
-            with self._lock:
-                sr = self._done.get(key)
-            if sr is not None:
-                yield TileResult(tile, sr, cached=True)
-                continue
-            output = self.infer(*self.read(slide, plan, tile))
-            sr = self.counted(plan, tile, output.sr[0])
-            self.keep(slide, plan, tile, sr)
-            yield TileResult(tile, sr, cached=False)
+            cancel.raise_if_cancelled()
+            kept = self._memory.get(self._key(slide, plan, tile))
+            if kept is None:
+                missing.append(tile)
+            else:
+                yield _result(tile, kept, cached=True)
+        if missing:
+            yield from self._compute(slide, plan, missing, cancel)
+
+    def _compute(
+        self, slide: Slide, plan: Plan, tiles: list[Tile], cancel: CancelToken
+    ) -> Generator[TileResult, None, None]:
+        workers, inner = self._shares(plan, len(tiles))
+
+        def read(tile: Tile) -> _Read:
+            cancel.raise_if_cancelled()
+            return tile, *self.read(slide, plan, tile)
+
+        def compute(given: _Read) -> TileResult:
+            cancel.raise_if_cancelled()
+            tile, lr, reference = given
+            done = self._computed(plan, tile, lr, reference)
+            self._memory.keep(self._key(slide, plan, tile), done)
+            return _result(tile, done, cached=False)
+
+        reading = ahead(
+            read, tiles, workers=1, depth=max(_READ_AHEAD, workers), name="napari-cwtnet read"
+        )
+        computing = ahead(
+            compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
+            prepare=lambda: torch.set_num_threads(inner),
+        )  # fmt: skip
+        try:
+            with contextlib.closing(reading), contextlib.closing(computing):
+                for result in computing:
+                    cancel.raise_if_cancelled()
+                    yield result
+        finally:
+            # What a thread sets counts for all that compute for the first time after it.
+            torch.set_num_threads(torch.get_num_threads())
+
+    def _shares(self, plan: Plan, tiles: int) -> tuple[int, int]:
+        if self.device.type != "cpu":
+            return 1, torch.get_num_threads()
+        columns, rows = plan.lattice.tile_size
+        room = _MEMORY_SHARE * free_bytes(self.device)
+        bearable = max(1, int(room // self._forward.expected_bytes(rows, columns)))
+        return share_cores(min(tiles, bearable))
+
+    def _computed(self, plan: Plan, tile: Tile, lr: Pixels, reference: Pixels | None) -> Computed:
+        finest = lr if reference is None else reference
+        if self.skip_background and is_background(finest):
+            return Computed(self._enlarged(plan, tile, finest), background=True)
+        small, fine = self._tensors(lr, reference)
+        passed: Passed = self._forward.tile(small, fine)
+        sr = self.counted(plan, tile, passed.sr)
+        return Computed(sr, repeated=passed.repeated, parts=passed.parts)
+
+    @torch.inference_mode()
+    def _enlarged(self, plan: Plan, tile: Tile, finest: Pixels) -> Pixels:
+        rows = tile.rows.read_stop - tile.rows.read_start
+        factor = plan.scale * rows // finest.shape[0]
+        return self.counted(plan, tile, bicubic(_to_tensor(finest, torch.device("cpu")), factor)[0])
 
     def keep(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
         """Remember a finished tile, if the budget bears it."""
-        with self._lock:
-            if sr.nbytes <= self._done.maxsize:
-                self._done[self._key(slide, plan, tile)] = sr
+        self._memory.keep(self._key(slide, plan, tile), Computed(sr))
 
     def forget(self) -> None:
         """Drop every finished tile."""
-        with self._lock:
-            self._done.clear()
+        self._memory.forget()
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
         weights = self.model.serving(with_reference=plan.with_reference).sha256
-        return (*source, plan.mode, weights, tile)
+        return (*source, plan.mode, weights, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """What the network is given for a tile: LR, and the reference or None, uint8."""
@@ -112,7 +194,6 @@ class Engine:
             return lr, None
         return lr, slide.read(tile.read, plan.downsample / 2, replicate=True)
 
-    @torch.inference_mode()
     def infer(self, lr: Pixels, reference: Pixels | None, *, record: bool = False) -> NetworkOutput:
         """One forward pass on the engine's device.
 
@@ -121,24 +202,14 @@ class Engine:
         lr, reference : ndarray
             ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` gives them.
         record : bool
-            Also give the attention of every block.
+            Also give the attention of every block, as float32.
 
         Raises
         ------
         ModelError
             If the network gives values that are not finite.
         """
-        network = self._alone if reference is None else self._paired
-        output: NetworkOutput = network(
-            self._to_tensor(lr),
-            None if reference is None else self._to_tensor(reference),
-            record=record,
-        )
-        if not bool(torch.isfinite(output.sr).all()):
-            raise ModelError(
-                f"Model {self.model.name!r} gave values that are not finite; the weights are "
-                "damaged or the device is at fault."
-            )
+        output, _ = self._forward.whole(*self._tensors(lr, reference), record=record)
         return output
 
     @staticmethod
@@ -161,6 +232,15 @@ class Engine:
         image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
         return np.ascontiguousarray(image.cpu().numpy())
 
-    def _to_tensor(self, image: Pixels) -> Tensor:
-        tensor = torch.from_numpy(image.copy()).to(self.device).permute(2, 0, 1)[None]
-        return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
+    def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
+        fine = None if reference is None else _to_tensor(reference, self.device)
+        return _to_tensor(lr, self.device), fine
+
+
+def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:
+    return TileResult(tile, done.sr, cached, done.background, done.repeated, done.parts)
+
+
+def _to_tensor(image: Pixels, device: torch.device) -> Tensor:
+    tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None]
+    return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)

@@ -17,9 +17,12 @@ from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.blend import Canvas
 from napari_cwtnet.enhancement.engine import Engine
+from napari_cwtnet.enhancement.grid import Grid
+from napari_cwtnet.enhancement.numerics import DtypeChoice, dtype_name
 from napari_cwtnet.enhancement.plan import RESEARCH_USE, Mode, Plan, make_plan
 from napari_cwtnet.enhancement.quality import Quality, measure
 from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice
+from napari_cwtnet.enhancement.tally import Tally
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model, load_model
@@ -39,6 +42,7 @@ class Result:
     metrics: Quality
     provenance: dict[str, Any]
     seconds: float
+    tally: Tally
 
     @property
     def mpp(self) -> float | None:
@@ -66,8 +70,19 @@ def _check_size(plan: Plan) -> None:
         )
 
 
-def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
-    """Where computed pixels come from, as JSON values; nothing that names a patient."""
+def provenance(
+    slide: Slide, plan: Plan, engine: Engine, tally: Tally | None = None
+) -> dict[str, Any]:
+    """Where computed pixels come from, as JSON values; nothing that names a patient.
+
+    Parameters
+    ----------
+    slide, plan, engine
+        What was enhanced, how, and by what.
+    tally : Tally, optional
+        What became of the tiles; left out before they are computed.
+    """
+    lattice = plan.lattice
     model = engine.model.serving(with_reference=plan.with_reference)
     return {
         "computed": True,
@@ -84,13 +99,16 @@ def provenance(slide: Slide, plan: Plan, engine: Engine) -> dict[str, Any]:
         "icc_to_srgb": slide.icc,
         "model": engine.model.name,
         "model_sha256": model.sha256,
-        "tile": plan.lattice.tile,
-        "halo": plan.lattice.halo,
+        "tile": list(lattice.tile_size),
+        "halo": lattice.halo,
+        "grid": [lattice.grid.x, lattice.grid.y, lattice.grid.step_x, lattice.grid.step_y],
         "device": str(engine.device),
-        "dtype": "float32",
+        "dtype": dtype_name(engine.dtype),
+        "skip_background": engine.skip_background,
         "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **_origin(slide, plan),
+        **({} if tally is None else tally.as_dict()),
     }
 
 
@@ -119,6 +137,9 @@ def enhance(
     model: Model | str | Path,
     reference: ReferenceChoice = "auto",
     device: str = "auto",
+    dtype: DtypeChoice = "auto",
+    grid: Grid | Sequence[int] | None = None,
+    skip_background: bool = True,
     cancel: CancelToken | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -138,6 +159,12 @@ def enhance(
         WT input: the next-higher level, none, or what suits the model.
     device : str
         ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+    dtype : {"auto", "float32", "bfloat16", "float16"}
+        Precision of the features; auto is what the device computes best.
+    grid : Grid or (x, y, step_x, step_y), optional
+        Where the tiles lie, LR pixels; fitted to the region if none is given.
+    skip_background : bool
+        Whether tiles that show nothing are enlarged bicubically, without the network.
     cancel : CancelToken, optional
         Stops the work within one tile.
     progress : callable, optional
@@ -159,15 +186,18 @@ def enhance(
         raise RequestError(f"{slide!r} is not an open slide; give what open_slide(path) returns.")
     if not isinstance(region, Region):
         region = Region.parse(",".join(map(str, region)))
-    request = EnhanceRequest(region, downsample, reference)
+    if grid is not None and not isinstance(grid, Grid):
+        grid = Grid.parse(",".join(map(str, grid)))
+    request = EnhanceRequest(region, downsample, reference, grid)
     loaded = model if isinstance(model, Model) else load_model(model)
     began = time.perf_counter()
     plan = make_plan(slide, loaded, request)
     _check_size(plan)
-    engine = Engine(loaded, device, cache_bytes=0)
-    canvas = Canvas(plan)
+    engine = Engine(loaded, device, cache_bytes=0, dtype=dtype, skip_background=skip_background)
+    canvas, tally = Canvas(plan), Tally()
     for done, finished in enumerate(engine.run(slide, plan, cancel), start=1):
         canvas.add(finished.tile, finished.sr)
+        tally.add(finished)
         if progress is not None:
             progress(done, len(plan.tiles))
     image = canvas.image
@@ -175,6 +205,7 @@ def enhance(
         image=image,
         plan=plan,
         metrics=measure(slide, plan, image, cancel),
-        provenance=provenance(slide, plan, engine),
+        provenance=provenance(slide, plan, engine, tally),
         seconds=time.perf_counter() - began,
+        tally=tally,
     )

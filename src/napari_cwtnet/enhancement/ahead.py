@@ -1,0 +1,52 @@
+"""Work that goes ahead of whoever wants its results, in order, and stops when nobody does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    depth: int,
+    name: str,
+    prepare: Callable[[], object] = lambda: None,
+) -> Generator[R, None, None]:
+    """Results of ``function`` in the order of the items, computed in threads.
+
+    An error comes at its item. Closing the generator drops what has not begun, and waits for what
+    has.
+
+    Parameters
+    ----------
+    function : callable
+        Called in a thread with an item.
+    items : iterable
+        Taken from in the caller's thread, at most ``depth`` more than have been given.
+    workers, depth : int
+        Threads, and items under way.
+    name : str
+        Of the threads.
+    prepare : callable
+        Called first in each thread.
+    """
+    waiting: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(workers, name, prepare) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                while len(waiting) >= depth or (waiting and waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
