@@ -101,7 +101,7 @@ def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_pat
     assert "(remarks.md)" in text
     assert all(path.exists() for path in files)
     with Image.open(tmp_path / "pictures" / "table3-x2-1.jpg") as sheet:
-        assert sheet.width > 4 * 128 * 2
+        assert sheet.width > 6 * 2 * 112
     with pytest.raises(RequestError, match="holds no table"):
         write_page([tmp_path], tmp_path)
 
@@ -119,10 +119,12 @@ def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
     with pytest.raises(CancelledError, match="goes on with this run"):
         Driver(plan, cancel, stop_at_the_second).run()
     assert len(json.loads((tmp_path / "table2.json").read_text())["rows"]) == 1
+    assert "Not all is done yet: 1 of 4 rows" in (tmp_path / "table2.md").read_text()
     records = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/run.json")}
     assert len(records) == 1
     Driver(plan, CancelToken(), said.append).run()
     assert len(list(tmp_path.glob("runs/*/run.json"))) == 4
+    assert "Not all is done yet" not in (tmp_path / "table2.md").read_text()
     assert {path: path.stat().st_mtime_ns for path in records} == records
 
 

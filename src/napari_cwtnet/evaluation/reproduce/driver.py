@@ -22,7 +22,7 @@ from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
 from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
 from napari_cwtnet.evaluation.reproduce.summary import Cell
-from napari_cwtnet.evaluation.reproduce.testing import Tested, keep, kept, measured, image_of
+from napari_cwtnet.evaluation.reproduce.testing import Tested, image_of, keep, kept, measured
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
@@ -30,7 +30,7 @@ from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field
 
 PICTURES = "pictures"
-_SHOWN = 3
+_SHOWN = 2
 TABLES = {table.key: table for table in (methods.TABLE, *ablations.TABLES)}
 
 
@@ -166,12 +166,22 @@ class Driver:
         network = None if weights is None else read_weights(weights)[0]
         return measured(row, network, fields, scale, self._metrics)
 
+    def _left(self) -> str:
+        """How many cells of how many there are, while some are missing."""
+        plan = self.plan
+        rows = [row for scale in plan.scales for row in plan.table.rows(scale, plan.degradation)]
+        trained = sum(row.changes is not None for row in rows)
+        total = len(rows) + (plan.seeds - 1) * trained
+        done = len(self.cells)
+        return "" if done == total else f"{done} of {total} rows and seeds"
+
     def _about(self) -> dict[str, Any]:
         plan = self.plan
         at = machine(choose_device("cpu"))
         data = next((cell.run.data for cell in self.cells if cell.run is not None), "")
         images = {s: len(f) for s, (f, _) in self._fields.items()}
         return {
+            "Not all is done yet": self._left(),
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
             "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
             "Test fields": ", ".join(f"{n} at ×{s}" for s, n in images.items()),

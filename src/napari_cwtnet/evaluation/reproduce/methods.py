@@ -16,7 +16,7 @@ _PEERS = {
     "MWCNN": "mwcnn",
     "SWD-Net": "swdnet",
 }
-_ADVERSARIAL = {"weight": 1e-3}
+_ADVERSARIAL = {"weight": 1e-3, "channels": 16}
 CWTNET_CHANGES: dict[str, Any] = {
     "preset": "lite",
     "loss": {"sr": 1.0, "wt": 0.1, "sr_ssim": 0.0, "wt_ssim": 0.0},

@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_cwtnet.files import written_whole
 
-SIDE = 176
+SIDE = 112
 """Truth pixels of a part that is shown, which is shown twice as large."""
 
 _ENLARGED = 2
 _CAPTION = 34
-_ACROSS = 4
+_ACROSS = 6
 _GAP = 6
 _QUALITY = 82
 
