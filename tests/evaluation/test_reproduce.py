@@ -102,8 +102,11 @@ def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_pat
     assert all(path.exists() for path in files)
     with Image.open(tmp_path / "pictures" / "table3-x2-1.jpg") as sheet:
         assert sheet.width > 6 * 2 * 112
+    write_page([plan.output, plan.output], tmp_path)
+    assert page.read_text().count("## Table III") == 2
+    assert (tmp_path / "table3-2.csv").exists()
     with pytest.raises(RequestError, match="holds no table"):
-        write_page([tmp_path], tmp_path)
+        write_page([tmp_path / "pictures"], tmp_path)
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     Parameters
     ----------
     folders : sequence of Path
-        Outputs of ``reproduce``; of a table that several hold, the last one counts.
+        Outputs of ``reproduce``; a table that several hold, with different budgets, comes twice.
     output : Path
         Made if it is not there.
     remarks : str
@@ -63,15 +63,15 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     lines = [_INTRO]
     if (output / remarks).exists():
         lines.append(f"What is to be said of them: [remarks]({remarks}).\n")
-    for key, folder in sorted(found.items()):
-        told = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        lines += [(folder / f"{key}.md").read_text(encoding="utf-8").strip(), ""]
+    for name, source in found.items():
+        told = json.loads(source.read_text(encoding="utf-8"))
+        lines += [source.with_suffix(".md").read_text(encoding="utf-8").strip(), ""]
         lines += [*verdict(told), ""]
-        for picture in _pictures(told, folder, output):
+        for picture in _pictures(told, name, source.parent, output):
             files.append(picture)
             lines += [f"![{picture.stem}]({PICTURES}/{picture.name})", ""]
-        copy = output / f"{key}.csv"
-        shutil.copyfile(folder / copy.name, copy)
+        copy = output / f"{name}.csv"
+        shutil.copyfile(source.with_suffix(".csv"), copy)
         files.append(copy)
         lines += [f"As a file: [{copy.name}]({copy.name}).", ""]
     page = output / "README.md"
@@ -81,16 +81,19 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
 
 
 def _tables(folders: Sequence[Path]) -> dict[str, Path]:
+    """JSON files by the name that a table has on the page, in the order of the paper."""
     found: dict[str, Path] = {}
     for folder in folders:
-        own = {path.stem: folder for path in folder.glob("table[1-6].json")}
+        own = sorted(folder.glob("table[1-6].json"))
         if not own:
             raise RequestError(f"Folder {folder} holds no table; run `reproduce table1` into it.")
-        found |= own
-    return found
+        for path in own:
+            same = sum(other.stem == path.stem for other in found.values())
+            found[path.stem + (f"-{same + 1}" if same else "")] = path
+    return dict(sorted(found.items()))
 
 
-def _pictures(told: dict[str, Any], folder: Path, output: Path) -> Iterator[Path]:
+def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> Iterator[Path]:
     """Plots of Table I and V, and the strips that their runs left."""
     if told["table"] in ("table1", "table5"):
         for scale in sorted({row["scale"] for row in told["rows"]}):
@@ -103,11 +106,10 @@ def _pictures(told: dict[str, Any], folder: Path, output: Path) -> Iterator[Path
                 and row["row"]["test"] != "oracle"
             ]
             for what in AXES if told["table"] == "table1" else ("time",):
-                path = output / PICTURES / f"{told['table']}-x{scale}-{what}.jpg"
-                title = f"{told['title']}, ×{scale}"
-                plot_rows(rows, what, title, told["compared"], path)
+                path = output / PICTURES / f"{name}-x{scale}-{what}.jpg"
+                plot_rows(rows, what, f"{told['title']}, ×{scale}", told["compared"], path)
                 yield path
     for strip in sorted((folder / PICTURES).glob(f"{told['table']}-*.jpg")):
-        copy = output / PICTURES / strip.name
+        copy = output / PICTURES / strip.name.replace(told["table"], name, 1)
         shutil.copyfile(strip, copy)
         yield copy
