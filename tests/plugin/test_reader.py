@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from napari.components import ViewerModel
 from slides.pattern import HEIGHT, WIDTH, stored
 
@@ -29,6 +30,15 @@ def test_no_reader_for_what_is_no_slide(path) -> None:
 def test_a_list_with_something_else_in_it_has_no_reader(tiff: Path) -> None:
     assert get_reader([str(tiff), "notes.txt"]) is None
     assert get_reader([str(tiff), str(tiff)]) is not None
+
+
+def test_folders_of_rgb_only(tmp_path: Path) -> None:
+    save_image(tmp_path / "rgb.ome.zarr", np.zeros((64, 64, 3), np.uint8), {}, None)
+    assert get_reader(str(tmp_path / "rgb.ome.zarr")) is not None
+    (tmp_path / "empty.zarr").mkdir()
+    zarr.create_array(str(tmp_path / "bare.zarr"), shape=(3, 9, 9), dtype="uint8")
+    for name in ("empty.zarr", "bare.zarr", "."):
+        assert get_reader(str(tmp_path / name)) is None
 
 
 def test_layer_is_the_slide_in_micrometres(ome: Path) -> None:
@@ -121,10 +131,11 @@ def test_file_is_let_go_with_its_layer(tiff: Path) -> None:
     assert handle.closed
 
 
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr"])
 def test_a_computed_image_is_shown_as_computed(
-    tmp_path: Path, make_napari_viewer: Callable[..., Any]
+    tmp_path: Path, make_napari_viewer: Callable[..., Any], name: str
 ) -> None:
-    path = tmp_path / "out.ome.tif"
+    path = tmp_path / name
     badge = "COMPUTED ×2 · 0.25 µm/px from native 0.5 · small · research use only"
     save_image(path, np.full((80, 90, 3), 120, np.uint8), {"badge": badge}, 0.25)
     viewer = make_napari_viewer()

@@ -14,6 +14,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.slide_layer import slide_layer
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.zarr_backend import is_rgb_zarr
 
 LayerData = tuple[Any, dict[str, Any], str] | tuple[None]
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -22,6 +23,7 @@ SLIDE_SUFFIXES = (
     ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi", ".dcm",
     ".tif", ".tiff", ".qptiff", ".btf",
 )  # fmt: skip
+FOLDER_SUFFIXES = (".zarr",)
 PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg")
 """Images that a person may open as a slide, but that are napari's own when they are dropped."""
 
@@ -69,4 +71,7 @@ def _as_list(path: Paths) -> list[Path]:
 
 
 def _looks_like_a_slide(path: Path) -> bool:
-    return path.name.lower().endswith(SLIDE_SUFFIXES) and path.is_file()
+    name = path.name.lower()
+    if name.endswith(FOLDER_SUFFIXES):
+        return is_rgb_zarr(path)  # any other kind is left to napari's other readers
+    return name.endswith(SLIDE_SUFFIXES) and path.is_file()

@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
-_WHERE = ("png.Title", "tiff.ImageDescription")
+_WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name")
+_AS_JSON = ("png.Comment", "zarr.Provenance")
 _BADGE = re.compile(r"(?:COMPUTED|ORACLE) ×\d+ · [^\"<>]*?research use only")
 
 
@@ -55,9 +56,10 @@ def place_on_slide(provenance: Mapping[str, Any]) -> tuple[Region, float] | None
 def _record(properties: Mapping[str, str]) -> Mapping[str, Any]:
     """The provenance of a file, as far as it can be read: a stranger may have edited it."""
     try:
-        if "png.Comment" in properties:
-            found = json.loads(properties["png.Comment"])
-            return found if isinstance(found, dict) else {}
+        for name in _AS_JSON:
+            if name in properties:
+                found = json.loads(properties[name])
+                return found if isinstance(found, dict) else {}
         root = ElementTree.fromstring(properties.get("tiff.ImageDescription", ""))
     except (ValueError, ElementTree.ParseError):
         return {}

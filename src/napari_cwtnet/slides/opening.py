@@ -15,6 +15,7 @@ from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
 from napari_cwtnet.slides.resolution import user_resolution
 from napari_cwtnet.slides.slide import Slide
 from napari_cwtnet.slides.tiff_backend import TiffBackend
+from napari_cwtnet.slides.zarr_backend import ZarrBackend, is_zarr
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GENERIC = "generic-tiff"
@@ -26,13 +27,14 @@ def open_slide(
     icc: bool = True,
     cache: TileCache = SHARED_CACHE,
 ) -> Slide:
-    """Open a slide or image file.
+    """Open a slide or image.
 
     Parameters
     ----------
     path : path-like
         A whole-slide file of any format that OpenSlide reads (of DICOM, any one file of the
-        slide), a TIFF or OME-TIFF, pyramidal or not, or a PNG, JPEG, BMP or WebP image.
+        slide), a TIFF or OME-TIFF, pyramidal or not, the folder of an OME-Zarr, or a PNG, JPEG, BMP
+        or WebP image.
     mpp : float, optional
         Pixel size at level 0 in µm per pixel, 0.05 to 20, instead of what the file says.
     icc : bool
@@ -66,6 +68,8 @@ def open_slide(
 
 
 def _backend(path: Path) -> Backend:
+    if is_zarr(path):
+        return ZarrBackend(path)
     if path.is_dir():
         raise SlideError(f"Slide {str(path)!r} is a folder; give a slide file inside it.")
     try:
