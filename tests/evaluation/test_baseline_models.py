@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from training.conftest import tiles, tiny_recipe
 
@@ -155,3 +157,12 @@ def test_recipe_that_does_not_fit_is_refused(changes: dict[str, object], words: 
         make_recipe(fields | {"architecture": "edsr"} | changes, "R")
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_page_s_recipe_is_one() -> None:
+    page = Path(__file__).parents[2] / "docs/reference/architectures.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    recipe = make_recipe(yaml.safe_load(text), "The page's recipe")
+    assert recipe.network_config().model_dump()["blocks"] == 12
+    assert recipe.adversarial is not None
+    assert recipe.adversarial.after == 2000
