@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.enhancement.plan import Plan
-from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Span, Tile
+
+_FULL = FULL_WEIGHT**2
+"""Where all tiles that count are there."""
 
 
 class Canvas:
     """The picture of a region as its tiles come in.
 
-    Sums are whole numbers, so that the bytes are the same whatever the order of the tiles.
+    Sums are whole numbers, so that the bytes are the same whatever the order of the tiles. They are
+    kept where tiles fade into one another until all are there; elsewhere pixels are copied.
 
     Attributes
     ----------
@@ -23,8 +29,7 @@ class Canvas:
     def __init__(self, plan: Plan) -> None:
         width, height = plan.output_size
         self._plan = plan
-        self._sums = np.zeros((height, width, 3), np.uint32)
-        self._weights = np.zeros((height, width), np.uint32)
+        self._fading: dict[tuple[int, int], tuple[NDArray[np.uint32], NDArray[np.uint32]]] = {}
         self.rgba = np.zeros((height, width, 4), np.uint8)
 
     def add(self, tile: Tile, sr: NDArray[np.uint8]) -> tuple[slice, slice]:
@@ -44,23 +49,78 @@ class Canvas:
         """
         scale, (column, row) = self._plan.scale, self._plan.lattice.origin
         top, left = (tile.rows.start - row) * scale, (tile.columns.start - column) * scale
-        height, width = self._weights.shape
-        rows = slice(max(0, top), min(height, top + sr.shape[0]))
-        columns = slice(max(0, left), min(width, left + sr.shape[1]))
-        inside = (
-            slice(rows.start - top, rows.stop - top),
-            slice(columns.start - left, columns.stop - left),
+        height, width = self.rgba.shape[:2]
+        down = _bands(tile.rows, scale, top, height)
+        across = _bands(tile.columns, scale, left, width)
+        weights = tile.rows.weights(scale), tile.columns.weights(scale)
+        for rows, alone_down in down:
+            for columns, alone_across in across:
+                here = (
+                    slice(rows.start - top, rows.stop - top),
+                    slice(columns.start - left, columns.stop - left),
+                )
+                if alone_down and alone_across:
+                    _copy_colours(sr[here], self.rgba[rows, columns])
+                    self.rgba[rows, columns, 3] = 255
+                else:
+                    weight = weights[0][here[0], None] * weights[1][None, here[1]]
+                    self._blend((rows, columns), sr[here], weight)
+        return (
+            slice(down[0][0].start, down[-1][0].stop),
+            slice(across[0][0].start, across[-1][0].stop),
         )
-        weights = tile.weights(scale)[inside]
-        self._sums[rows, columns] += sr[inside] * weights[..., None]
-        self._weights[rows, columns] += weights
-        total = self._weights[rows, columns]
-        divisor = np.maximum(total, 1)[..., None]
-        self.rgba[rows, columns, :3] = (self._sums[rows, columns] + divisor // 2) // divisor
-        self.rgba[rows, columns, 3] = np.where(total > 0, 255, 0)
-        return rows, columns
+
+    def _blend(
+        self, there: tuple[slice, slice], sr: NDArray[np.uint8], weights: NDArray[np.uint32]
+    ) -> None:
+        # Neighbours fade into one another over the very same pixels.
+        place, rgba = (there[0].start, there[1].start), self.rgba[there]
+        before = self._fading.pop(place, None)
+        sums, total = sr * weights[..., None], weights
+        if before is not None:
+            sums, total = sums + before[0], total + before[1]
+        if (total == _FULL).all():
+            _copy_colours((sums + _FULL // 2) // _FULL, rgba)
+        else:
+            self._fading[place] = sums, total
+            divisor = np.maximum(total, 1)[..., None]
+            _copy_colours((sums + divisor // 2) // divisor, rgba)
+        rgba[..., 3] = np.where(total > 0, 255, 0)
 
     @property
     def image(self) -> NDArray[np.uint8]:
         """``(height, width, 3)`` uint8 RGB, a copy; black where nothing is computed yet."""
-        return np.ascontiguousarray(self.rgba[..., :3])
+        image = np.empty((*self.rgba.shape[:2], 3), np.uint8)
+        _copy_colours(self.rgba, image)
+        return image
+
+
+def _copy_colours(source: NDArray[Any], target: NDArray[np.uint8]) -> None:
+    for channel in range(3):  # several times as fast as all at once
+        target[..., channel] = source[..., channel]
+
+
+def _bands(span: Span, scale: int, first: int, end: int) -> list[tuple[slice, bool]]:
+    """Where a tile fades in, counts alone and fades out on the canvas; empty ones are left out.
+
+    Parameters
+    ----------
+    span : Span
+        Of the tile, along one axis.
+    scale : int
+        SR pixels per LR pixel.
+    first, end : int
+        Where the tile begins and where the canvas ends, SR pixels of the canvas.
+
+    Returns
+    -------
+    list of (slice, bool)
+        Pixels of the canvas, and whether no other tile counts there.
+    """
+    last = first + (span.stop - span.start) * scale
+    fades = first + span.ramp_in * scale, last - span.ramp_out * scale
+    found = []
+    for start, stop, alone in ((first, fades[0], False), (*fades, True), (fades[1], last, False)):
+        if max(start, 0) < min(stop, end):
+            found.append((slice(max(start, 0), min(stop, end)), alone))
+    return found

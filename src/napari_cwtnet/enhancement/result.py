@@ -29,7 +29,7 @@ from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
 
 MAX_OUTPUT_PIXELS = 2**28
-"""Some 20 bytes each while tiles are blended."""
+"""Held several times over while they are computed and compared."""
 
 
 @dataclass(frozen=True, slots=True)
