@@ -39,13 +39,13 @@ def job(folder: Path, slide_file: Path) -> Job:
 
 
 class Stop:
-    """Cancels with three tiles to go, in the second of two blocks."""
+    """Cancels with one tile to go, in the second of two blocks."""
 
     def __init__(self) -> None:
         self.token = CancelToken()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        if what == "tile" and total - done == 3:
+        if what == "tile" and total - done == 1:
             self.token.cancel("enough")
 
 

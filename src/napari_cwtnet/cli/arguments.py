@@ -95,6 +95,11 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
     parser.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    parser.add_argument("--grid", metavar="X,Y,STEPX,STEPY", help="of the tiles, LR pixels")
+    parser.add_argument(
+        "--no-skip-background", action="store_true", help="compute tiles that show nothing, too"
+    )
     parser.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")

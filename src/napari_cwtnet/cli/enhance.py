@@ -9,6 +9,7 @@ from napari_cwtnet.cli import enhance_whole
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import (
     EnhanceRequest,
+    Grid,
     Plan,
     Quality,
     Result,
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         region = slide.bounds if region is None else region
-        request = EnhanceRequest(region, arguments.downsample, arguments.reference)
+        grid = None if arguments.grid is None else Grid.parse(arguments.grid)
+        request = EnhanceRequest(region, arguments.downsample, arguments.reference, grid)
         width, height = make_plan(slide, model, request).output_size
         if width * height > MAX_OUTPUT_PIXELS:
             return _whole(arguments, region)
@@ -44,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             model=model,
             reference=arguments.reference,
             device=arguments.device,
+            dtype=arguments.dtype,
+            grid=grid,
+            skip_background=not arguments.no_skip_background,
             progress=Progress("tile"),
         )
     export_image(
@@ -64,7 +69,7 @@ def _whole(arguments: argparse.Namespace, region: Region | None) -> int:
         return 130
     said: dict[str, Any] = {"output": str(arguments.output)}
     said |= summary_of(made.plan, made.tiles, made.seconds, made.quality)
-    said |= {"computed_tiles": made.computed_tiles}
+    said |= {"computed_tiles": made.computed_tiles} | dict(made.tally)
     said |= {"blocks": made.blocks, "resumed_blocks": made.resumed_blocks}
     report(said, as_json=arguments.json)
     return 0
@@ -88,7 +93,8 @@ def _region(arguments: argparse.Namespace) -> Region | None:
 
 def summary(result: Result) -> dict[str, Any]:
     """The figures of one enhancement, as JSON values; downsample and mpp are the output's."""
-    return summary_of(result.plan, len(result.plan.tiles), result.seconds, result.metrics)
+    said = summary_of(result.plan, len(result.plan.tiles), result.seconds, result.metrics)
+    return said | result.tally.as_dict()
 
 
 def summary_of(plan: Plan, tiles: int, seconds: float, quality: Quality) -> dict[str, Any]:

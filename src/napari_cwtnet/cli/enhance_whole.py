@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.interrupt import stopped_by_interrupt
 from napari_cwtnet.cli.report import Progress
+from napari_cwtnet.enhancement import Grid
 from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
@@ -36,6 +37,9 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
         downsample=arguments.downsample,
         reference=arguments.reference,
         device=arguments.device,
+        dtype=arguments.dtype,
+        grid=None if arguments.grid is None else Grid.parse(arguments.grid),
+        skip_background=not arguments.no_skip_background,
         mpp=arguments.mpp,
         icc=not arguments.no_icc,
     )

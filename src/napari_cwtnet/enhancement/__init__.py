@@ -8,6 +8,7 @@ from napari_cwtnet.enhancement.grid_memory import GridMemory
 from napari_cwtnet.enhancement.numerics import choose_dtype, dtype_name, own_dtype
 from napari_cwtnet.enhancement.plan import RESEARCH_USE, Plan, make_plan
 from napari_cwtnet.enhancement.quality import Quality, enlarged, measure, truth
+from napari_cwtnet.enhancement.release import give_back_memory
 from napari_cwtnet.enhancement.request import EnhanceRequest, suiting_downsample
 from napari_cwtnet.enhancement.result import Result, enhance, provenance
 from napari_cwtnet.enhancement.tally import Tally
@@ -31,6 +32,7 @@ __all__ = [
     "enhance",
     "enlarged",
     "free_cores",
+    "give_back_memory",
     "list_devices",
     "make_plan",
     "measure",

@@ -26,12 +26,13 @@ class Tally:
         self.in_parts += done.parts > 1
 
     def as_dict(self) -> dict[str, int]:
-        """For the provenance."""
-        return {
+        """For the provenance: what there is any of."""
+        counts = {
             "background_tiles": self.background,
             "float32_tiles": self.repeated,
             "tiles_in_parts": self.in_parts,
         }
+        return {name: count for name, count in counts.items() if count}
 
     @property
     def words(self) -> str:

@@ -38,6 +38,11 @@ def info_words(slide: Slide) -> list[str]:
 def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     """The words after ``napari-cwtnet`` that make a result again, to the last bit."""
     words = _job_words("enhance", source.job, source.plan.region, source.slide)
+    lattice = source.plan.lattice
+    if lattice.grid != lattice.own_grid:
+        words += ["--grid", str(lattice.grid)]
+    if source.job.dtype != "auto":
+        words += ["--dtype", source.job.dtype]
     return [*words, "--output", output]
 
 

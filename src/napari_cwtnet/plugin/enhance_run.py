@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,10 +20,12 @@ from napari_cwtnet.enhancement import (
     EnhanceRequest,
     Plan,
     Quality,
+    Tally,
     make_plan,
     measure,
     provenance,
 )
+from napari_cwtnet.enhancement.numerics import DtypeChoice
 from napari_cwtnet.errors import CancelledError, CwtnetError
 from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import Engines
@@ -41,6 +43,7 @@ class Job:
     model: Path
     device: str = "auto"
     kind: Literal["view", "roi"] = "view"
+    dtype: DtypeChoice = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Outcome:
     """None unless it is done."""
     message: str = ""
     """Why it failed, one line."""
+    tally: Tally = field(default_factory=Tally)
+    """What became of the tiles that are in the picture."""
 
     @property
     def sentence(self) -> str:
@@ -68,7 +73,7 @@ class Outcome:
         if self.kind == "cancelled":
             return f"Cancelled: {self.done} of {self.total} tiles kept"
         reused = f", {self.cached} of them from memory" if self.cached else ""
-        return f"Done: {self.total} tiles in {self.seconds:.1f} s{reused}"
+        return f"Done: {self.total} tiles in {self.seconds:.1f} s{reused}{self.tally.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class Run:
         self.picture: Picture | None = None
         self.done = 0
         self.cached = 0
+        self.tally = Tally()
         self.phase: Phase = "loading"
         self.outcome: Outcome | None = None
         self.tiles_began = 0.0
@@ -166,13 +172,16 @@ class Run:
             plan,
             quality,
             message,
+            self.tally,
         )
 
     def _compute(self) -> Quality:
         job = self.job
-        engine = self._engines.get(job.model, job.device)
+        engine = self._engines.get(job.model, job.device, job.dtype)
         self._cancel.raise_if_cancelled()
         plan = make_plan(job.slide, engine.model, job.request)
+        if job.kind == "view" and job.request.grid is None:
+            plan = self._engines.grids.shared(job.slide, plan)
         canvas = Canvas(plan)
         self.tiles_began = time.perf_counter()
         self.phase = "tiles"
@@ -181,6 +190,7 @@ class Run:
             # A request that came meanwhile may have this picture's layer by now.
             self._cancel.raise_if_cancelled()
             canvas.add(finished.tile, finished.sr)
+            self.tally.add(finished)
             self.cached += finished.cached
             self.done += 1
         self.phase = "measuring"

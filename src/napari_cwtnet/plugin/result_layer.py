@@ -79,7 +79,13 @@ class ResultLayer:
         if outcome is None or layer is None:
             return
         quality = None if outcome.quality is None else outcome.quality.as_dict()
-        _note(layer, tiles=outcome.total, tiles_done=outcome.done, quality=quality)
+        _note(
+            layer,
+            tiles=outcome.total,
+            tiles_done=outcome.done,
+            quality=quality,
+            **outcome.tally.as_dict(),
+        )
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, job: Job) -> None:

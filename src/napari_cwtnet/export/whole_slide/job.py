@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, provenance
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan, provenance
+from napari_cwtnet.enhancement.numerics import DtypeChoice
 from napari_cwtnet.enhancement.request import ReferenceChoice
 from napari_cwtnet.export.whole_slide.borders import BorderTiles
 from napari_cwtnet.geometry import Region
@@ -15,7 +16,7 @@ from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.cache import TileCache
 
-_SLIDE_BYTES = 32 * 2**20
+_SLIDE_BYTES = 16 * 2**20
 """Of decoded tiles: what neighbouring blocks share, however large the slide."""
 
 
@@ -31,6 +32,9 @@ class Job:
     downsample: float = 1.0
     reference: ReferenceChoice = "auto"
     device: str = "auto"
+    dtype: DtypeChoice = "auto"
+    grid: Grid | None = None
+    skip_background: bool = True
     mpp: float | None = None
     icc: bool = True
 
@@ -54,9 +58,11 @@ class Bench:
         try:
             model = load_model(job.model)
             region = self.slide.bounds if job.region is None else job.region
-            request = EnhanceRequest(region, job.downsample, job.reference)
+            request = EnhanceRequest(region, job.downsample, job.reference, job.grid)
             self.plan = make_plan(self.slide, model, request)
-            self.engine = Engine(model, job.device, cache_bytes=0)
+            self.engine = Engine(
+                model, job.device, 0, dtype=job.dtype, skip_background=job.skip_background
+            )
             self.provenance = provenance(self.slide, self.plan, self.engine)
         except BaseException:
             self.slide.close()
