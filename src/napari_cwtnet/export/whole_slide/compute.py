@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Canvas, Plan
+from napari_cwtnet.enhancement import Canvas, Plan, Tally
+from napari_cwtnet.enhancement.release import give_back_memory
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.export.whole_slide.difference import squared_errors
 from napari_cwtnet.export.whole_slide.job import Bench
@@ -42,10 +45,20 @@ def make_block(
         If it cannot be written.
     """
     began = time.perf_counter()
-    pixels, tiles = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
+    # What threads of an earlier block let go of would lie idle, more of it from block to block.
+    give_back_memory()
+    pixels, computed = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
     size = store.write(0, block.x, block.y, pixels)
     errors = squared_errors(bench.slide, bench.plan, block, pixels)
-    return Done(block.place, tiles, size, round(time.perf_counter() - began, 3), errors)
+    seconds = round(time.perf_counter() - began, 3)
+    return Done(block.place, size, seconds, computed.tiles, computed.tally.as_dict(), errors)
+
+
+class Computed(NamedTuple):
+    """How the pixels of a block came about."""
+
+    tiles: int
+    tally: Tally
 
 
 def block_pixels(
@@ -55,27 +68,29 @@ def block_pixels(
     *,
     cancel: CancelToken | None = None,
     tile_done: Callable[[], None] | None = None,
-) -> tuple[Pixels, int]:
-    """SR pixels ``(height, width, 3)`` of a block, and how many tiles were computed for them.
+) -> tuple[Pixels, Computed]:
+    """SR pixels ``(height, width, 3)`` of a block, and the tiles that were computed for them.
 
     The same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
     """
     part = cut(bench.plan, block)
-    canvas = Canvas(part)
-    missing = []
+    canvas, tally, missing = Canvas(part), Tally(), []
     for tile in part.tiles:
         sr = bench.borders.take(tile.index)
         if sr is None:
             missing.append(tile)
         else:
             canvas.add(tile, sr)
-    for finished in bench.engine.run(bench.slide, only(part, tuple(missing)), cancel):
-        canvas.add(finished.tile, finished.sr)
-        others = _uses(bench.plan, layout, finished.tile) - 1
-        bench.borders.keep(finished.tile.index, finished.sr, others)
-        if tile_done is not None:
-            tile_done()
-    return canvas.image, len(missing)
+    computing = bench.engine.run(bench.slide, only(part, tuple(missing)), cancel)
+    with contextlib.closing(computing):
+        for finished in computing:
+            canvas.add(finished.tile, finished.sr)
+            tally.add(finished)
+            others = _uses(bench.plan, layout, finished.tile) - 1
+            bench.borders.keep(finished.tile.index, finished.sr, others)
+            if tile_done is not None:
+                tile_done()
+    return canvas.image, Computed(len(missing), tally)
 
 
 def _uses(plan: Plan, layout: Layout, tile: Tile) -> int:

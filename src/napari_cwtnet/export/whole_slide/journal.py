@@ -22,20 +22,21 @@ class Done:
     """A block that is finished."""
 
     place: Place
-    tiles: int
-    """Computed for it, not those that a neighbour had computed before."""
     bytes: int
     """On the disk."""
     seconds: float
+    tiles: int
+    """Computed for it, not those that a neighbour had computed before."""
+    tally: Mapping[str, int]
+    """Of them, those that were not simply computed."""
     errors: SquaredErrors | None
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Done:
         """From a line of the journal."""
-        errors = line["errors"]
         column, row = line["place"]
-        found = None if errors is None else SquaredErrors(**errors)
-        return cls((column, row), line["tiles"], line["bytes"], line["seconds"], found)
+        errors = None if line["errors"] is None else SquaredErrors(**line["errors"])
+        return cls(**{**line, "place": (column, row), "errors": errors})
 
 
 @dataclass(frozen=True, slots=True)

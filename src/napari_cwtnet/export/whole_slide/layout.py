@@ -92,9 +92,9 @@ class Layout:
 
 def lay_out(plan: Plan, side: int) -> Layout:
     """Blocks of a plan's output, strips as wide as the memory for the tiles between them allows."""
-    lattice = plan.lattice
-    tile_bytes = 3 * (lattice.tile * plan.scale) ** 2
+    width, height = plan.lattice.tile_size
+    tile_bytes = 3 * width * height * plan.scale**2
     # A border can lie in the ramp between two rows of tiles, and both are kept then.
     tiles = BUDGET // (2 * tile_bytes)
-    width = tiles * (lattice.tile - 2 * lattice.halo) * plan.scale
-    return Layout(plan.output_size, side, max(1, width // side - 1))
+    across = tiles * plan.lattice.grid.step_x * plan.scale
+    return Layout(plan.output_size, side, max(1, across // side - 1))

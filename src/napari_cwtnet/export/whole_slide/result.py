@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ class WholeResult:
     """Of the whole image."""
     computed_tiles: int
     """By all runs, some of them twice."""
+    tally: Mapping[str, int]
+    """Of them, those that were not simply computed: background, for one."""
     seconds: float
     """Of this run."""
 
@@ -41,6 +44,7 @@ def result_of(plan: Plan, run: Run, resumed: int, seconds: float) -> WholeResult
         resumed_blocks=resumed,
         tiles=_tiles(plan, run.layout),
         computed_tiles=sum(one.tiles for one in done),
+        tally=sum((Counter(one.tally) for one in done), Counter()),
         seconds=seconds,
     )
 
@@ -56,6 +60,7 @@ def finished_already(plan: Plan, side: int, record: Mapping[str, Any]) -> WholeR
         resumed_blocks=columns * rows,
         tiles=_tiles(plan, layout),
         computed_tiles=0,
+        tally={},
         seconds=0.0,
     )
 
