@@ -83,4 +83,5 @@ def load_model(name: str | Path) -> Model:
 
 def _read(path: Path) -> Model:
     network, provenance, sha256 = read_weights(path)
-    return Model(path.stem, path, network.config, provenance, sha256, network)
+    name = f"{path.stem} (foreign)" if "foreign" in provenance else path.stem
+    return Model(name, path, network.config, provenance, sha256, network)

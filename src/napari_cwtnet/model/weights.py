@@ -17,6 +17,7 @@ from napari_cwtnet.errors import ModelError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.architectures import CWTNET, Architecture, package_of
 from napari_cwtnet.model.base import BaseConfig, Network
+from napari_cwtnet.model.foreign import foreign_network
 from napari_cwtnet.model.header import architecture_in
 
 FORMAT = "cwtnet-1"
@@ -56,7 +57,7 @@ def save_weights(
 
 
 def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
-    """Read a network that :func:`save_weights` wrote.
+    """Read a network that :func:`save_weights` wrote, or one of another project by spandrel.
 
     Returns
     -------
@@ -85,10 +86,9 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise ModelError(
-                    f"Weights {path} are not a CWT-Net: format {metadata.get('format')!r}, "
-                    f"wanted {FORMAT!r}; choose another file."
-                )
+                others = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+                found = f"format {metadata.get('format')!r}, wanted {FORMAT!r}"
+                return _foreign(f"Weights {path} are not a CWT-Net: {found}", others, sha256)
             architecture = architecture_in(metadata, path)
             config = _config(path, architecture, metadata.get("config", ""))
             shapes = {
@@ -111,6 +111,13 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     network = architecture.network(config)
     network.load_state_dict(tensors)
     return network.eval(), provenance, sha256
+
+
+def _foreign(
+    finding: str, tensors: dict[str, Tensor], sha256: str
+) -> tuple[Network, dict[str, Any], str]:
+    network = foreign_network(finding, tensors)
+    return network.eval(), {"foreign": f"{network.config.kind}, read by spandrel"}, sha256
 
 
 def _in_order(content: bytes) -> bytes:
