@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CancelledError, RequestError
+from napari_cwtnet.errors import CancelledError, RequestError, TrainingError
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
@@ -129,6 +130,18 @@ def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("runs/*/run.json"))) == 4
     assert "Not all is done yet" not in (tmp_path / "table2.md").read_text()
     assert {path: path.stat().st_mtime_ns for path in records} == records
+
+
+def test_a_row_that_breaks_down_leaves_the_others_alone(data: Path, tmp_path: Path) -> None:
+    table = TABLES["table2"]
+    first, second, *_ = table.rows(2, "bicubic")
+    wild = replace(first, changes=dict(first.changes or {}) | {"learning_rate": 1e30})
+    plan = Plan(replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=4))
+    with pytest.raises(TrainingError, match="broke down of SR branch alone ×2, seed 0; all else"):
+        Driver(plan, CancelToken(), print).run()
+    text = (tmp_path / "table2.md").read_text()
+    assert "Training broke down: SR branch alone ×2, seed 0." in text
+    assert f"| {second.name} |" in text
 
 
 def test_the_same_training_in_two_tables_is_one_run(data: Path) -> None:

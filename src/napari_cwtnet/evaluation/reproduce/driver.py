@@ -14,6 +14,7 @@ import torch
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import ablations, methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
@@ -67,6 +68,7 @@ class Driver:
         self._fields: dict[int, tuple[list[Field], str]] = {}
         self._metrics: list[Perceptual] = available() if plan.table.perceptual else []
         self.cells: list[Cell] = []
+        self._broken: list[str] = []
 
     def run(self) -> list[Cell]:
         """All cells, seeds one after another so that there is a whole table early.
@@ -75,6 +77,8 @@ class Driver:
         ------
         CancelledError
             If ``cancel`` came first; what is done stands in the table's files.
+        TrainingError
+            At the end, if the training of a row broke down; the others stand there.
         CwtnetError
             If data, recipe or folder cannot be used.
         """
@@ -85,8 +89,17 @@ class Driver:
                 for row in plan.table.rows(scale, plan.degradation):
                     if row.changes is None and seed > 0:
                         continue
-                    self.cells.append(self._cell(row, scale, seed))
+                    try:
+                        self.cells.append(self._cell(row, scale, seed))
+                    except TrainingError as error:  # one row's trouble is not the table's
+                        self._say(str(error))
+                        self._broken.append(f"{row.name} ×{scale}, seed {seed}")
                     write_table(plan.table, self.cells, self._about(), plan.output)
+        if self._broken:
+            raise TrainingError(
+                f"Training broke down of {'; '.join(self._broken)}; all else stands in "
+                f"{plan.output / plan.table.key}.md."
+            )
         for scale in plan.scales:
             self._show(scale)
         return self.cells
@@ -182,6 +195,7 @@ class Driver:
         images = {s: len(f) for s, (f, _) in self._fields.items()}
         return {
             "Not all is done yet": self._left(),
+            "Training broke down": "; ".join(self._broken),
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
             "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
             "Test fields": ", ".join(f"{n} at ×{s}" for s, n in images.items()),

@@ -16,6 +16,10 @@ _PEERS = {
     "MWCNN": "mwcnn",
     "SWD-Net": "swdnet",
 }
+_NOTES = {
+    "SWD-Net": "trained in float32, for torch's bfloat16 gradients of its dilated convolutions are "
+    "not finite at times; the others are trained in bfloat16",
+}
 _ADVERSARIAL = {"weight": 1e-3, "channels": 16}
 CWTNET_CHANGES: dict[str, Any] = {
     "preset": "lite",
@@ -28,7 +32,8 @@ def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
     rows = [Row("bicubic", "bicubic", None, paper["bicubic"])]
     for name, architecture in _PEERS.items():
         changes = peer(architecture)
-        rows.append(Row(name, "single-image", changes, paper.get(name)))
+        note = _NOTES.get(name, "")
+        rows.append(Row(name, "single-image", changes, paper.get(name), note))
         if name == "SRResNet":
             note = "trained against a discriminator, which costs PSNR by intent"
             against = changes | {"adversarial": _ADVERSARIAL}
@@ -67,6 +72,8 @@ def peer(architecture: str) -> dict[str, Any]:
     size: dict[str, Any] = {"preset": "matched"}
     if architecture == "srcnn":  # it works on the enlarged grid: matched, a step takes ten times
         size = {"preset": "published", "network": {"skip": "bicubic"}}
+    if architecture == "swdnet":
+        size |= {"dtype": "float32"}
     return {
         "architecture": architecture,
         **size,
