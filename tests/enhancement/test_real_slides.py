@@ -74,16 +74,17 @@ def test_no_seams(cmu: Path, model: str, downsample: float) -> None:
     with open_slide(cmu) as slide:
         result = enhance(slide, Region(700, 800, 1300, 1300), downsample, model=model, device="cpu")
     image, lattice, scale = result.image.astype(float), result.plan.lattice, result.plan.scale
-    step = lattice.tile - 2 * lattice.halo
+    grid = lattice.grid
     across = (
         np.abs(np.diff(image, axis=1)).mean((0, 2)),
         np.abs(np.diff(image, axis=0)).mean((1, 2)),
     )
     at, beside = [], []
     for axis, gradient in enumerate(across):
-        first = lattice.origin[axis]
+        first, begin = lattice.origin[axis], (grid.x, grid.y)[axis]
+        step = (grid.step_x, grid.step_y)[axis]
         # The ramp of weights begins and ends half a halo from the border between two owners.
-        for border in range(step, first + len(gradient), step):
+        for border in range(begin, first + len(gradient), step):
             for place in (border - lattice.halo // 2, border, border + lattice.halo // 2):
                 position = (place - first) * scale - 1
                 if 8 <= position < len(gradient) - 8:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
-from napari_cwtnet.enhancement import enhance
+from napari_cwtnet.enhancement import enhance, free_cores
+from napari_cwtnet.enhancement.threads import OthersLoad, granted_cores, share_cores
 from napari_cwtnet.slides import Slide
 
 
@@ -21,17 +27,93 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("scale", "reference"), [(2, "none"), (4, "none"), (4, "next")])
 def test_bytes_do_not_depend_on_threads(
-    pattern_slide: Slide, make_model: Any, threads: None, scale: int, reference: str
+    pattern_slide: Slide,
+    make_model: Any,
+    threads: None,
+    scale: int,
+    reference: str,
+    dtype: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("napari_cwtnet.enhancement.threads.free_cores", lambda: 5)
     model = make_model(scale, seed=5, blocks=2, channels=16)
     images = []
     for count in (1, 2, 5):
         torch.set_num_threads(count)
         result = enhance(
-            pattern_slide, (0, 0, 300, 220), 2, model=model, reference=reference, device="cpu"
-        )
+            pattern_slide, (0, 0, 300, 220), 2, model=model, reference=reference, device="cpu",
+            dtype=dtype,
+        )  # fmt: skip
         images.append(result.image)
     assert np.array_equal(images[0], images[1])
     assert np.array_equal(images[0], images[2])
+
+
+def test_a_run_leaves_the_number_of_threads_as_it_was(
+    pattern_slide: Slide, make_model: Any, threads: None
+) -> None:
+    torch.set_num_threads(2)
+    enhance(pattern_slide, (0, 0, 300, 220), 2, model=make_model(2), device="cpu")
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("set_to", "free", "pieces", "shares"),
+    [
+        (8, 8, 3, (3, 2)),
+        (8, 4, 16, (4, 1)),
+        (2, 8, 16, (2, 1)),
+        (8, 8, 1, (1, 8)),
+        (1, 1, 9, (1, 1)),
+    ],
+)
+def test_cores_are_shared_out(
+    threads: None, monkeypatch: pytest.MonkeyPatch, set_to: int, free: int, pieces: int, shares: Any
+) -> None:
+    monkeypatch.setattr("napari_cwtnet.enhancement.threads.free_cores", lambda: free)
+    torch.set_num_threads(set_to)
+    assert share_cores(pieces) == shares
+
+
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_a_containers_quota_counts(tmp_path: Path, files: dict[str, str], cores: Any) -> None:
+    unlimited = len(psutil.Process().cpu_affinity() or []) if sys.platform == "linux" else None
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = granted_cores(tmp_path)
+    assert found == cores if cores is not None else found == unlimited or unlimited is None
+
+
+@pytest.mark.parametrize(
+    ("granted", "others", "leave", "free"),
+    [(8, 0, 0, 8), (8, 0, 1, 7), (8, 2.6, 0, 5), (8, 7.9, 0, 4), (2, 1.9, 0, 1), (1, 0, 1, 1)],
+)
+def test_what_others_keep_busy_is_theirs(
+    monkeypatch: pytest.MonkeyPatch, granted: int, others: float, leave: int, free: int
+) -> None:
+    monkeypatch.setattr("napari_cwtnet.enhancement.threads.granted_cores", lambda: granted)
+    monkeypatch.setattr(OthersLoad, "cores", lambda _: others)
+    assert free_cores(leave) == free
+
+
+def test_the_load_of_others_is_seen() -> None:
+    load = OthersLoad()
+    load.cores()
+    program = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass"
+    with subprocess.Popen([sys.executable, "-c", program]) as busy:
+        time.sleep(1.2)
+        assert load.cores() > 0.25  # of the core that it may have to share
+        busy.wait()

@@ -1,0 +1,133 @@
+"""What goes ahead comes in order, stops at once, and hides no error."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from slides.pattern import write_ome
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan
+from napari_cwtnet.enhancement.ahead import ahead
+from napari_cwtnet.errors import CancelledError, SlideError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.slides import Slide, open_slide
+
+FIELD = Region(0, 0, 700, 500)
+
+
+def busy() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith(("napari-cwtnet", "ahead"))]
+
+
+@pytest.mark.parametrize(("workers", "depth"), [(1, 1), (1, 3), (3, 4)])
+def test_results_come_in_order_and_not_too_far_ahead(workers: int, depth: int) -> None:
+    taken = []
+
+    def items() -> Any:
+        for number in range(12):
+            taken.append(number)
+            yield number
+
+    def slow_at_first(number: int) -> int:
+        time.sleep(0.02 if number % 3 == 0 else 0)
+        return number * number
+
+    given = []
+    for result in ahead(slow_at_first, items(), workers=workers, depth=depth, name="ahead"):
+        given.append(result)
+        assert len(taken) <= len(given) + depth
+    assert given == [number * number for number in range(12)]
+    assert busy() == []
+
+
+def test_an_error_comes_at_its_item_and_ends_it() -> None:
+    def fails(number: int) -> int:
+        if number == 3:
+            raise SlideError("gone")
+        return number
+
+    running = ahead(fails, range(100), workers=2, depth=3, name="ahead")
+    assert [next(running) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(SlideError, match="gone"):
+        next(running)
+    assert busy() == []
+
+
+def test_closing_drops_what_has_not_begun() -> None:
+    begun = []
+
+    def noted(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.02)
+        return number
+
+    running = ahead(noted, range(100), workers=1, depth=5, name="ahead")
+    next(running)
+    running.close()
+    assert len(begun) <= 3
+    assert busy() == []
+
+
+def test_a_run_that_is_left_or_cancelled_leaves_no_thread(
+    pattern_slide: Slide, make_model: Any
+) -> None:
+    engine = Engine(make_model(2, seed=1), "cpu", 0)
+    plan = make_plan(pattern_slide, engine.model, EnhanceRequest(FIELD, 1))
+    assert len(plan.tiles) > 20
+    running = engine.run(pattern_slide, plan)
+    next(running)
+    running.close()
+    assert busy() == []
+    token = CancelToken()
+    running = engine.run(pattern_slide, plan, token)
+    next(running)
+    token.cancel()
+    with pytest.raises(CancelledError):
+        next(running)
+    assert busy() == []
+
+
+def test_the_next_tiles_are_read_while_one_is_computed(
+    pattern_slide: Slide, make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With both slowed down alike, a run takes little more than one of the two."""
+    engine = Engine(make_model(2, seed=1), "cpu", 0)
+    plan = make_plan(pattern_slide, engine.model, EnhanceRequest(FIELD, 2))
+    count, pause = len(plan.tiles), 0.05
+    monkeypatch.setattr("napari_cwtnet.enhancement.engine.share_cores", lambda _: (1, 1))
+    read, computed = engine.read, engine._computed
+
+    def slowly(function: Any) -> Any:
+        def slowed(*given: Any) -> Any:
+            time.sleep(pause)
+            return function(*given)
+
+        return slowed
+
+    monkeypatch.setattr(engine, "read", slowly(read))
+    list(engine.run(pattern_slide, plan))
+    began = time.perf_counter()
+    list(engine.run(pattern_slide, plan))
+    one = time.perf_counter() - began
+    monkeypatch.setattr(engine, "_computed", slowly(computed))
+    began = time.perf_counter()
+    list(engine.run(pattern_slide, plan))
+    assert time.perf_counter() - began < one + 0.6 * count * pause
+
+
+def test_a_slide_that_vanishes_gives_one_clear_error(tmp_path: Any, make_model: Any) -> None:
+    path = write_ome(tmp_path / "gone.ome.tif")
+    engine = Engine(make_model(2), "cpu", 0)
+    with open_slide(path) as slide:
+        plan = make_plan(slide, engine.model, EnhanceRequest(FIELD, 1))
+        running = engine.run(slide, plan)
+        next(running)
+        with path.open("r+b") as file:
+            file.truncate(600)
+        with pytest.raises(SlideError, match=r"gone\.ome\.tif"):
+            list(running)
+    assert busy() == []
