@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.badge import RESULT_KEY, shown_badge
 from plugin.enhance_help import finish, results, write_model
 
 
@@ -121,28 +121,24 @@ def test_badge_as_long_as_a_computed_layer_is_visible(
     viewer.canvas.overlays.text.visible = True
     viewer.scene.camera.zoom *= 4
     finish(qtbot, dock)
-    overlay, (layer,) = viewer.canvas.overlays[OVERLAY], results(viewer)
+    (layer,) = results(viewer)
     badge = layer.metadata[RESULT_KEY]["badge"]
     assert badge == "COMPUTED ×2 · 0.125 µm/px from native 0.25 · tiny-x2 · research use only"
 
-    def shown() -> str:
-        return " · ".join(line.strip() for line in overlay.text.splitlines())
-
-    assert overlay.visible
-    assert shown() == badge
+    assert shown_badge(viewer) == badge
     layer.visible = False
-    assert not overlay.visible
+    assert shown_badge(viewer) == ""
     layer.visible = True
-    assert overlay.visible
+    assert shown_badge(viewer) == badge
     dock.form.model.setCurrentText("tiny-x4")
     finish(qtbot, dock)
     assert len(results(viewer)) == 2  # another model, another layer: to compare
-    assert "tiny-x4" in shown()
-    assert "tiny-x2" in shown()
+    assert "tiny-x4" in shown_badge(viewer)
+    assert "tiny-x2" in shown_badge(viewer)
     viewer.window.remove_dock_widget(dock)
     viewer.layers[-1].visible = False
-    assert shown() == badge
+    assert shown_badge(viewer) == badge
     del viewer.layers[1:]
-    assert not overlay.visible
+    assert shown_badge(viewer) == ""
     assert viewer.canvas.overlays.text.text == "mine"
     assert viewer.canvas.overlays.text.visible
