@@ -55,9 +55,9 @@ def test_detail_distance_is_that_of_the_bands_and_blind_to_the_mean() -> None:
 
 def test_discriminator_learns_to_tell_and_the_network_is_pushed_to_deceive() -> None:
     torch.manual_seed(0)
-    adversary = Adversary(Adversarial(channels=8, details=0), CPU)
+    adversary = Adversary(Adversarial(channels=8, details=0, learning_rate=1e-3), CPU)
     truth, sr = torch.rand(4, 3, 32, 32), torch.rand(4, 3, 32, 32) * 0.1 + 0.4
-    losses = [adversary.learn(sr, truth, 1e-3, Workers(CPU)) for _ in range(12)]
+    losses = [adversary.learn(sr, truth, Workers(CPU)) for _ in range(12)]
     assert losses[0] == pytest.approx(math.log(4), rel=0.1)
     assert losses[-1] < 0.5 * losses[0]
     before = [p.clone() for p in adversary.discriminator.parameters()]

@@ -51,7 +51,7 @@ class Adversary:
     def __init__(self, fields: Adversarial, device: torch.device) -> None:
         self.fields = fields
         self.discriminator = Discriminator(fields.channels).to(device)
-        self.optimiser = torch.optim.Adam(self.discriminator.parameters())
+        self.optimiser = torch.optim.Adam(self.discriminator.parameters(), lr=fields.learning_rate)
 
     def begins(self, step: int) -> bool:
         """Whether it takes part in a step, counted from 0."""
@@ -68,20 +68,16 @@ class Adversary:
             loss = loss + self.fields.details * detail_distance(sr, truth)
         return loss
 
-    def learn(self, sr: Tensor, truth: Tensor, rate: float, workers: Workers) -> float:
+    def learn(self, sr: Tensor, truth: Tensor, workers: Workers) -> float:
         """One step of the discriminator; gives its loss, ln 4 where it knows nothing.
 
         Parameters
         ----------
         sr, truth : Tensor
             ``(N, 3, H, W)`` in 0..1, without gradient.
-        rate : float
-            The network's own learning rate.
         workers : Workers
             Who computes the other parts of the batch.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         real, made = self.discriminator(truth), self.discriminator(sr)
         loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
         loss = loss + F.binary_cross_entropy_with_logits(made, torch.zeros_like(made))

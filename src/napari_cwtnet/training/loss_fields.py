@@ -31,4 +31,7 @@ class Adversarial(BaseModel):
     weight: float = Field(1e-3, gt=0, description="of the adversarial loss")
     details: float = Field(0.1, ge=0, description="of the L1 between detail bands, three octaves")
     after: int = Field(0, ge=0, description="steps with the plain loss alone before it")
+    learning_rate: float = Field(
+        3e-4, gt=0, description="Adam's rate for the discriminator, the same to the end"
+    )
     channels: int = Field(64, ge=4, le=256, description="of the discriminator's first layer")

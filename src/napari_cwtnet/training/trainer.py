@@ -226,7 +226,7 @@ class Trainer:
         if not math.isfinite(float(norm)):
             raise self._diverged("gradient norm", float(norm))
         state.optimiser.step()
-        self._teach_adversary(sr.detach(), part.truth, rate)
+        self._teach_adversary(sr.detach(), part.truth)
         state.step += 1
         state.update_average()
         self._losses.append(value)
@@ -239,10 +239,10 @@ class Trainer:
             "Lower learning_rate in the recipe and start again in another output folder."
         )
 
-    def _teach_adversary(self, sr: Tensor, truth: Tensor, rate: float) -> None:
+    def _teach_adversary(self, sr: Tensor, truth: Tensor) -> None:
         adversary = self.state.adversary
         if adversary is not None and adversary.begins(self.state.step):
-            value = adversary.learn(sr, truth, rate, self._workers)
+            value = adversary.learn(sr, truth, self._workers)
             if not math.isfinite(value):
                 raise self._diverged("discriminator's loss", value)
 
