@@ -50,6 +50,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         "bias": draw(st.sampled_from([0.0, 0.03])),
         "entries": draw(st.sampled_from([1, 2000, 1 << 19])),
         "strip": draw(st.integers(1, 20)),
+        "depth": draw(st.integers(1, 24)),
         "synchronous": draw(st.booleans()),
     }
 
@@ -78,6 +79,8 @@ def test_search_finds_the_best(case: dict[str, Any]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search_buffers, "_ENTRIES", {"cpu": case["entries"]})
         patch.setattr(search_sweep, "_STRIP", {"cpu": case["strip"]})
+        patch.setattr(search_sweep, "_DEPTH", case["depth"])
+        patch.setattr(search_sweep, "_DEPTH_OF_WHOLE", {"cpu": case["depth"]})
         patch.setattr(search_sweep, "_SYNCHRONOUS", {"cpu"} if case["synchronous"] else set())
         found = best_matches(
             laid_out(query, case["layout"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -17,45 +18,37 @@ class Buffers:
     """Room for ``rows`` query rows of a strip, and for one more on either side."""
 
     rows: int
-    samples: int
     queries: int
     """Query columns of the strip."""
+    depth: int
+    """Key rows that a query row meets at once."""
     keys: int
-    """Key columns that it may look at."""
+    """Key columns that the strip may look at."""
     _products: Tensor
     _along_x: Tensor
     _sums: Tensor
 
     @classmethod
-    def like(cls, features: Tensor, queries: int, keys: int) -> Buffers:
-        """For features ``(N, H, W, C)``; at least one row, at most all of them."""
-        samples, height = features.shape[:2]
+    def like(cls, features: Tensor, queries: int, depth: int, keys: int) -> Buffers:
+        """For features ``(H, W, C)``; at least one row, at most all of them."""
         entries = _ENTRIES.get(features.device.type, _ENTRIES_ELSEWHERE)
-        wide = samples * (queries + 2) * (keys + 2)
-        rows = max(1, min(height, entries // wide - 2))
-        return cls(
-            rows,
-            samples,
-            queries,
-            keys,
-            features.new_empty((rows + 2) * wide),
-            features.new_empty((rows + 2) * samples * queries * keys),
-            features.new_empty(rows * samples * queries * keys),
-        )
+        wide, narrow = (queries + 2) * depth * (keys + 2), queries * depth * keys
+        rows = max(1, min(features.shape[0], entries // wide - 2))
+        sizes = (rows + 2) * wide, (rows + 2) * narrow, rows * narrow
+        return cls(rows, queries, depth, keys, *(features.new_empty(size) for size in sizes))
 
-    def products(self, matrices: int) -> Tensor:
-        """``(matrices, queries + 2, keys + 2)``, uninitialised."""
-        shape = (matrices, self.queries + 2, self.keys + 2)
-        return self._products[: shape[0] * shape[1] * shape[2]].view(shape)
+    def products(self, rows: int, depth: int) -> Tensor:
+        """``(rows, queries + 2, depth, keys + 2)``, uninitialised."""
+        return _view(self._products, (rows, self.queries + 2, depth, self.keys + 2))
 
-    def along_x(self, rows: int) -> Tensor:
-        """``(N, rows, queries, keys)``, uninitialised."""
-        return self._four(self._along_x, rows)
+    def along_x(self, rows: int, depth: int) -> Tensor:
+        """``(rows, queries, depth, keys)``, uninitialised."""
+        return _view(self._along_x, (rows, self.queries, depth, self.keys))
 
-    def sums(self, rows: int) -> Tensor:
+    def sums(self, rows: int, depth: int) -> Tensor:
         """The same, of other memory."""
-        return self._four(self._sums, rows)
+        return _view(self._sums, (rows, self.queries, depth, self.keys))
 
-    def _four(self, memory: Tensor, rows: int) -> Tensor:
-        shape = (self.samples, rows, self.queries, self.keys)
-        return memory[: self.samples * rows * self.queries * self.keys].view(shape)
+
+def _view(memory: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return memory[: math.prod(shape)].view(shape)
