@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from napari_cwtnet.cli.report import report
-from napari_cwtnet.enhancement import choose_device
+from napari_cwtnet.enhancement import choose_device, dtype_name, own_dtype
 from napari_cwtnet.evaluation.bench import (
     Task,
     Timing,
@@ -19,6 +19,7 @@ from napari_cwtnet.evaluation.bench import (
     naive_memory,
     peaks,
     reading,
+    untrained,
     viewport,
 )
 from napari_cwtnet.model import list_models, load_model
@@ -26,7 +27,8 @@ from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.sample import sample_slide
 
 PARTS = ("view", "naive", "reading", "memory")
-_FLOAT32_PEAK = "gemm float32"
+PAPER_SIZE = "house"
+"""Preset of the untrained ×2 network of the paper's size that is among the views."""
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -34,18 +36,25 @@ def run(arguments: argparse.Namespace) -> None:
     device = choose_device(arguments.device)
     path = arguments.slide or sample_slide()
     parts = arguments.only or PARTS
-    names = arguments.models or [name for name in list_models() if name.startswith("cwtnet-")]
+    names = arguments.models or [
+        name
+        for name in list_models()
+        if name.startswith("cwtnet-") and not name.endswith("-single")
+    ]
     tops = peaks(device)
     tasks: dict[tuple[str, str], Task] = {("peak", name): task for name, (_, task) in tops.items()}
     views: dict[str, Viewport] = {}
     with open_slide(path) as slide:
         if "view" in parts:
-            views = {
-                name: viewport(
-                    slide, load_model(name), arguments.side, arguments.downsample, str(device)
-                )
-                for name in names
-            }
+            models = [load_model(name) for name in names]
+            if arguments.models is None:
+                models.append(untrained(PAPER_SIZE, 2))
+            for model in models:
+                for dtype in dict.fromkeys(("float32", dtype_name(own_dtype(device)))):
+                    view = viewport(
+                        slide, model, arguments.side, arguments.downsample, str(device), dtype=dtype
+                    )
+                    views[f"{model.name} {view.dtype}"] = view
         for name, view in views.items():
             tasks |= {(name, what): task for what, task in view.tasks.items()}
         if "naive" in parts:
@@ -64,8 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     }
     if views:
         result["views"] = {
-            name: _view(view, _of(found, name), speeds[_FLOAT32_PEAK])
-            for name, view in views.items()
+            name: _view(view, _of(found, name), speeds) for name, view in views.items()
         }
     if "naive" in parts:
         result["naive"] = _times_faster(_of(found, "naive"))
@@ -87,12 +95,20 @@ def _of(found: Mapping[tuple[str, str], Timing], group: str) -> dict[str, Timing
     return {what: timing for (owner, what), timing in found.items() if owner == group}
 
 
-def _view(view: Viewport, times: Mapping[str, Timing], gflops: float) -> dict[str, Any]:
-    """Times of one model, and their ratios."""
+def _view(
+    view: Viewport, times: Mapping[str, Timing], speeds: Mapping[str, float]
+) -> dict[str, Any]:
+    """Times of one model in one precision, and their ratios.
+
+    The limit is what the convolutions of the view would take, without any halo, at the better of
+    the two speeds that the device reaches in that precision.
+    """
+    gflops = max(speed for name, speed in speeds.items() if name.endswith(f" {view.dtype}"))
     limit = view.flops / (gflops * 1e9)
     whole = times["end to end"].median
     return {
         "mode": view.mode,
+        "dtype": view.dtype,
         "tiles": view.tiles,
         "fraction_of_limit": round(limit / whole, 3),
         "fraction_of_limit_network_only": round(limit / times["network only"].median, 3),

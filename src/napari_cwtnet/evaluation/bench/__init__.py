@@ -6,7 +6,7 @@ from napari_cwtnet.evaluation.bench.naive import against_naive
 from napari_cwtnet.evaluation.bench.naive_memory import naive_memory
 from napari_cwtnet.evaluation.bench.reading import reading
 from napari_cwtnet.evaluation.bench.turns import Task, Timing, in_turns
-from napari_cwtnet.evaluation.bench.viewport import Viewport, viewport
+from napari_cwtnet.evaluation.bench.viewport import Viewport, untrained, viewport
 
 __all__ = [
     "Task",
@@ -19,5 +19,6 @@ __all__ = [
     "naive_memory",
     "peaks",
     "reading",
+    "untrained",
     "viewport",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from napari_cwtnet.enhancement import dtype_name, own_dtype
+from napari_cwtnet.enhancement.threads import free_cores, granted_cores
 from napari_cwtnet.evaluation.bench.turns import Task
 
 _GEMM_SIDE = 1024
@@ -23,7 +24,9 @@ def machine(device: torch.device) -> dict[str, Any]:
     return {
         "device": str(device),
         "name": name or platform.machine(),
-        "cores": os.cpu_count(),
+        "cores": granted_cores(),
+        "free_cores": free_cores(),
+        "dtype": dtype_name(own_dtype(device)),
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
     }
@@ -35,7 +38,7 @@ def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:
     A multiplication and an addition count as two.
     """
     found: dict[str, tuple[float, Task]] = {}
-    for dtype in _DTYPES:
+    for dtype in dict.fromkeys((*_DTYPES, own_dtype(device))):
         label = str(dtype).removeprefix("torch.")
         a, b = (torch.rand(_GEMM_SIDE, _GEMM_SIDE, device=device, dtype=dtype) for _ in range(2))
         image = torch.rand(1, _CONV_CHANNELS, _CONV_SIDE, _CONV_SIDE, device=device, dtype=dtype)

@@ -27,10 +27,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to time, and what must be done before it, which is not timed."""
+    """Something to time, and what must be done before and after it, which is not timed."""
 
     run: Callable[[], object]
     before: Callable[[], object] = lambda: None
+    after: Callable[[], object] = lambda: None
 
 
 def in_turns(tasks: Mapping[str, Task], repeats: int) -> dict[str, Timing]:
@@ -55,8 +56,10 @@ def in_turns(tasks: Mapping[str, Task], repeats: int) -> dict[str, Timing]:
             tasks[name].before()
             began = time.perf_counter()
             tasks[name].run()
+            passed = time.perf_counter() - began
+            tasks[name].after()
             if turn > 0:
-                spent[name].append(time.perf_counter() - began)
+                spent[name].append(passed)
     return {
         name: Timing(statistics.median(values), min(values), max(values))
         for name, values in spent.items()

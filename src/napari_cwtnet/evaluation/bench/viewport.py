@@ -1,16 +1,28 @@
-"""A view of a slide through a shipped model: end to end, network only, first tile, pan, cache."""
+"""A view of a slide through a model: end to end, network only, first tile, pan, cache."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan
+from napari_cwtnet.enhancement import (
+    Canvas,
+    Engine,
+    EnhanceRequest,
+    Plan,
+    TileResult,
+    dtype_name,
+    make_plan,
+)
+from napari_cwtnet.enhancement.ahead import ahead
+from napari_cwtnet.enhancement.threads import share_cores
 from napari_cwtnet.evaluation.bench.turns import Task
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import Model, Network
+from napari_cwtnet.model import CwtNet, Model, Network, preset
 from napari_cwtnet.slides import Slide
 
 _PROBE = 32
@@ -25,16 +37,20 @@ class Viewport:
     """Of all convolutions over the LR pixels of the view, without any halo."""
     tiles: int
     mode: str
+    dtype: str
+    """Precision that it is computed in."""
     tasks: dict[str, Task]
 
 
-def viewport(slide: Slide, model: Model, side: int, downsample: float, device: str) -> Viewport:
+def viewport(
+    slide: Slide, model: Model, side: int, downsample: float, device: str, *, dtype: str = "auto"
+) -> Viewport:
     """Tasks over a view of ``side × side`` LR pixels in the middle of the slide.
 
     ``end to end`` goes from the request to the blended picture, ``network only`` from pixels in
     memory to what the network gives, ``first tile`` to the first finished tile. When the view is
-    in memory, ``pan by a quarter`` enhances one a quarter further to the right, ``cached`` the view
-    itself again.
+    in memory, ``pan by a quarter`` enhances one a quarter further to the right on the same grid,
+    ``cached`` the view itself again. Background is computed like all else.
     """
     length = side * downsample
     bounds = slide.bounds
@@ -44,17 +60,35 @@ def viewport(slide: Slide, model: Model, side: int, downsample: float, device: s
     )  # fmt: skip
     request = EnhanceRequest(region, downsample)
     plan = make_plan(slide, model, request)
-    fresh, keeping = Engine(model, device, cache_bytes=0), Engine(model, device, _CACHE)
+    fresh, keeping = (
+        Engine(model, device, kept, dtype=dtype, skip_background=False) for kept in (0, _CACHE)
+    )
     finished = [done.sr for done in fresh.run(slide, plan)]
     pixels = [fresh.read(slide, plan, tile) for tile in plan.tiles]
-    aside = EnhanceRequest(Region(region.x + length / 4, region.y, length, length), downsample)
+    aside = EnhanceRequest(
+        Region(region.x + length / 4, region.y, length, length), downsample, grid=plan.lattice.grid
+    )
+    begun: list[Generator[TileResult, None, None]] = []
 
     def only_network() -> None:
-        for lr, reference in pixels:
-            fresh.infer(lr, reference)
+        workers, inner = share_cores(len(pixels)) if device == "cpu" else (1, 1)
+        for _ in ahead(
+            lambda given: fresh.infer(*given).sr.flatten()[0].item(),
+            pixels,
+            workers=workers,
+            depth=workers + 1,
+            name="napari-cwtnet bench",
+            prepare=lambda: torch.set_num_threads(inner),
+        ):
+            pass
+        torch.set_num_threads(torch.get_num_threads())  # for threads to come
 
     def first_tile() -> object:
-        return next(fresh.run(slide, make_plan(slide, model, request)))
+        begun.append(fresh.run(slide, make_plan(slide, model, request)))
+        return next(begun[0])
+
+    def no_more_tiles() -> None:
+        begun.pop().close()
 
     def only_the_view_is_kept() -> None:
         keeping.forget()
@@ -65,10 +99,11 @@ def viewport(slide: Slide, model: Model, side: int, downsample: float, device: s
         flops=flops_per_pixel(model.network, with_reference=plan.with_reference) * side * side,
         tiles=len(plan.tiles),
         mode=plan.mode,
+        dtype=dtype_name(fresh.dtype),
         tasks={
             "end to end": Task(lambda: enhanced(fresh, slide, request)),
             "network only": Task(only_network),
-            "first tile": Task(first_tile),
+            "first tile": Task(first_tile, after=no_more_tiles),
             "pan by a quarter": Task(
                 lambda: enhanced(keeping, slide, aside), only_the_view_is_kept
             ),
@@ -96,3 +131,10 @@ def flops_per_pixel(network: Network, *, with_reference: bool) -> float:
         network(lr, reference)
     counts = counter.get_flop_counts()["Global"]
     return float(counts[torch.ops.aten.convolution]) / _PROBE**2
+
+
+def untrained(name: str, scale: int) -> Model:
+    """A model of a preset that nobody trained: time does not depend on weights."""
+    config = preset(name, scale)
+    network = CwtNet(config).eval()
+    return Model(f"{name}-x{scale}", Path(name), config, {}, f"untrained {name}", network)
