@@ -183,9 +183,9 @@ def test_weights_of_their_own_for_single_image_mode_stay_and_come_along(
     assert alone.before == alone.after
     assert alone.before.psnr == first.psnr
     assert paired is not None
-    assert paired.after.psnr == max(
-        e.psnr_with_reference for e in events if isinstance(e, Validation)
-    )
+    best = max(e.psnr_with_reference for e in events if isinstance(e, Validation))
+    # weights from a file lie otherwise in memory, so that sums round otherwise
+    assert paired.after.psnr == pytest.approx(best, abs=1e-3)
     previews = [event for event in events if isinstance(event, Preview)]
     assert all(event.with_reference for event in previews)
     before = enhanced(model.network, trainer._exam.shown, with_reference=True)
