@@ -28,7 +28,7 @@ def write_slide(path: Path) -> Path:
 
 def write_model(folder: Path, scale: int) -> Path:
     """Random weights: what such a network gives depends on where its tile begins and ends."""
-    network = CwtNet(preset("lite", scale, blocks=1, channels=8, tile=64, halo=12))
+    network = CwtNet(preset("lite", scale, blocks=1, channels=8, tile=96, halo=8))
     generator = torch.Generator().manual_seed(scale)
     with torch.no_grad():
         for parameter in network.parameters():
