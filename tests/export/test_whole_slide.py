@@ -16,6 +16,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
 from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
+from napari_cwtnet.export.whole_slide.journal import Journal
 from napari_cwtnet.export.whole_slide.layout import Layout
 from napari_cwtnet.geometry import Region, Size
 
@@ -154,6 +155,17 @@ def test_what_is_lost_is_made_again(job: Job, tmp_path: Path) -> None:
     assert made.resumed_blocks == 0
     enhance_to_file(job, tmp_path / "unbroken.ome.zarr", block=BLOCK)
     assert without_time(output) == without_time(tmp_path / "unbroken.ome.zarr")
+
+
+def test_a_line_that_was_cut_off_is_no_part_of_the_next(job: Job, tmp_path: Path) -> None:
+    path = stopped(job, tmp_path / "out.ome.zarr") / "journal.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole.splitlines()[-1][:40])
+    Journal(path).level_done(1)
+    again = Journal(path)
+    assert again.levels == {1}
+    assert list(again.blocks) == [(0, 0)]
+    assert path.read_bytes().startswith(whole)
 
 
 def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path) -> None:
