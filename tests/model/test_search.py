@@ -82,7 +82,7 @@ class LargestTensor(TorchDispatchMode):
 def test_search_takes_no_more_memory_than_its_buffers(
     radius: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    side, entries = 64, 50_000
+    side, entries = 64, 100_000
     monkeypatch.setattr(search_buffers, "_ENTRIES", {"cpu": entries})
     query = torch.randn(1, 2, side, side)
     with LargestTensor() as largest:

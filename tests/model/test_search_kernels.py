@@ -80,7 +80,7 @@ def test_search_finds_the_best(case: dict[str, Any]) -> None:
         patch.setattr(search_buffers, "_ENTRIES", {"cpu": case["entries"]})
         patch.setattr(search_sweep, "_STRIP", {"cpu": case["strip"]})
         patch.setattr(search_sweep, "_DEPTH", case["depth"])
-        patch.setattr(search_sweep, "_DEPTH_OF_WHOLE", {"cpu": case["depth"]})
+        patch.setattr(search_sweep, "_KEYS_AT_ONCE", {"cpu": case["depth"] * query.shape[3]})
         patch.setattr(search_sweep, "_SYNCHRONOUS", {"cpu"} if case["synchronous"] else set())
         found = best_matches(
             laid_out(query, case["layout"]),

@@ -15,10 +15,12 @@ from napari_cwtnet.model.search_strip import Strip, even_parts
 # Query columns that share a window's keys: few waste few products, many make better matrices.
 _STRIP = {"cpu": 16}
 _STRIP_ELSEWHERE = 64
-# Key rows that meet a query row at once. In a narrow strip many make better matrices; where the
-# strip is the whole width, matrices are large and one row at a time wastes nothing.
+# Key rows that meet a query row at once: more make larger matrices and fewer calls, but all of a
+# band is computed, also where it reaches beyond the field. Where a strip is the whole width, it is
+# keys that count: what wide rows have already, narrow ones have together.
 _DEPTH = 20
-_DEPTH_OF_WHOLE = {"cpu": 1}
+_KEYS_AT_ONCE = {"cpu": 256}
+_KEYS_AT_ONCE_ELSEWHERE = 4096
 # Where a shape that depends on values costs no waiting.
 _SYNCHRONOUS = {"cpu"}
 
@@ -56,7 +58,7 @@ def best_matches(
     depth = _DEPTH
     if strip + 2 * reach >= width:
         strip = width
-        depth = _DEPTH_OF_WHOLE.get(query.device.type, _DEPTH)
+        depth = max(1, _KEYS_AT_ONCE.get(query.device.type, _KEYS_AT_ONCE_ELSEWHERE) // width)
     found = []
     for sample in range(len(query)):
         one = slice(sample, sample + 1)
