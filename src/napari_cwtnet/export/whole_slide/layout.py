@@ -12,7 +12,7 @@ from napari_cwtnet.export.whole_slide.borders import BUDGET
 from napari_cwtnet.geometry import Size
 
 BLOCK = 2 * CHUNK
-"""Side of a block, SR pixels: some 130 MB while it is computed."""
+"""Side of a block, SR pixels."""
 CLUSTER_BLOCK = 4 * CHUNK
 """Where neighbours are computed in different processes, and the tiles between them by both."""
 
