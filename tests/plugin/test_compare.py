@@ -13,7 +13,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_cwtnet.enhancement import enhance, enlarged, truth
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY, shown_badge
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
 from napari_cwtnet.plugin.canvas_access import canvas_widget
 from napari_cwtnet.plugin.compare_blink import HERTZ
 from napari_cwtnet.plugin.opening import reopened, replace_in
@@ -56,7 +56,8 @@ def press(dock: Any, mode: str) -> None:
 
 
 def badge_seen(viewer: Any) -> bool:
-    return "COMPUTED ×2" in shown_badge(viewer)
+    overlay = viewer.canvas.overlays[OVERLAY]
+    return overlay.visible and "COMPUTED ×2" in overlay.text
 
 
 def test_nothing_to_compare(enhance_dock: Callable[..., Any], ome: Path) -> None:

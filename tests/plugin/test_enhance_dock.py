@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_cwtnet.plugin.badge import RESULT_KEY, shown_badge
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
 from plugin.enhance_help import finish, results, write_model
 
 
@@ -121,24 +121,28 @@ def test_badge_as_long_as_a_computed_layer_is_visible(
     viewer.canvas.overlays.text.visible = True
     viewer.scene.camera.zoom *= 4
     finish(qtbot, dock)
-    (layer,) = results(viewer)
+    overlay, (layer,) = viewer.canvas.overlays[OVERLAY], results(viewer)
     badge = layer.metadata[RESULT_KEY]["badge"]
     assert badge == "COMPUTED ×2 · 0.125 µm/px from native 0.25 · tiny-x2 · research use only"
 
-    assert shown_badge(viewer) == badge
+    def shown() -> str:
+        return " · ".join(line.strip() for line in overlay.text.splitlines())
+
+    assert overlay.visible
+    assert shown() == badge
     layer.visible = False
-    assert shown_badge(viewer) == ""
+    assert not overlay.visible
     layer.visible = True
-    assert shown_badge(viewer) == badge
+    assert overlay.visible
     dock.form.model.setCurrentText("tiny-x4")
     finish(qtbot, dock)
     assert len(results(viewer)) == 2  # another model, another layer: to compare
-    assert "tiny-x4" in shown_badge(viewer)
-    assert "tiny-x2" in shown_badge(viewer)
+    assert "tiny-x4" in shown()
+    assert "tiny-x2" in shown()
     viewer.window.remove_dock_widget(dock)
     viewer.layers[-1].visible = False
-    assert shown_badge(viewer) == badge
+    assert shown() == badge
     del viewer.layers[1:]
-    assert shown_badge(viewer) == ""
+    assert not overlay.visible
     assert viewer.canvas.overlays.text.text == "mine"
     assert viewer.canvas.overlays.text.visible

@@ -6,10 +6,10 @@ from typing import Any
 
 from napari.components.overlays import TextOverlay
 
+from napari_cwtnet.plugin.layer_removal import keep_removal_safe
+
 RESULT_KEY = "napari_cwtnet_result"
 OVERLAY = "cwtnet_badge"
-_BOX, _NO_BOX = "#7a1f1fe6", "#7a1f1f01"
-"""The second cannot be seen; with no opacity at all, what was drawn before would stay."""
 _CHARACTER = 10.0
 """Width of a character, screen pixels; rather too much than too little."""
 
@@ -22,15 +22,13 @@ def is_computed(layer: Any) -> bool:
 def keep_badge(viewer: Any) -> None:
     """Show the badge of every visible computed layer, from now on, whatever becomes of the docks.
 
-    It is an overlay of its own: the user's text overlay stays as it is. It is never hidden, but
-    empty and transparent: where napari 0.9 takes a box out of the canvas and puts it back, the
-    next drawing reads memory that is no more, and ends the process.
+    It is an overlay of its own: the user's text overlay stays as it is.
     """
     if OVERLAY not in viewer.canvas.overlays:
+        keep_removal_safe(viewer)
         viewer.canvas.overlays[OVERLAY] = TextOverlay(
-            position="top_center", font_size=10, color="white", box=True, box_color=_NO_BOX,
-            visible=True,
-        )  # fmt: skip
+            position="top_center", font_size=10, color="white", box=True, box_color="#7a1f1fe6"
+        )
 
         def update(*_: Any) -> None:
             update_badge(viewer)
@@ -62,14 +60,7 @@ def update_badge(viewer: Any) -> None:
         fitting = int(viewer.canvas.size[1] / _CHARACTER)
         lines = [line for badge in dict.fromkeys(badges) for line in _wrapped(badge, fitting)]
         overlay.text = "\n".join(f" {line} " for line in lines)
-        overlay.box_color = _BOX if badges else _NO_BOX
-
-
-def shown_badge(viewer: Any) -> str:
-    """What the badge on the canvas says, in one line; nothing where nothing computed is shown."""
-    overlay = viewer.canvas.overlays.get(OVERLAY)
-    lines = overlay.text.splitlines() if overlay is not None else []
-    return " · ".join(line.strip() for line in lines)
+        overlay.visible = bool(badges)
 
 
 def _wrapped(badge: str, width: int) -> list[str]:
