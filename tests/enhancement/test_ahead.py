@@ -23,8 +23,9 @@ def busy() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith(("napari-cwtnet", "ahead"))]
 
 
+@pytest.mark.parametrize("hurry", [False, True])
 @pytest.mark.parametrize(("workers", "depth"), [(1, 1), (1, 3), (3, 4)])
-def test_results_come_in_order_and_not_too_far_ahead(workers: int, depth: int) -> None:
+def test_results_come_in_order_and_not_too_far_ahead(workers: int, depth: int, hurry: bool) -> None:
     taken = []
 
     def items() -> Any:
@@ -37,7 +38,9 @@ def test_results_come_in_order_and_not_too_far_ahead(workers: int, depth: int) -
         return number * number
 
     given = []
-    for result in ahead(slow_at_first, items(), workers=workers, depth=depth, name="ahead"):
+    for result in ahead(
+        slow_at_first, items(), workers=workers, depth=depth, name="ahead", hurry=hurry
+    ):
         given.append(result)
         assert len(taken) <= len(given) + depth
     assert given == [number * number for number in range(12)]
@@ -94,29 +97,32 @@ def test_a_run_that_is_left_or_cancelled_leaves_no_thread(
 def test_the_next_tiles_are_read_while_one_is_computed(
     pattern_slide: Slide, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With both slowed down alike, a run takes little more than one of the two."""
+    """Each tile but the last ones waits, while it is computed, until two later ones are read."""
     engine = Engine(make_model(2, seed=1), "cpu", 0)
     plan = make_plan(pattern_slide, engine.model, EnhanceRequest(FIELD, 2))
-    count, pause = len(plan.tiles), 0.05
     monkeypatch.setattr("napari_cwtnet.enhancement.engine.share_cores", lambda _: (1, 1))
     read, computed = engine.read, engine._computed
+    changed = threading.Condition()
+    were_read, seen = 0, []
 
-    def slowly(function: Any) -> Any:
-        def slowed(*given: Any) -> Any:
-            time.sleep(pause)
-            return function(*given)
+    def noted(*given: Any) -> Any:
+        nonlocal were_read
+        found = read(*given)
+        with changed:
+            were_read += 1
+            changed.notify_all()
+        return found
 
-        return slowed
+    def waits(*given: Any) -> Any:
+        wanted = min(len(seen) + 3, len(plan.tiles))
+        with changed:
+            seen.append(changed.wait_for(lambda: were_read >= wanted, 10))
+        return computed(*given)
 
-    monkeypatch.setattr(engine, "read", slowly(read))
-    list(engine.run(pattern_slide, plan))
-    began = time.perf_counter()
-    list(engine.run(pattern_slide, plan))
-    one = time.perf_counter() - began
-    monkeypatch.setattr(engine, "_computed", slowly(computed))
-    began = time.perf_counter()
-    list(engine.run(pattern_slide, plan))
-    assert time.perf_counter() - began < one + 0.6 * count * pause
+    monkeypatch.setattr(engine, "read", noted)
+    monkeypatch.setattr(engine, "_computed", waits)
+    assert len(list(engine.run(pattern_slide, plan))) == len(seen) == len(plan.tiles) > 5
+    assert all(seen)
 
 
 def test_a_slide_that_vanishes_gives_one_clear_error(tmp_path: Any, make_model: Any) -> None:

@@ -86,6 +86,30 @@ def test_the_order_of_tiles_does_not_change_a_byte(pattern_slide, make_model) ->
         assert np.array_equal(again.rgba, first.rgba)
 
 
+@pytest.mark.parametrize("halo", [0, 2, 12])
+def test_a_canvas_is_the_weighted_mean_of_its_tiles(pattern_slide, make_model, halo: int) -> None:
+    plan = make_plan(pattern_slide, make_model(2, halo=halo), EnhanceRequest(FIELD, 1.5))
+    canvas, (width, height) = Canvas(plan), plan.output_size
+    sums, weights = np.zeros((height, width, 3), np.int64), np.zeros((height, width, 1), np.int64)
+    generator = np.random.default_rng(0)
+    for tile in plan.tiles:
+        weight = tile.weights(2)[..., None]
+        sr = generator.integers(0, 256, (*weight.shape[:2], 3), np.uint8)
+        canvas.add(tile, sr)
+        top = (tile.rows.start - plan.lattice.origin[1]) * 2
+        left = (tile.columns.start - plan.lattice.origin[0]) * 2
+        y, x = max(0, top), max(0, left)
+        part = (slice(y - top, height - top), slice(x - left, width - left))
+        there = (slice(y, top + sr.shape[0]), slice(x, left + sr.shape[1]))
+        sums[there] += (sr * weight.astype(np.int64))[part]
+        weights[there] += weight[part]
+        divisor = np.maximum(weights, 1)
+        assert np.array_equal(canvas.rgba[..., :3], (sums + divisor // 2) // divisor)
+        assert np.array_equal(canvas.rgba[..., 3:], np.where(weights > 0, 255, 0))
+    assert np.array_equal(canvas.image, canvas.rgba[..., :3])
+    assert (canvas.rgba[..., 3] == 255).all()
+
+
 def test_a_part_equals_the_same_part_of_a_larger_region(pattern_slide, make_model) -> None:
     model = make_model(2, seed=3)
     large = enhance(pattern_slide, Region(0, 0, 600, 480), 2, model=model, device="cpu")

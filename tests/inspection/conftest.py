@@ -57,6 +57,6 @@ def make_engine(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Engin
         words = "-".join(f"{key}{value}" for key, value in changes.items())
         path = folder / f"x{scale}-{seed}-{words}.safetensors"
         save_weights(path, network, {"reference_share": 0.5})
-        return Engine(load_model(path), "cpu")
+        return Engine(load_model(path), "cpu", dtype="float32")
 
     return make

@@ -122,7 +122,9 @@ def test_every_pixel_has_an_owner_and_images_are_the_slide_s(slide, make_engine)
 def test_sr_has_the_bytes_of_an_enhancement(slide, make_engine, downsample, reference) -> None:
     engine = make_engine(seed=3)
     region = Region(33, 41, 96, 88)
-    direct = enhance(slide, region, downsample, model=engine.model, reference=reference)
+    direct = enhance(
+        slide, region, downsample, model=engine.model, reference=reference, dtype="float32"
+    )
     field = capture(slide, engine, EnhanceRequest(region, downsample, reference))
     assert np.array_equal(field.sr, direct.image)
     assert field.plan.mode == direct.mode
@@ -147,7 +149,7 @@ def test_single_image_shows_wr_and_its_target(slide, make_engine) -> None:
 def test_weights_for_single_image_mode_are_those_that_are_looked_into(slide, make_engine) -> None:
     paired, alone = make_engine(seed=3), make_engine(seed=4)
     model = replace(paired.model, alone=alone.model)
-    both = Engine(model, "cpu")
+    both = Engine(model, "cpu", dtype="float32")
     for reference, wanted in (("next", paired), ("none", alone)):
         request = EnhanceRequest(Region(33, 41, 96, 88), 2, reference)
         field, want = capture(slide, both, request), capture(slide, wanted, request)

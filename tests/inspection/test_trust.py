@@ -120,7 +120,9 @@ def test_extrapolation(slide, make_engine, downsample, octaves, words) -> None:
     assert found.octaves == octaves
     reference = "none" if downsample == 1 else "next"
     coarser = downsample * 2**octaves
-    direct = enhance(slide, region, coarser, model=engine.model, reference=reference)
+    direct = enhance(
+        slide, region, coarser, model=engine.model, reference=reference, dtype="float32"
+    )
     assert found.quality == direct.metrics
     over = direct.metrics.psnr_reference_bicubic
     over = direct.metrics.psnr_bicubic if over is None else over

@@ -19,6 +19,7 @@ def ahead(
     depth: int,
     name: str,
     prepare: Callable[[], object] = lambda: None,
+    hurry: bool = False,
 ) -> Generator[R, None, None]:
     """Results of ``function`` in the order of the items, computed in threads.
 
@@ -37,13 +38,15 @@ def ahead(
         Of the threads.
     prepare : callable
         Called first in each thread.
+    hurry : bool
+        Whether a result is given as soon as it is there, though more items could be taken before.
     """
     waiting: deque[Future[R]] = deque()
     with ThreadPoolExecutor(workers, name, prepare) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                while len(waiting) >= depth or (waiting and waiting[0].done()):
+                while len(waiting) >= depth or (hurry and waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -140,7 +140,7 @@ class Engine:
         )
         computing = ahead(
             compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
-            prepare=lambda: torch.set_num_threads(inner),
+            prepare=lambda: torch.set_num_threads(inner), hurry=True,
         )  # fmt: skip
         try:
             with contextlib.closing(reading), contextlib.closing(computing):
