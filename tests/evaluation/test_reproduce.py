@@ -18,7 +18,9 @@ from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.runs import plan_run
-from napari_cwtnet.evaluation.reproduce.testing import image_of
+from napari_cwtnet.evaluation.reproduce.summary import Cell, summarise
+from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of
+from napari_cwtnet.evaluation.reproduce.writing import markdown
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import CwtNet, load_model, preset
 from napari_cwtnet.training.fields import Field, shrink
@@ -231,3 +233,20 @@ def test_budgets_and_data_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "sources.yaml").write_text("- {name: x}\n")
     with pytest.raises(RequestError, match="no list of sources"):
         sources_of(tmp_path, "bicubic", 2)
+
+
+def test_rows_with_the_reference_are_held_against_one_another() -> None:
+    table = TABLES["table1"]
+    figures = {"CWT-Net": 26.0, "CWT-Net, cross-scale": 33.0, "bicubic ×2 of the reference": 31.0}
+    rows = {row.name: row for row in table.rows(4, "bicubic")}
+    cells = [
+        Cell(rows[name], 4, 0, FieldFigures(["a 0,0", "b 0,0"], [psnr, psnr + 1], [0.9, 0.9], 1.0))
+        for name, psnr in figures.items()
+    ]
+    lines = {line.row.name: line for line in summarise(cells, table)}
+    assert lines["bicubic ×2 of the reference"].lead == pytest.approx(-2.0)
+    assert lines["bicubic ×2 of the reference"].ahead == 0
+    assert lines["CWT-Net, cross-scale"].lead is None
+    text = list(markdown(table, list(lines.values()), {}))
+    assert sum("above CWT-Net, cross-scale, dB" in line for line in text) == 1
+    assert sum("above CWT-Net, dB" in line for line in text) == 1

@@ -23,7 +23,7 @@ from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
 from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
 from napari_cwtnet.evaluation.reproduce.summary import Cell
-from napari_cwtnet.evaluation.reproduce.testing import Tested, image_of, keep, kept, measured
+from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
@@ -174,7 +174,9 @@ class Driver:
             keep(tested, path)
         return Cell(row, scale, seed, tested, record)
 
-    def _test(self, row: Row, weights: Path | None, fields: Sequence[Field], scale: int) -> Tested:
+    def _test(
+        self, row: Row, weights: Path | None, fields: Sequence[Field], scale: int
+    ) -> FieldFigures:
         self._say(f"testing {row.name} ×{scale}")
         network = None if weights is None else read_weights(weights)[0]
         return measured(row, network, fields, scale, self._metrics)

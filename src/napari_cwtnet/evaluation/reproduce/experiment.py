@@ -59,6 +59,8 @@ class Table:
     """Fields of every row's recipe."""
     compared: str
     """The row that every other is held against."""
+    compared_paired: str = ""
+    """The same for rows that are given the next-higher level."""
     scales: tuple[int, ...] = (2,)
     side: int = 384
     """Of a test field, truth pixels."""

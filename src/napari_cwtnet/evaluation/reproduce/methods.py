@@ -100,5 +100,6 @@ TABLE = Table(
     rows=_rows,
     base=BASE,
     compared=CWTNET,
+    compared_paired=f"{CWTNET}, cross-scale",
     scales=(2, 4, 8),
 )

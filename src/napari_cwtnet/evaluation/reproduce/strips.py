@@ -49,7 +49,8 @@ def save_strip(parts: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
     for number, (name, image) in enumerate(parts.items()):
         x = _GAP + (number % columns) * (side + _GAP)
         y = _GAP + (number // columns) * (side + _CAPTION + _GAP)
-        draw.multiline_text((x, y), name, fill="black", font=font, spacing=2)
+        caption = name.replace("×", "x")  # Pillow's own font has no such sign
+        draw.multiline_text((x, y), caption, fill="black", font=font, spacing=2)
         shown = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(shown, (x, y + _CAPTION))
     with written_whole(path) as partial:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from napari_cwtnet.evaluation.reproduce.bootstrap import interval
-from napari_cwtnet.evaluation.reproduce.experiment import Row
+from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE, Row, Table
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord
-from napari_cwtnet.evaluation.reproduce.testing import Tested
+from napari_cwtnet.evaluation.reproduce.testing import FieldFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Cell:
     row: Row
     scale: int
     seed: int
-    tested: Tested
+    tested: FieldFigures
     run: RunRecord | None = None
 
 
@@ -58,20 +58,27 @@ class RowSummary:
     lpips: dict[str, float] = field(default_factory=dict)
 
 
-def summarise(cells: Sequence[Cell], compared: str) -> list[RowSummary]:
+def summarise(cells: Sequence[Cell], table: Table) -> list[RowSummary]:
     """Lines by scale and row, in the order of the cells.
 
     Parameters
     ----------
     cells : sequence of Cell
         All that is done.
-    compared : str
-        Name of the row that every other of its scale is held against.
+    table : Table
+        Says which row every other of its scale is held against.
     """
     grouped: dict[tuple[int, str], list[Cell]] = {}
     for cell in cells:
         grouped.setdefault((cell.scale, cell.row.name), []).append(cell)
-    return [_line(own, grouped.get((scale, compared), [])) for (scale, _), own in grouped.items()]
+    return [
+        _line(own, grouped.get((scale, _against(own[0].row, table)), []))
+        for (scale, _), own in grouped.items()
+    ]
+
+
+def _against(row: Row, table: Table) -> str:
+    return table.compared_paired if row.test in GIVEN_THE_REFERENCE else table.compared
 
 
 def _line(cells: list[Cell], against: list[Cell]) -> RowSummary:

@@ -22,7 +22,7 @@ from napari_cwtnet.training.validation import enhanced, enlarged
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class FieldFigures:
     """Figures of every test field, in their order."""
 
     fields: list[str]
@@ -73,7 +73,7 @@ def measured(
     fields: Sequence[Field],
     scale: int,
     perceptual: Iterable[Perceptual] = (),
-) -> Tested:
+) -> FieldFigures:
     """Figures of a row: 8-bit RGB, cropped by the scale, as everywhere in this package."""
     metrics = list(perceptual)
     names, ratios, likeness = [], [], []
@@ -89,18 +89,18 @@ def measured(
         likeness.append(ssim(image, one.truth, scale))
         for metric in metrics:
             lpips[metric.name].append(metric(image, one.truth))
-    return Tested(names, ratios, likeness, seconds / pixels * 1e6, lpips)
+    return FieldFigures(names, ratios, likeness, seconds / pixels * 1e6, lpips)
 
 
-def keep(tested: Tested, path: Path) -> None:
+def keep(tested: FieldFigures, path: Path) -> None:
     """Write figures to a JSON file, whole or not at all."""
     with written_whole(path) as partial:
         partial.write_text(json.dumps(asdict(tested)), encoding="utf-8")
 
 
-def kept(path: Path) -> Tested | None:
+def kept(path: Path) -> FieldFigures | None:
     """Figures that were written before; None where there are none that can be read."""
     try:
-        return Tested(**json.loads(path.read_text(encoding="utf-8")))
+        return FieldFigures(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError):
         return None

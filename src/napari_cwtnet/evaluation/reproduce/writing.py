@@ -40,7 +40,7 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
     OutputError
         If it cannot be written to.
     """
-    lines = summarise(cells, table.compared)
+    lines = summarise(cells, table)
     texts = {
         "md": "\n".join(markdown(table, lines, about)) + "\n",
         "csv": as_csv(lines),
@@ -69,7 +69,9 @@ def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -
 
 def _part(title: str, lines: Sequence[RowSummary], table: Table) -> Iterator[str]:
     lpips = list(dict.fromkeys(name for line in lines for name in line.lpips))
-    heads = ["", "PSNR, dB", "SSIM", *lpips, f"above {table.compared}, dB (95 % over images)"]
+    paired = lines[0].row.test in GIVEN_THE_REFERENCE
+    against = table.compared_paired if paired else table.compared
+    heads = ["", "PSNR, dB", "SSIM", *lpips, f"above {against}, dB (95 % over images)"]
     heads += ["paper", "parameters", "training, CPU s", "CPU s a megapixel", "seeds"]
     yield f"\n### {title}\n"
     yield f"| {' | '.join(heads)} |"
