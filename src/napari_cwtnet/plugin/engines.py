@@ -15,6 +15,7 @@ from napari_cwtnet.enhancement import (
     free_cores,
     give_back_memory,
 )
+from napari_cwtnet.enhancement.room import LARGEST_TILES
 from napari_cwtnet.model import load_model
 
 _KEPT = 3
@@ -61,6 +62,7 @@ class Engines:
         """Let go of every network and finished tile; one at work keeps its own until it ends."""
         with self._lock:
             self._engines.clear()
+        LARGEST_TILES.forget()  # there may be room now
         give_back_memory()
 
 
