@@ -2,7 +2,7 @@
 
 What is held to a limit is the processor time of the window's own thread between two beats of its
 clock, drawing apart: waiting for a core, on a busy machine, cannot add to it. That the thread
-neither sleeps nor waits for a lock shows in how much of the time went by in long gaps.
+neither sleeps nor waits for a lock, time and again, shows in how many gaps are long.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from plugin.enhance_help import finish, results
@@ -57,12 +58,11 @@ def shown(
 
 
 def hold(beats: Beats, limit: float) -> None:
-    """No piece of work above the limit, ms, and at most a fifth of the time in long gaps."""
+    """No piece of work above the limit, ms, and few long gaps, whatever they are spent on."""
     print(beats)
     assert len(beats.lines) > 50
     assert beats.work().max() < limit
-    gaps = beats.gaps()
-    assert gaps[gaps > 50].sum() < gaps.sum() / 5
+    assert np.quantile(beats.gaps(), 0.9) < 50
 
 
 def test_enhancing_a_view(clock: Clock, shown: Callable[..., Any], qtbot: Any) -> None:
