@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from cachetools import LRUCache
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from napari_cwtnet.enhancement.engine import TileResult
+
 BUDGET = 128 * 2**20
 
 
@@ -20,25 +19,26 @@ class BorderTiles:
     """
 
     def __init__(self, max_bytes: int = BUDGET) -> None:
-        self._tiles: LRUCache[tuple[int, int], Pixels] = LRUCache(
-            max_bytes, getsizeof=lambda tile: tile.nbytes
+        self._tiles: LRUCache[tuple[int, int], TileResult] = LRUCache(
+            max_bytes, getsizeof=lambda kept: kept.sr.nbytes
         )
         self._uses: dict[tuple[int, int], int] = {}
 
-    def keep(self, index: tuple[int, int], sr: Pixels, uses: int) -> None:
-        """Remember the SR pixels ``(h, w, 3)`` of a tile that so many other blocks will need."""
-        if uses > 0 and sr.nbytes <= self._tiles.maxsize:
-            self._tiles[index] = sr
+    def keep(self, finished: TileResult, uses: int) -> None:
+        """Remember a tile that so many other blocks will need."""
+        index = finished.tile.index
+        if uses > 0 and finished.sr.nbytes <= self._tiles.maxsize:
+            self._tiles[index] = finished
             self._uses[index] = uses
             if len(self._uses) > 2 * len(self._tiles):  # those of tiles that had to go
                 self._uses = {key: self._uses[key] for key in self._tiles}
 
-    def take(self, index: tuple[int, int]) -> Pixels | None:
-        """The pixels of a tile, if they are here; dropped with their last use."""
-        sr: Pixels | None = self._tiles.get(index)
-        if sr is None:
+    def take(self, index: tuple[int, int]) -> TileResult | None:
+        """A tile, if it is here; dropped with its last use."""
+        kept: TileResult | None = self._tiles.get(index)
+        if kept is None:
             return None
         self._uses[index] -= 1
         if self._uses[index] <= 0:
             del self._tiles[index], self._uses[index]
-        return sr
+        return kept

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Plan, Tally
+from napari_cwtnet.enhancement.engine import TileResult
 from napari_cwtnet.enhancement.release import give_back_memory
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.export.whole_slide.difference import squared_errors
 from napari_cwtnet.export.whole_slide.job import Bench
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.layout import Block, Layout
-from napari_cwtnet.export.whole_slide.part import cut, only
+from napari_cwtnet.export.whole_slide.part import cut, only, owns
 from napari_cwtnet.export.whole_slide.store import Store
 
 Pixels = NDArray[np.uint8]
@@ -59,6 +60,7 @@ class Computed(NamedTuple):
 
     tiles: int
     tally: Tally
+    """Of the tiles that the block owns, whichever block they were computed with."""
 
 
 def block_pixels(
@@ -75,19 +77,23 @@ def block_pixels(
     """
     part = cut(bench.plan, block)
     canvas, tally, missing = Canvas(part), Tally(), []
+
+    def add(finished: TileResult) -> None:
+        canvas.add(finished.tile, finished.sr)
+        if owns(part, finished.tile):
+            tally.add(finished)
+
     for tile in part.tiles:
-        sr = bench.borders.take(tile.index)
-        if sr is None:
+        kept = bench.borders.take(tile.index)
+        if kept is None:
             missing.append(tile)
         else:
-            canvas.add(tile, sr)
+            add(kept)
     computing = bench.engine.run(bench.slide, only(part, tuple(missing)), cancel)
     with contextlib.closing(computing):
         for finished in computing:
-            canvas.add(finished.tile, finished.sr)
-            tally.add(finished)
-            others = _uses(bench.plan, layout, finished.tile) - 1
-            bench.borders.keep(finished.tile.index, finished.sr, others)
+            add(finished)
+            bench.borders.keep(finished, _uses(bench.plan, layout, finished.tile) - 1)
             if tile_done is not None:
                 tile_done()
     return canvas.image, Computed(len(missing), tally)

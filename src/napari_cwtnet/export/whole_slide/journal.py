@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ class Done:
     tiles: int
     """Computed for it, not those that a neighbour had computed before."""
     tally: Mapping[str, int]
-    """Of them, those that were not simply computed."""
+    """Of the tiles that it owns, those that were not simply computed: background, for one."""
     errors: SquaredErrors | None
 
     @classmethod
@@ -101,6 +102,14 @@ class Journal:
         with written_whole(path) as partial:
             partial.write_bytes(_line({"journal": _VERSION} | asdict(head)))
         return Journal(path)
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """Of all blocks that are done, by name, in the same order however they came."""
+        total: Counter[str] = Counter()
+        for done in self.blocks.values():
+            total.update(done.tally)
+        return dict(sorted(total.items()))
 
     def block_done(self, done: Done) -> None:
         """Record a block, whose pixels must be on the disk by now."""

@@ -11,7 +11,7 @@ from typing import Any
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.ome_zarr import create_ome_zarr
-from napari_cwtnet.export.sidecar import sidecar_path
+from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path
 from napari_cwtnet.export.whole_slide.journal import Head, Journal
 from napari_cwtnet.export.whole_slide.layout import Block, Layout, lay_out
 from napari_cwtnet.export.whole_slide.space import check_space
@@ -28,6 +28,11 @@ class Run:
     layout: Layout
     store: Store | None
     """None where the finished image has its final name already."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the file and its record say when all blocks are done."""
+        return {**self.journal.head.provenance, **self.journal.tally}
 
     @property
     def pending(self) -> Iterator[Block]:
@@ -113,10 +118,21 @@ def take_up(work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], *, tiff
 
 
 def finished_before(output: Path, provenance: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The record of an output that is there already and would be made again just so, else None."""
-    try:
-        record = json.loads(sidecar_path(output).read_text(encoding="utf-8"))
-        same = all(record[key] == value for key, value in identity(provenance).items())
-    except (OSError, ValueError, KeyError, TypeError):
+    """The record of an output that is there already and would be made again just so, else None.
+
+    Raises
+    ------
+    OutputError
+        If it is there, and would be made otherwise: of another slide, for one.
+    """
+    record_path = sidecar_path(output)
+    if not output.exists() or not is_sidecar(record_path):
         return None
-    return record if same and output.exists() else None
+    record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
+    check_same(
+        {key: record.get(key) for key in provenance},
+        provenance,
+        f"Output {output} is there, of another kind",
+        "choose another name, or leave out --resume to replace it",
+    )
+    return record

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from napari_cwtnet.enhancement import Plan
-from napari_cwtnet.enhancement.tiling import Lattice, Tile
+from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile
 from napari_cwtnet.export.whole_slide.layout import Block
 from napari_cwtnet.geometry import Region, Size
 
@@ -80,13 +80,26 @@ def only(part: Plan, tiles: tuple[Tile, ...]) -> Plan:
     return dataclasses.replace(part, lattice=dataclasses.replace(lattice, chosen=tiles))
 
 
+def owns(part: Plan, tile: Tile) -> bool:
+    """Whether a tile of a part begins in it, or before the whole where the part does.
+
+    Each tile of the whole is owned by one part.
+    """
+    return all(_begins(part, span, axis) for axis, span in enumerate((tile.columns, tile.rows)))
+
+
 def owned(part: Plan) -> int:
-    """How many tiles begin in a part, or before the whole where the part does; each in one part."""
+    """How many tiles a part owns."""
     lattice = part.lattice
     assert isinstance(lattice, PartLattice)
     counts = []
     for axis, side in enumerate(lattice.slide_size):
-        begin, first = lattice.origin[axis], lattice.first[axis]
-        spans = lattice._spans(begin, lattice.count[axis], side, axis)
-        counts.append(sum(first == 0 or span.start >= begin for span in spans))
+        spans = lattice._spans(lattice.origin[axis], lattice.count[axis], side, axis)
+        counts.append(sum(_begins(part, span, axis) for span in spans))
     return counts[0] * counts[1]
+
+
+def _begins(part: Plan, span: Span, axis: int) -> bool:
+    lattice = part.lattice
+    assert isinstance(lattice, PartLattice)
+    return lattice.first[axis] == 0 or span.start >= lattice.origin[axis]

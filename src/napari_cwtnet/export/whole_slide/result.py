@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from napari_cwtnet.enhancement import Plan, Quality
+from napari_cwtnet.enhancement import Plan, Quality, Tally
 from napari_cwtnet.export.whole_slide.difference import quality
 from napari_cwtnet.export.whole_slide.layout import Layout, lay_out
 from napari_cwtnet.export.whole_slide.opening import Run
 from napari_cwtnet.export.whole_slide.part import cut, owned
+
+_TALLIED = tuple(Tally(1, 1, 1).as_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,10 @@ class WholeResult:
     """Of them, done by an earlier run."""
     tiles: int
     """Of the whole image."""
-    computed_tiles: int
-    """By all runs, some of them twice."""
     tally: Mapping[str, int]
     """Of them, those that were not simply computed: background, for one."""
+    computed_tiles: int
+    """By all runs, some of them twice."""
     seconds: float
     """Of this run."""
 
@@ -44,7 +45,7 @@ def result_of(plan: Plan, run: Run, resumed: int, seconds: float) -> WholeResult
         resumed_blocks=resumed,
         tiles=_tiles(plan, run.layout),
         computed_tiles=sum(one.tiles for one in done),
-        tally=sum((Counter(one.tally) for one in done), Counter()),
+        tally=run.journal.tally,
         seconds=seconds,
     )
 
@@ -60,7 +61,7 @@ def finished_already(plan: Plan, side: int, record: Mapping[str, Any]) -> WholeR
         resumed_blocks=columns * rows,
         tiles=_tiles(plan, layout),
         computed_tiles=0,
-        tally={},
+        tally={name: record[name] for name in _TALLIED if name in record},
         seconds=0.0,
     )
 
