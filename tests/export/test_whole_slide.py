@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import zarr
 from export.whole_help import BLOCK, files, without_time, write_model, write_slide
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Grid
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
 from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
@@ -60,19 +63,29 @@ def stopped(job: Job, output: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("scale", "downsample", "region"),
+    ("scale", "downsample", "region", "words"),
     [
-        (2, 2.0, None),
-        (4, 4.0, Region(13.3, 7.7, 1150.2, 1060.9)),
-        (2, 1.7, Region(100.5, 30.25, 950, 240)),
+        (2, 2.0, None, {}),
+        (4, 4.0, Region(13.3, 7.7, 1150.2, 1060.9), {}),
+        (
+            2,
+            1.7,
+            Region(100.5, 30.25, 950, 240),
+            {"dtype": "float16", "grid": Grid(5, 6, 62, 70), "skip_background": False},
+        ),
     ],
 )
 def test_the_same_bytes_as_in_one_piece(
-    slide_file: Path, tmp_path: Path, scale: int, downsample: float, region: Region | None
+    slide_file: Path,
+    tmp_path: Path,
+    scale: int,
+    downsample: float,
+    region: Region | None,
+    words: dict[str, Any],
 ) -> None:
     weights = write_model(tmp_path, scale)
     made = enhance_to_file(
-        Job(slide_file, str(weights), region, downsample, device="cpu"),
+        Job(slide_file, str(weights), region, downsample, device="cpu", **words),
         tmp_path / "blocks.ome.zarr",
         block=BLOCK,
     )
@@ -80,9 +93,16 @@ def test_the_same_bytes_as_in_one_piece(
     assert made.computed_tiles == made.tiles  # none of them twice
     with open_slide(slide_file) as slide:
         one = enhance(
-            slide, region or slide.bounds, downsample, model=load_model(weights), device="cpu"
+            slide,
+            region or slide.bounds,
+            downsample,
+            model=load_model(weights),
+            device="cpu",
+            **words,
         )
     assert made.tiles == len(one.plan.tiles)
+    assert made.tally == one.tally.as_dict()
+    assert ("background_tiles" in made.tally) is ("skip_background" not in words)
     assert made.plan.mode == ("cross-scale" if scale == 4 else "single-image")
     export_image(tmp_path / "one.ome.zarr", one.image, one.provenance, one.mpp)
     blocks, whole = (without_time(tmp_path / f"{name}.ome.zarr") for name in ("blocks", "one"))
@@ -102,6 +122,7 @@ def test_the_same_bytes_as_in_one_piece(
     record = json.loads((tmp_path / "blocks.ome.zarr.json").read_text(encoding="utf-8"))
     assert record["output_size"] == [one.image.shape[1], one.image.shape[0]]
     assert record["quality"] == made.quality.as_dict()
+    assert record.items() >= (one.provenance | {"time": record["time"]}).items()
 
 
 def test_an_ome_tiff_of_it(job: Job, tmp_path: Path) -> None:
@@ -140,7 +161,10 @@ def test_a_cancelled_run_goes_on(job: Job, tmp_path: Path) -> None:
     before = files(output)
     nothing = enhance_to_file(job, output, resume=True)
     assert nothing.computed_tiles == 0
-    assert nothing.quality == made.quality
+    assert (nothing.quality, nothing.tally) == (made.quality, made.tally)
+    other = dataclasses.replace(job, skip_background=False)
+    with pytest.raises(OutputError, match=r"of another kind: skip_background is True, here False"):
+        enhance_to_file(other, output, resume=True)
     assert files(output) == before
 
 
@@ -151,6 +175,7 @@ def test_what_is_lost_is_made_again(job: Job, tmp_path: Path) -> None:
     (work / "journal.jsonl").write_bytes(b"".join(lines) + lines[-1][:40])  # killed in it
     chunk = work / "image.ome.zarr" / "0" / "c" / "0" / "0" / "0"
     chunk.write_bytes(chunk.read_bytes()[:100])
+    chunk.with_name("0.1f.partial").write_bytes(b"killed in it")  # as zarr names what it writes
     made = enhance_to_file(job, output, resume=True)
     assert made.resumed_blocks == 0
     enhance_to_file(job, tmp_path / "unbroken.ome.zarr", block=BLOCK)
@@ -198,8 +223,9 @@ def test_one_run_at_a_time(job: Job, tmp_path: Path) -> None:
     def told(what: str, done: int, total: int) -> None:
         if not tried:
             tried.append(done)
-            with pytest.raises(OutputError, match="another run is writing it"):
-                enhance_to_file(job, output, resume=True)
+            for resume in (True, False):
+                with pytest.raises(OutputError, match="another run is writing it"):
+                    enhance_to_file(job, output, resume=resume)
 
     enhance_to_file(job, output, block=BLOCK, told=told)
     assert tried

@@ -43,7 +43,7 @@ def enhance_to_file(
         Appears when all of it is there; until then the work is in ``.OUT.partial`` beside it.
     resume : bool
         Go on with a run that was killed or cancelled; begin where there is none. An output that is
-        there and would be made again just so is left as it is.
+        there and would be made again just so is left as it is; one of another kind is refused.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do it.
     block : int, optional
@@ -68,6 +68,8 @@ def enhance_to_file(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_said_in_words(work))
         if work.unfinished and not resume:
+            work.take()  # says so where it is not unfinished but at work
+            work.give_back()
             raise OutputError(
                 f"Output {output} has an unfinished run in {work.path.name}; go on with it by "
                 "--resume, or delete that folder."
@@ -99,7 +101,7 @@ def enhance_to_file(
         result = result_of(bench.plan, run, resumed, time.perf_counter() - began)
         width, height = bench.plan.output_size
         figures = result.quality.as_dict()
-        write_sidecar(output, run.journal.head.provenance, (width, height), figures=figures)
+        write_sidecar(output, run.provenance, (width, height), figures=figures)
         work.remove()
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -64,9 +65,14 @@ class WorkFolder:
     def give_back(self) -> None:
         """Let others work here; what has not begun leaves nothing behind."""
         begun = self.unfinished
+        if not begun:
+            with contextlib.suppress(OSError):
+                self.clear()  # while nobody else can begin here
         self._lock.release(force=True)
         if not begun:
-            shutil.rmtree(self.path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.path / ".lock").unlink(missing_ok=True)
+                self.path.rmdir()
 
     def clear(self, *kept: str) -> None:
         """Remove what a killed run left here, but for the lock and what is to be kept."""
@@ -76,7 +82,7 @@ class WorkFolder:
             if one.is_dir():
                 shutil.rmtree(one)
             else:
-                one.unlink()
+                one.unlink(missing_ok=True)
 
     def put_in_place(self, new: Path) -> None:
         """Give a finished image of this folder its name; what had that name goes.
