@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import CancelledError as FutureCancelledError
 from types import TracebackType
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CwtnetError, OutputError, RequestError
-from napari_cwtnet.export.whole_slide.compute import make_block
-from napari_cwtnet.export.whole_slide.job import Job, one_at_a_time, shared_bench
+from napari_cwtnet.errors import OutputError, RequestError
+from napari_cwtnet.export.whole_slide import worker
+from napari_cwtnet.export.whole_slide.job import Job
 from napari_cwtnet.export.whole_slide.journal import Done
-from napari_cwtnet.export.whole_slide.layout import Block, Layout
-from napari_cwtnet.export.whole_slide.opening import Run, check_same
-from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.opening import Run
 
 _RETRIES = 3
 _CONNECT_SECONDS = 20
 _LOOK_SECONDS = 0.1
-
-
-def describe(job: Job) -> dict[str, Any]:
-    """A worker's provenance of a job."""
-    with one_at_a_time:
-        return shared_bench(job).provenance
-
-
-def block_task(
-    job: Job, image: Path, provenance: Mapping[str, Any], layout: Layout, block: Block
-) -> Done:
-    """A block, computed and written by a worker; a pure function of its arguments."""
-    with one_at_a_time:
-        bench = shared_bench(job)
-        check_same(
-            provenance,
-            bench.provenance,
-            "The workers differ",
-            "give all of them the same software, model, slide and kind of device",
-        )
-        return make_block(bench, Store(image), layout, block)
 
 
 class Cluster:
@@ -81,7 +58,7 @@ class Cluster:
 
     def describe(self, job: Job) -> dict[str, Any]:
         """What the workers make: the provenance of a job, as one of them has it."""
-        found: dict[str, Any] = self._client.submit(describe, job, pure=False).result()
+        found: dict[str, Any] = _result(self._client.submit(worker.describe, job, pure=False))
         return found
 
     def blocks(self, job: Job, run: Run, cancel: CancelToken) -> Iterator[Done]:
@@ -92,13 +69,13 @@ class Cluster:
         CancelledError
             After ``cancel`` was called.
         CwtnetError
-            If a block failed on every attempt.
+            If a block failed on every attempt, or the scheduler is gone.
         """
         from distributed import as_completed
 
         shared = (job, run.work.image, run.journal.head.provenance, run.layout)
         futures = [
-            self._client.submit(block_task, *shared, block, pure=False, retries=_RETRIES)
+            self._client.submit(worker.make, *shared, block, pure=False, retries=_RETRIES)
             for block in run.pending
         ]
         ready = as_completed(futures)
@@ -129,16 +106,19 @@ class Cluster:
         self._client.close()
 
 
-def _result(future: Any) -> Done:
+def _result(future: Any) -> Any:
     from distributed import KilledWorker
+    from distributed.comm import CommClosedError
 
     try:
-        done: Done = future.result()
-    except (CwtnetError, OSError):
-        raise
+        return future.result()
+    except (CommClosedError, FutureCancelledError) as error:
+        raise OutputError(
+            "The connection to the scheduler is lost; see that it runs, and go on with --resume."
+        ) from error
     except KilledWorker as error:
         raise OutputError(
-            f"A block took down {_RETRIES + 1} workers, each may have had too little memory; give "
-            "them more or choose a smaller --block, and begin anew, or go on with --resume."
+            "A block took down several workers, each may have had too little memory; give them "
+            "more and go on with --resume, or delete the folder of the run and begin anew with a "
+            "smaller --block."
         ) from error
-    return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -81,18 +80,3 @@ class Bench:
     ) -> None:
         """Close the slide."""
         self.slide.close()
-
-
-_benches: dict[Job, Bench] = {}
-one_at_a_time = threading.Lock()
-"""Held while a worker's thread uses the bench of its process."""
-
-
-def shared_bench(job: Job) -> Bench:
-    """The bench of a job in this process, opened once; an earlier job's is closed."""
-    bench = _benches.get(job)
-    if bench is None:
-        while _benches:
-            _benches.popitem()[1].slide.close()
-        bench = _benches[job] = Bench(job)
-    return bench
