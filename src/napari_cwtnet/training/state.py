@@ -44,6 +44,10 @@ class RunState:
         with torch.random.fork_rng(devices=()):  # others in this process draw their own numbers
             torch.default_generator.manual_seed(recipe.seed)
             network = recipe.new_network()
+            if network.parameter_count() == 0:
+                raise TrainingError(
+                    f"architecture: {recipe.architecture} has nothing to learn; choose another."
+                )
             fields = recipe.adversarial
             self.adversary = None if fields is None else Adversary(fields, device)
         if start is not None:

@@ -17,6 +17,7 @@ from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import save_weights
 from napari_cwtnet.training.data import load_data
+from napari_cwtnet.training.dilated import refuse_wrong_gradients
 from napari_cwtnet.training.events import (
     CheckpointWritten,
     Done,
@@ -73,6 +74,7 @@ class Trainer:
         self.output = output
         self.start = load_start(recipe)
         device = choose_device(worker_device(recipe.device))
+        refuse_wrong_gradients(recipe, device)
         self._workers = Workers(device)
         self._workers.check_batch(recipe.batch)
         self._lock = RunLock(output)

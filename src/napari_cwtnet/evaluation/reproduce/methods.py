@@ -16,10 +16,11 @@ _PEERS = {
     "MWCNN": "mwcnn",
     "SWD-Net": "swdnet",
 }
-_NOTES = {
-    "SWD-Net": "trained in float32, for torch's bfloat16 gradients of its dilated convolutions are "
-    "not finite at times; the others are trained in bfloat16",
-}
+_IN_FLOAT32 = ("mwcnn", "swdnet")
+_IN_FLOAT32_NOTE = (
+    "trained in float32, for torch's bfloat16 gradients of its dilated convolutions are wrong on a "
+    "CPU; the others are trained in bfloat16"
+)
 _ADVERSARIAL = {"weight": 1e-3, "channels": 16}
 CWTNET_CHANGES: dict[str, Any] = {
     "preset": "lite",
@@ -32,7 +33,7 @@ def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
     rows = [Row("bicubic", "bicubic", None, paper["bicubic"])]
     for name, architecture in _PEERS.items():
         changes = peer(architecture)
-        note = _NOTES.get(name, "")
+        note = _IN_FLOAT32_NOTE if architecture in _IN_FLOAT32 else ""
         rows.append(Row(name, "single-image", changes, paper.get(name), note))
         if name == "SRResNet":
             note = "trained against a discriminator, which costs PSNR by intent"
@@ -72,7 +73,7 @@ def peer(architecture: str) -> dict[str, Any]:
     size: dict[str, Any] = {"preset": "matched"}
     if architecture == "srcnn":  # it works on the enlarged grid: matched, a step takes ten times
         size = {"preset": "published", "network": {"skip": "bicubic"}}
-    if architecture == "swdnet":
+    if architecture in _IN_FLOAT32:
         size |= {"dtype": "float32"}
     return {
         "architecture": architecture,
