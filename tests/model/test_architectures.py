@@ -56,31 +56,39 @@ ARCHITECTURE = Architecture(
     "nearest", NearestConfig, Nearest, preset_of(NearestConfig, {"plain": {4: {"gain": 2.0}}})
 )
 """
+BROKEN = "raise RuntimeError('no such\\nlibrary')\n"
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package of somebody else's, installed in a folder on the path."""
     folder = tmp_path / "site"
-    entries = "[napari_cwtnet.networks]\n" + "".join(
-        f"{name} = {value}\n"
-        for name, value in {
-            "nearest": "nearest_network:ARCHITECTURE",
-            "gone": "no_such_module:ARCHITECTURE",
-            "misnamed": "nearest_network:ARCHITECTURE",
-            "cwtnet": "nearest_network:ARCHITECTURE",
-        }.items()
+    install(
+        folder,
+        "nearest-networks",
+        nearest="nearest_network:ARCHITECTURE",
+        gone="no_such_module:ARCHITECTURE",
+        broken="broken_network:ARCHITECTURE",
+        misnamed="nearest_network:ARCHITECTURE",
+        cwtnet="nearest_network:ARCHITECTURE",
+        edsr="nearest_network:ARCHITECTURE",
     )
-    info = folder / "nearest_networks-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nearest-networks\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entries)
     (folder / "nearest_network.py").write_text(textwrap.dedent(MODULE))
+    (folder / "broken_network.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(folder))
     forget()
     yield folder
     sys.modules.pop("nearest_network", None)
     forget()
+
+
+def install(folder: Path, package: str, **architectures: str) -> None:
+    """What a package leaves in ``site-packages`` to say which architectures it has."""
+    info = folder / f"{package.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    entries = "".join(f"{name} = {value}\n" for name, value in architectures.items())
+    (info / "entry_points.txt").write_text(f"[napari_cwtnet.networks]\n{entries}")
 
 
 def forget() -> None:
@@ -130,12 +138,31 @@ def test_file_says_which_package_is_missing(
 def test_ours_is_ours_whatever_others_install(package: Path) -> None:
     assert list_architectures().count("cwtnet") == 1
     assert find_architecture("cwtnet").network is CwtNet
+    assert find_architecture("edsr").network.__module__.startswith("napari_cwtnet.")
+    assert architectures.package_of("edsr") == "napari-cwtnet"
+
+
+def test_name_that_two_packages_claim_is_refused(package: Path) -> None:
+    install(package, "other-networks", nearest="elsewhere:ARCHITECTURE")
+    forget()
+    assert list_architectures().count("nearest") == 1
+    with pytest.raises(ModelError) as caught:
+        find_architecture("nearest")
+    message = str(caught.value)
+    assert "Architecture 'nearest' is claimed by 2 packages, " in message
+    assert "nearest-networks (nearest_network:ARCHITECTURE)" in message
+    assert "other-networks (elsewhere:ARCHITECTURE)" in message
+    assert message.endswith("; uninstall all but one of them.")
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("gone", "Architecture 'gone' cannot be loaded from no_such_module:ARCHITECTURE: No mod"),
+        (
+            "broken",
+            "'broken' cannot be loaded from broken_network:ARCHITECTURE: no such library; up",
+        ),
         ("misnamed", "'misnamed': nearest_network:ARCHITECTURE is no Architecture of that name"),
         ("never", "Architecture 'never' is unknown; choose one of cwtnet, bicubic, "),
     ],

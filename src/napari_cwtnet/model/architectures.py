@@ -63,31 +63,52 @@ def find_architecture(name: str) -> Architecture:
     """
     if name == CWTNET:
         return Architecture(CWTNET, NetworkConfig, CwtNet, preset)
-    entry = _entries().get(name)
-    if entry is None:
+    claims = _entries().get(name, ())
+    if not claims:
         raise ModelError(
             f"Architecture {name!r} is unknown; choose one of {', '.join(list_architectures())}, "
             "or install the package that adds it."
         )
-    return _loaded(entry)
+    if len(claims) > 1:
+        raise ModelError(
+            f"Architecture {name!r} is claimed by {len(claims)} packages, "
+            f"{', '.join(map(_claimant, claims))}; uninstall all but one of them."
+        )
+    return _loaded(claims[0])
 
 
 def package_of(name: str) -> str | None:
     """The package that adds an architecture; None for CWT-Net and for unknown ones."""
-    entry = _entries().get(name)
-    return None if entry is None or entry.dist is None else entry.dist.name
+    claims = _entries().get(name, ())
+    return claims[0].dist.name if claims and claims[0].dist is not None else None
 
 
 @cache
-def _entries() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name != CWTNET}
+def _entries() -> dict[str, tuple[EntryPoint, ...]]:
+    """Who claims each name: one in good order, and this package alone where it is one of them."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for entry in entry_points(group=GROUP):
+        if entry.name != CWTNET:
+            found.setdefault(entry.name, {})[entry.value] = entry
+    return {
+        name: tuple(e for e in claims.values() if _is_ours(e)) or tuple(claims.values())
+        for name, claims in found.items()
+    }
+
+
+def _is_ours(entry: EntryPoint) -> bool:
+    return entry.module.split(".")[0] == __name__.split(".")[0]
+
+
+def _claimant(entry: EntryPoint) -> str:
+    return f"{entry.dist.name if entry.dist else 'one without a name'} ({entry.value})"
 
 
 @cache
 def _loaded(entry: EntryPoint) -> Architecture:
     try:
         found = entry.load()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever the module of another package does when it is run
         why = " ".join(str(error).split())[:200]
         raise ModelError(
             f"Architecture {entry.name!r} cannot be loaded from {entry.value}: {why}; update or "

@@ -58,7 +58,7 @@ def foreign_network(finding: str, tensors: dict[str, Tensor]) -> Foreign:
         If spandrel is not installed, does not know them, or they are no ×2, ×4 or ×8 of RGB.
     """
     try:
-        from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
+        from spandrel import ImageModelDescriptor, ModelLoader
     except (ImportError, RuntimeError) as error:  # RuntimeError: of a torchvision that fits not
         raise ModelError(
             f"{finding}; choose another file, or install spandrel to use weights of other "
@@ -66,7 +66,7 @@ def foreign_network(finding: str, tensors: dict[str, Tensor]) -> Foreign:
         ) from error
     try:
         found = ModelLoader().load_from_state_dict(tensors)
-    except (UnsupportedModelError, KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # it guesses at tensors that may be anything
         raise ModelError(
             f"{finding}, and spandrel does not know them either; choose another file."
         ) from error
