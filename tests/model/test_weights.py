@@ -171,7 +171,7 @@ def test_file_of_another_format_is_refused(tmp_path: Path, metadata: Any) -> Non
         ("[1]", "the whole: "),
         ('{"scale": 3}', "scale: "),
         ('{"colour": 3}', "colour: Extra inputs"),
-        ('{"tile": 32, "halo": 32}', "the whole: Value error, tile 32 must exceed"),
+        ('{"tile": 32, "halo": 32}', "the whole: tile 32 must exceed"),
         ('{"mean": [NaN, 0, 0]}', "mean.0: "),
         ("[" * 100_000, "Invalid JSON"),
     ],

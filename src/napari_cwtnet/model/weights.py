@@ -149,7 +149,7 @@ def _config(path: Path, architecture: Architecture, text: str) -> BaseConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        what = f"{where or 'the whole'}: {first['msg']}"
+        what = f"{where or 'the whole'}: {first['msg'].removeprefix('Value error, ')}"
     raise ModelError(
         f"Weights {path} have no usable config: {_one_line(what)}; choose another file."
     )

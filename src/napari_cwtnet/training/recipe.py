@@ -183,7 +183,8 @@ def make_recipe(fields: Any, where: str) -> Recipe:
 def _first(error: ValidationError, whole: str) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where or whole}: {' '.join(first['msg'].split())}"
+    what = " ".join(first["msg"].split()).removeprefix("Value error, ")
+    return f"{where or whole}: {what}"
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -10,7 +10,6 @@ from napari_cwtnet.evaluation.baselines.common import (
     BICUBIC_REACH,
     Baseline,
     BaselineConfig,
-    Skip,
 )
 from napari_cwtnet.model.architectures import Architecture, preset_of
 
@@ -19,7 +18,7 @@ class BicubicConfig(BaselineConfig):
     """Nothing to choose."""
 
     architecture: ClassVar[str] = "bicubic"
-    skip: Skip = "bicubic"
+    skip: Literal["bicubic"] = "bicubic"
     mean: Literal[None] = None
 
     def receptive_radius(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch.nn.functional as F
 from pydantic import Field
@@ -27,6 +27,7 @@ from napari_cwtnet.evaluation.baselines.packets import joined, split
 from napari_cwtnet.model.architectures import Architecture, preset_of
 from napari_cwtnet.model.resample import bicubic
 
+Width = Annotated[int, Field(ge=4, le=1024)]
 _LEVELS = 3
 _STEP = 2**_LEVELS
 
@@ -36,7 +37,7 @@ class MwcnnConfig(BaselineConfig):
 
     architecture: ClassVar[str] = "mwcnn"
 
-    widths: tuple[int, int, int, int] = Field(
+    widths: tuple[Width, Width, Width, Width] = Field(
         (64, 128, 256, 512), description="channels at full, half, quarter and eighth size"
     )
     skip: Skip = Field("bicubic", description="as published: what is learnt is the rest")

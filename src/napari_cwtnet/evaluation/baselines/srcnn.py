@@ -7,7 +7,7 @@ Dong, Loy, He, Tang: Image super-resolution using deep convolutional networks, T
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -31,7 +31,9 @@ class SrcnnConfig(BaselineConfig):
 
     features: int = Field(64, ge=1, le=1024, description="channels after the first layer, n1")
     mapped: int = Field(32, ge=1, le=1024, description="channels after the second layer, n2")
-    mapping_kernel: int = Field(1, ge=1, le=9, description="side of the second layer's kernel, f2")
+    mapping_kernel: Literal[1, 3, 5, 7, 9] = Field(
+        1, description="side of the second layer's kernel, f2"
+    )
 
     def receptive_radius(self) -> int:
         """LR pixels on each side of an SR pixel."""
