@@ -1,4 +1,8 @@
-"""Memory of a sweep, taken once: its size depends on the width searched, never on its square."""
+"""Memory of a strip's sweep, taken once: one size, or what a single query row needs.
+
+A row alone exceeds that size in a full search of fields wider than some 400 pixels, and then takes
+three times the square of the width; the square of the number of pixels it never takes.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,9 @@
 
 Every process draws the same batch and computes its own part of it; the mean of their gradients is
 the gradient of the whole batch. So a run with several workers is the run with one, but for the
-order in which sums are rounded, and a checkpoint of one goes on with any number.
+order in which sums are rounded, and a checkpoint of one goes on with any number. Batch
+normalisation (SRResNet, the discriminator) is another matter: each worker normalises its own part
+of the batch, and the leader's running statistics are those that are kept.
 """
 
 from __future__ import annotations
