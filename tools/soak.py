@@ -6,7 +6,8 @@ Each cycle enhances the view, cancels it after a tile or lets it end, and pans; 
 deletes the result layer, every twentieth releases the memory. One line a cycle goes to the output:
 resident memory (MiB), threads of the process, and how long Cancel took to come to rest beside how
 long a tile takes. Says at the end what grew since the warm-up, and exits 1 if that is more than 2 %
-of the memory or a single thread. Needs a display; without a slide it makes one.
+of the memory or a single thread, which says something from a hundred cycles on. Needs a display;
+without a slide it makes one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Cycle:
     cancel_s: float
     """From Cancel to rest; 0 where nothing was cancelled."""
     tile_s: float
-    """What a tile of the same run took, at most; 0 where none was finished before."""
+    """What a computed tile of the same run took; 0 where none was finished before."""
 
 
 def cycles(viewer: Any, dock: Any, count: int, pump: Callable[[float], None]) -> Iterator[Cycle]:
@@ -86,7 +87,8 @@ def _cancelled(dock: Any, tiles: int, pump: Callable[[float], None]) -> tuple[fl
     """Cancel the run after some tiles; seconds until rest, and seconds that a tile took."""
     run = dock.controller.run
     wait_for(pump, lambda: run.done >= tiles or run.outcome is not None)
-    tile_s = (time.perf_counter() - run.tiles_began) / run.done if run.done else 0.0
+    fresh = run.done - run.cached
+    tile_s = (time.perf_counter() - run.tiles_began) / fresh if fresh else 0.0
     began = time.perf_counter()
     dock.cancel_button.click()
     wait_for(pump, lambda: not dock.controller.busy)
