@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from PIL import Image
 from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CancelledError, RequestError, TrainingError
+from napari_cwtnet.errors import CancelledError, OutputError, RequestError, TrainingError
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
-from napari_cwtnet.evaluation.reproduce.runs import plan_run
+from napari_cwtnet.evaluation.reproduce.plots import plot_rows
+from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
 from napari_cwtnet.evaluation.reproduce.summary import Cell, summarise
-from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of
+from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, measured
+from napari_cwtnet.evaluation.reproduce.verdict import verdict
 from napari_cwtnet.evaluation.reproduce.writing import markdown
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import CwtNet, load_model, preset
@@ -110,6 +113,67 @@ def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_pat
     assert (tmp_path / "table3-2.csv").exists()
     with pytest.raises(RequestError, match="holds no table"):
         write_page([tmp_path / "pictures"], tmp_path)
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "table3.json").write_text("{")
+    with pytest.raises(RequestError, match=r"table3.json or its .md cannot be read"):
+        write_page([tmp_path / "torn"], tmp_path)
+
+
+def test_strips_of_a_scale_that_the_table_has_not_stay_away(
+    done: tuple[Plan, list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs"
+    (folder / "pictures").mkdir(parents=True)
+    for path in done[0].output.glob("table3.*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    for name in ("table3-x2-1.jpg", "table3-x4-1.jpg"):  # the other is of an earlier call
+        Image.new("RGB", (4, 4)).save(folder / "pictures" / name)
+    files = {path.name for path in write_page([folder], tmp_path / "page")}
+    assert "table3-x2-1.jpg" in files
+    assert "table3-x4-1.jpg" not in files
+
+
+def test_without_matplotlib_the_page_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(RequestError, match=r"install napari-cwtnet\[evidence\]"):
+        plot_rows([], "time", "title", "CWT-Net", tmp_path / "plot.jpg")
+
+
+def test_ctrl_c_is_heeded_while_testing(done: tuple[Plan, list[str]]) -> None:
+    plan, _ = done
+    fields = Driver(plan, CancelToken(), print).fields(2)[0]
+    cancel = CancelToken()
+    cancel.cancel("enough")
+    with pytest.raises(CancelledError, match="enough"):
+        measured(Row("bicubic", "bicubic"), None, fields, 2, cancel=cancel)
+
+
+def test_a_budget_of_time_is_kept_and_its_steps_are_told(data: Path, tmp_path: Path) -> None:
+    table = TABLES["table2"]
+    first = table.rows(2, "bicubic")[0]
+    own = replace(table, rows=lambda *_: (first,), compared=first.name)
+    (cell,) = Driver(
+        Plan(own, data, tmp_path, Budget(minutes=0.02)), CancelToken(), lambda _: None
+    ).run()
+    assert cell.run is not None
+    assert cell.run.steps >= 1
+    assert 1.2 <= cell.run.seconds < 60
+    text = (tmp_path / "table2.md").read_text()
+    assert f"as many as each made in that time, {cell.run.steps} to {cell.run.steps}" in text
+
+
+def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
+    data: Path, tmp_path: Path
+) -> None:
+    plan = Plan(TABLES["table2"], tmp_path / "nowhere", tmp_path / "out", Budget(steps=1))
+    with pytest.raises(RequestError, match="nowhere does not exist; check --data"):
+        Driver(plan, CancelToken(), print).run()
+    assert not plan.output.exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot be made: .*; choose another --output"):
+        Driver(replace(plan, data=data, output=tmp_path / "file"), CancelToken(), print).run()
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
@@ -204,6 +268,23 @@ def test_half_the_scale_on_the_reference_sees_the_reference() -> None:
     assert not np.array_equal(made, image_of(Row("lr", "bicubic"), None, field, 4))
 
 
+def test_one_image_is_no_evidence_of_a_difference() -> None:
+    table = TABLES["table1"]
+    rows = {row.name: row for row in table.rows(2, "bicubic")}
+    record = RunRecord("h", "d", "5", 5, 1.0, 1.0, 10, {}, "")
+    cells = [
+        Cell(rows[name], 2, 0, FieldFigures(["a 0,0", "a 0,1"], [psnr, psnr], [0.9, 0.9], 1), run)
+        for name, psnr, run in (("EDSR", 31.0, record), ("CWT-Net", 30.0, record))
+    ]
+    lines = summarise(cells, table)
+    assert (lines[0].lead, lines[0].lead_interval) == (1.0, None)
+    assert any("| +1.00 (one image) |" in line for line in markdown(table, lines, {}))
+    told = {"compared": table.compared, "rows": [asdict(line) for line in lines]}
+    (words,) = verdict(told)
+    assert "number 2 of 2" in words
+    assert "which is no difference over these images" in words
+
+
 def test_test_fields_are_held_out_and_in_place(data: Path) -> None:
     table = TABLES["table1"]
     row = next(r for r in table.rows(4, "bicubic") if r.changes is not None)
@@ -247,6 +328,8 @@ def test_rows_with_the_reference_are_held_against_one_another() -> None:
     assert lines["bicubic ×2 of the reference"].lead == pytest.approx(-2.0)
     assert lines["bicubic ×2 of the reference"].ahead == 0
     assert lines["CWT-Net, cross-scale"].lead is None
+    assert rows["CWT-Net"].paper is None  # the paper's is given the reference
+    assert rows["CWT-Net, cross-scale"].paper is not None
     text = list(markdown(table, list(lines.values()), {}))
     assert sum("above CWT-Net, cross-scale, dB" in line for line in text) == 1
     assert sum("above CWT-Net, dB" in line for line in text) == 1

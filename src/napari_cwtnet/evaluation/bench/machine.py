@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,16 +21,26 @@ _DTYPES = (torch.float32, torch.bfloat16)
 
 def machine(device: torch.device) -> dict[str, Any]:
     """What was measured on, as JSON values."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     return {
         "device": str(device),
-        "name": name or platform.machine(),
+        "name": name,
         "cores": granted_cores(),
         "free_cores": free_cores(),
         "dtype": dtype_name(own_dtype(device)),
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
     }
+
+
+def _processor() -> str:
+    """Its name where Linux tells it, else what Python knows, which may be the kind alone."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(names), "") or platform.processor() or platform.machine()
 
 
 def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:

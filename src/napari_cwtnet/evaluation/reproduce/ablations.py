@@ -51,6 +51,11 @@ def _components(_scale: int, _degradation: Degradation) -> tuple[Row, ...]:
 def _inputs(_scale: int, _degradation: Degradation) -> tuple[Row, ...]:
     figures = paper.TABLE_3
     given = {"reference_share": 1.0}
+
+    def note(name: str, words: str = "") -> str:
+        alex, vgg = paper.TABLE_3_LPIPS[name]
+        return f"{words}the paper's LPIPS (AlexNet, VGG) is {alex:.5f}, {vgg:.5f}"
+
     return (
         _row(
             "I_GT",
@@ -58,18 +63,21 @@ def _inputs(_scale: int, _degradation: Degradation) -> tuple[Row, ...]:
             {},
             test="oracle",
             changes=given,
-            note="the truth itself feeds the WT branch",
+            note=note("I_GT", "the truth itself feeds the WT branch; "),
         ),
-        _row("WR (CWT-Net)", figures, {}),
+        _row("WR (CWT-Net)", figures, {}, note=note("WR (CWT-Net)")),
         _row(
             "I_GT down and up",
             figures,
             {"reference_filter": "down_up"},
             test="oracle",
             changes=given,
-            note="the truth without its finest octave, which is what LR has, feeds the WT branch",
+            note=note(
+                "I_GT down and up",
+                "the truth without its finest octave, which is what LR has, feeds the WT branch; ",
+            ),
         ),
-        _row("I_LR", figures, {"wt_source": "lr_up"}),
+        _row("I_LR", figures, {"wt_source": "lr_up"}, note=note("I_LR")),
     )
 
 
@@ -117,7 +125,8 @@ TABLES = (
         "WR (CWT-Net)",
         perceptual=True,
         setting="A row marked ORACLE is given the truth, in training and in testing: it says what "
-        "the answer is worth, and is no result. ",
+        "the answer is worth, and is no result. LPIPS is left out, for its weights are at hand for "
+        "nobody offline; ST-LPIPS, another measure, stands here where its package can be loaded. ",
     ),
     _table("table4", "Table IV: loss", _losses, "L1 + SSIM, λ = 0.3, 0.7"),
     _table(
@@ -125,6 +134,6 @@ TABLES = (
         "Table V: number of CWTBs",
         _depths,
         "12 CWTBs",
-        setting="All have the same number of steps. ",
+        setting="All have the same budget. ",
     ),
 )

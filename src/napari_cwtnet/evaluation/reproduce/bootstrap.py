@@ -11,7 +11,7 @@ _ROUNDS = 2000
 
 def interval(
     values: Sequence[float], groups: Sequence[object], *, share: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Percentile interval of the mean of ``values``, by a cluster bootstrap over ``groups``.
 
     Parameters
@@ -27,9 +27,11 @@ def interval(
 
     Returns
     -------
-    low, high : float
-        Both the mean itself where there is one image only.
+    tuple of float, or None
+        Low and high; None for a single image, which says nothing of others.
     """
+    if len(set(groups)) < 2:
+        return None
     names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     index = np.asarray([names[group] for group in groups])
     sums = np.bincount(index, weights=np.asarray(values, np.float64))

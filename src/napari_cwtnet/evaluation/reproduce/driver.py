@@ -14,7 +14,7 @@ import torch
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
-from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import ablations, methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
@@ -22,7 +22,7 @@ from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, R
 from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
 from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
-from napari_cwtnet.evaluation.reproduce.summary import Cell
+from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
 from napari_cwtnet.metrics import psnr
@@ -66,6 +66,7 @@ class Driver:
         self.plan = plan
         self._cancel, self._say = cancel, say
         self._fields: dict[int, tuple[list[Field], str]] = {}
+        self._runs: dict[tuple[str, int, int], Run] = {}
         self._metrics: list[Perceptual] = available() if plan.table.perceptual else []
         self.cells: list[Cell] = []
         self._broken: list[str] = []
@@ -83,7 +84,9 @@ class Driver:
             If data, recipe or folder cannot be used.
         """
         plan = self.plan
-        (plan.output / "tests").mkdir(parents=True, exist_ok=True)
+        for scale in plan.scales:  # what is wrong with the data is said before a folder is made
+            self.fields(scale)
+        make_folder(plan.output / "tests")
         for seed in range(plan.seeds):
             for scale in plan.scales:
                 for row in plan.table.rows(scale, plan.degradation):
@@ -109,7 +112,7 @@ class Driver:
         plan = self.plan
         fields, _ = self.fields(scale)
         folder = plan.output / PICTURES
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         chosen = np.random.default_rng(0).permutation(len(fields))[:_SHOWN]
         for number, index in enumerate(chosen):
             field = fields[index]
@@ -129,17 +132,20 @@ class Driver:
 
     def planned(self, row: Row, scale: int, seed: int) -> Run:
         """The training behind a row: for a test on the reference, that of half the scale."""
-        plan = self.plan
-        own = scale // 2 if row.test.startswith("half") else scale
-        return plan_run(
-            plan.table,
-            row if own == scale else _named(plan.table, own, plan.degradation),
-            scale=own,
-            seed=seed,
-            budget=plan.budget,
-            data=plan.data,
-            degradation=plan.degradation,
-        )
+        key = (row.name, scale, seed)
+        if key not in self._runs:  # a plan reads all pixels, for their fingerprint
+            plan = self.plan
+            own = scale // 2 if row.test.startswith("half") else scale
+            self._runs[key] = plan_run(
+                plan.table,
+                row if own == scale else _named(plan.table, own, plan.degradation),
+                scale=own,
+                seed=seed,
+                budget=plan.budget,
+                data=plan.data,
+                degradation=plan.degradation,
+            )
+        return self._runs[key]
 
     def fields(self, scale: int) -> tuple[list[Field], str]:
         """The test fields of a scale, and a hash of their pixels."""
@@ -179,7 +185,7 @@ class Driver:
     ) -> FieldFigures:
         self._say(f"testing {row.name} ×{scale}")
         network = None if weights is None else read_weights(weights)[0]
-        return measured(row, network, fields, scale, self._metrics)
+        return measured(row, network, fields, scale, perceptual=self._metrics, cancel=self._cancel)
 
     def _left(self) -> str:
         """How many cells of how many there are, while some are missing."""
@@ -190,20 +196,40 @@ class Driver:
         done = len(self.cells)
         return "" if done == total else f"{done} of {total} rows and seeds"
 
+    def _steps(self) -> str:
+        """What a budget of time came to, which differs from network to network."""
+        steps = [cell.run.steps for cell in self.cells if cell.run is not None]
+        if self.plan.budget.minutes is None or not steps:
+            return ""
+        return f"as many as each made in that time, {min(steps)} to {max(steps)}"
+
     def _about(self) -> dict[str, Any]:
-        plan = self.plan
+        plan, fields = self.plan, self._fields
         at = machine(choose_device("cpu"))
         data = next((cell.run.data for cell in self.cells if cell.run is not None), "")
-        images = {s: len(f) for s, (f, _) in self._fields.items()}
+        images = {s: len({image_name(field.name) for field in f}) for s, (f, _) in fields.items()}
         return {
             "Not all is done yet": self._left(),
             "Training broke down": "; ".join(self._broken),
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
             "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
-            "Test fields": ", ".join(f"{n} at ×{s}" for s, n in images.items()),
-            "Machine": f"{at['name']}, {at['torch_threads']} thread",
+            "Steps": self._steps(),
+            "Test fields": ", ".join(
+                f"{len(f)} of {images[s]} images at ×{s}" for s, (f, _) in fields.items()
+            ),
+            "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
             "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         }
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; :class:`OutputError` if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Folder {folder} cannot be made: {error.strerror}; choose another --output."
+        ) from error
 
 
 def _named(table: Table, scale: int, degradation: Degradation) -> Row:

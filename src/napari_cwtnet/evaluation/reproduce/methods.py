@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari_cwtnet.evaluation.reproduce.experiment import Degradation, Row, Table
-from napari_cwtnet.evaluation.reproduce.paper import TABLE_1
+from napari_cwtnet.evaluation.reproduce.paper import TABLE_1, PaperFigures
 
 CWTNET = "CWT-Net"
 _PEERS = {
@@ -39,13 +39,16 @@ def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
             note = "trained against a discriminator, which costs PSNR by intent"
             against = changes | {"adversarial": _ADVERSARIAL}
             rows.append(Row("SRGAN", "single-image", against, paper["SRGAN"], note))
-    rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, paper[CWTNET]))
-    if scale > 2:
-        rows += _given_the_reference(scale)
+    if scale == 2:
+        rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, paper[CWTNET]))
+    else:
+        note = "without the next-higher level, of which the paper has no figures"
+        rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, note=note))
+        rows += _given_the_reference(scale, paper[CWTNET])
     return tuple(rows)
 
 
-def _given_the_reference(scale: int) -> list[Row]:
+def _given_the_reference(scale: int, paper: PaperFigures) -> list[Row]:
     half = scale // 2
     return [
         Row(
@@ -63,7 +66,9 @@ def _given_the_reference(scale: int) -> list[Row]:
             f"{CWTNET}, cross-scale",
             "cross-scale",
             CWTNET_CHANGES | {"reference_share": 1.0},
-            note="LR and the next-higher level",
+            paper,
+            note="LR and the next-higher level, which the paper's CWT-Net is given, too, while the "
+            "methods that it is compared with there are not",
         ),
     ]
 
@@ -95,7 +100,7 @@ TABLE = Table(
     title="Table I: methods",
     setting="Every network has about as many parameters as cwtnet-lite at its scale (but SRCNN, "
     "which has the size that it was published in), a bicubic enlargement of its finest input as "
-    "global skip, and the same patches, steps, batch, Adam, schedule and seeds. The loss of the "
+    "global skip, and the same patches, budget, batch, Adam, schedule and seeds. The loss of the "
     "image is L1 for all; CWT-Net has its WT loss beside it. Tested are the averaged weights of "
     "the last step, so that no held-out image chooses anything.",
     rows=_rows,

@@ -62,7 +62,7 @@ TABLE_3_LPIPS = {
     "I_GT down and up": (0.04275, 0.05209),
     "I_LR": (0.06327, 0.07900),
 }
-"""LPIPS by AlexNet and by VGG."""
+"""LPIPS by AlexNet and by VGG, which are not measured here."""
 
 TABLE_4 = {
     "L1 + SSIM, λ = 0.3, 0.7": PaperFigures(39.333, 0.9797),

@@ -45,5 +45,5 @@ def available() -> list[Perceptual]:
     """Both networks, or none where the extra ``evidence`` is not installed or cannot be loaded."""
     try:
         return [Perceptual(network) for network in NETWORKS]
-    except (ImportError, RuntimeError):
+    except (ImportError, RuntimeError, OSError, AttributeError):  # a torchvision of another torch
         return []

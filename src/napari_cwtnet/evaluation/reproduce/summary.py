@@ -46,7 +46,7 @@ class RowSummary:
     lead: float | None
     """PSNR above the row that all are held against, dB."""
     lead_interval: tuple[float, float] | None
-    """95 %, over test images."""
+    """95 %, over test images; None where there is one."""
     ahead: int | None
     """Test images on which it is the better one."""
     images: int
@@ -94,7 +94,7 @@ def _line(cells: list[Cell], against: list[Cell]) -> RowSummary:
         lead=lead,
         lead_interval=within,
         ahead=ahead,
-        images=len({_image(name) for name in first.tested.fields}),
+        images=len({image_name(name) for name in first.tested.fields}),
         parameters=runs[0].parameters if runs else 0,
         steps=round(statistics.mean(run.steps for run in runs)) if runs else 0,
         cpu_seconds=statistics.mean(run.cpu_seconds for run in runs) if runs else 0.0,
@@ -114,7 +114,8 @@ def _spread(values: list[float]) -> Spread:
     return Spread(statistics.mean(values), deviation)
 
 
-def _image(field_name: str) -> str:
+def image_name(field_name: str) -> str:
+    """The image that a test field is of; a source that is halved shows the same one."""
     return field_name.rsplit(" ", 1)[0]
 
 
@@ -126,7 +127,7 @@ def _lead(
         return None, None, None
     own = np.mean([cell.tested.psnr for cell in cells], axis=0)
     other = np.mean([cell.tested.psnr for cell in against], axis=0)
-    images = [_image(name) for name in cells[0].tested.fields]
+    images = [image_name(name) for name in cells[0].tested.fields]
     leads = own - other
     by_image = [
         float(np.mean([lead for lead, name in zip(leads, images, strict=True) if name == image]))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import Row
 from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual
@@ -72,14 +73,24 @@ def measured(
     network: Network | None,
     fields: Sequence[Field],
     scale: int,
+    *,
     perceptual: Iterable[Perceptual] = (),
+    cancel: CancelToken | None = None,
 ) -> FieldFigures:
-    """Figures of a row: 8-bit RGB, cropped by the scale, as everywhere in this package."""
+    """Figures of a row: 8-bit RGB, cropped by the scale, as everywhere in this package.
+
+    Raises
+    ------
+    CancelledError
+        Between two fields, after ``cancel`` was called.
+    """
+    cancel = cancel or CancelToken()
     metrics = list(perceptual)
     names, ratios, likeness = [], [], []
     lpips: dict[str, list[float]] = {metric.name: [] for metric in metrics}
     seconds = pixels = 0.0
     for one in fields:
+        cancel.raise_if_cancelled()
         before = time.process_time()
         image = image_of(row, network, one, scale)
         seconds += time.process_time() - before

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE
+from napari_cwtnet.evaluation.reproduce.writing import with_interval
 
 
 def verdict(told: dict[str, Any]) -> Iterator[str]:
@@ -26,10 +27,12 @@ def verdict(told: dict[str, Any]) -> Iterator[str]:
             continue
         place = 1 + sum(row["psnr"]["mean"] > own["psnr"]["mean"] for row in fair)
         best = max((r for r in fair if r is not own), key=lambda r: r["psnr"]["mean"])
-        low, high = best["lead_interval"]
-        sure = "" if low > 0 or high < 0 else ", which is no difference over these images"
+        within = best["lead_interval"]
+        unsure = within is None or within[0] <= 0 <= within[1]
+        sure = ", which is no difference over these images" if unsure else ""
+        seeds = min(len(row["seeds"]) for row in fair if row["hashes"])
         yield (
             f"×{scale}: {name} is number {place} of {len(fair)} by PSNR; the best other row, "
-            f"{best['row']['name']}, is {best['lead']:+.2f} dB from it ({low:+.2f} to "
-            f"{high:+.2f}){sure}.\n"
+            f"{best['row']['name']}, is {with_interval(best['lead'], within)} dB from it{sure}. "
+            f"Trainings of each: {seeds}; the interval knows nothing of how they differ.\n"
         )

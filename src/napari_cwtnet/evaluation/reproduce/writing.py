@@ -53,7 +53,8 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
 
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
     """The table, one part for each scale and for what is given the reference."""
-    yield f"## {table.title}"
+    budget = f" ({about['Budget']})" if about.get("Budget") else ""
+    yield f"## {table.title}{budget}"
     yield ""
     yield table.setting
     yield ""
@@ -107,10 +108,15 @@ def _plain(value: float | None, digits: int) -> str:
 
 
 def _lead(line: RowSummary) -> str:
-    if line.lead is None or line.lead_interval is None:
-        return ""
-    low, high = line.lead_interval
-    return f"{line.lead:+.2f} ({low:+.2f} to {high:+.2f})"
+    return "" if line.lead is None else with_interval(line.lead, line.lead_interval)
+
+
+def with_interval(lead: float, within: Sequence[float] | None) -> str:
+    """A difference in dB, and what is known of how sure it is."""
+    if within is None:
+        return f"{lead:+.2f} (one image)"
+    low, high = within
+    return f"{lead:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def as_csv(lines: Sequence[RowSummary]) -> str:
@@ -124,13 +130,19 @@ def as_csv(lines: Sequence[RowSummary]) -> str:
         writer.writerow(
             (
                 *(line.scale, line.row.name, line.row.test, line.row.is_oracle),
-                *(line.psnr.mean, line.psnr.deviation, line.ssim.mean, line.ssim.deviation),
-                *(len(line.seeds), line.lead, low, high, line.ahead, line.images, *paper),
+                *(line.psnr.mean, _known(line.psnr.deviation)),
+                *(line.ssim.mean, _known(line.ssim.deviation)),
+                *(len(line.seeds), line.lead, low, high, line.ahead, line.images),
+                *(None if value is None else _known(value) for value in paper),
                 *(line.parameters, line.steps, line.cpu_seconds, line.cpu_seconds_per_megapixel),
                 " ".join(line.hashes),
             )
         )
     return text.getvalue()
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _everything(
