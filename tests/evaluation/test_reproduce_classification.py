@@ -35,10 +35,18 @@ def test_scores() -> None:
     assert (scores.low, scores.high) == (0.5, 1.0)  # one image all right, one half
 
 
+def test_one_image_has_no_interval() -> None:
+    assert interval([0.1, 0.2], ["a", "a"]) is None
+    scores = scores_of(np.array([0.1, 0.9]), np.array([0, 1]), np.array(["a", "a"]))
+    assert (scores.low, scores.high) == (None, None)
+
+
 def test_patches_of_one_image_are_no_independent_evidence() -> None:
     values = [0.0] * 50 + [1.0] * 50
     alone = interval(values, range(100))
     in_images = interval(values, [i // 10 for i in range(100)])
+    assert alone is not None
+    assert in_images is not None
     assert alone[1] - alone[0] < 0.22
     assert in_images[1] - in_images[0] > 0.5
 
@@ -76,7 +84,10 @@ def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
     with (tmp_path / "out" / "table6.csv").open(newline="") as table:
         told = {row["images"]: float(row["accuracy"]) for row in csv.DictReader(table)}
     assert told["original"] == found[0].scores.accuracy
-    assert "to test: 6 of 1 images" in (tmp_path / "out" / "table6.md").read_text()
+    text = (tmp_path / "out" / "table6.md").read_text()
+    assert "To test: 6 patches of 1 images." in text
+    assert "always saying the commoner class: 50.0 %" in text
+    assert text.count("(one image)") == 2 * len(found) - 1  # bicubic is not held against itself
     again: list[str] = []
     assert judge_methods(plan, file, 3, CancelToken(), again.append) == found
     assert not [words for words in again if words.startswith("training")]
@@ -87,6 +98,19 @@ def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
     strangers = patches_of(tmp_path / "strangers.npz", [7, 8, 7, 8])
     with pytest.raises(RequestError, match="0 patches are left to test"):
         judge_methods(plan, strangers, 1, CancelToken(), print)
+    assert not plan.output.exists()
+    with pytest.raises(RequestError, match="No such file"):
+        judge_methods(plan, tmp_path / "nowhere.npz", 1, CancelToken(), print)
+    (tmp_path / "torn.npz").write_bytes(b"PK\x03\x04 no more of it")
+    with pytest.raises(RequestError, match=r"torn\.npz cannot be read"):
+        read_patches(tmp_path / "torn.npz")
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    with pytest.raises(RequestError, match=r"give an \.npz"):
+        read_patches(tmp_path / "one.npy")
+    three = np.zeros((3, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "three.npz", patches=three, label=[0, 1, 2], image_id=[1, 2, 3])
+    with pytest.raises(RequestError, match="0 and 1 are wanted"):
+        read_patches(tmp_path / "three.npz")
     np.savez(tmp_path / "half.npz", patches=np.zeros((2, 8, 8, 3), np.uint8))
     with pytest.raises(RequestError, match=r"cannot be read.*image_id"):
         read_patches(tmp_path / "half.npz")

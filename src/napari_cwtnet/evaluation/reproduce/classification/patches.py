@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +38,22 @@ def read_patches(path: Path) -> Patches:
         If the file cannot be read, lacks one of them, or they do not go together.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels, sources = (archive[name] for name in _WANTED)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        why = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise RequestError(
-            f"Patches {path} cannot be read: {' '.join(str(error).split())}; give an .npz with "
-            f"{', '.join(_WANTED)}."
+            f"Patches {path} cannot be read: {why}; give an .npz with {', '.join(_WANTED)}."
         ) from error
     fits = images.ndim == 4 and images.shape[3] == 3 and images.dtype == np.uint8
     if not fits or len({len(images), len(labels), len(sources)}) != 1:
         raise RequestError(
             f"Patches {path} have shape {images.shape} and type {images.dtype} with "
             f"{len(labels)} labels; (n, h, w, 3) of uint8 and as many labels are wanted."
+        )
+    if not set(np.unique(labels).tolist()) <= {0, 1}:
+        raise RequestError(
+            f"Patches {path} have the labels {np.unique(labels).tolist()[:5]}; 0 and 1 are wanted."
         )
     height, width = (side - side % 2 for side in images.shape[1:3])
     even = np.ascontiguousarray(images[:, :height, :width])

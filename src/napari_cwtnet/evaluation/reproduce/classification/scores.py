@@ -15,9 +15,9 @@ class Scores:
     """Shares of 1."""
 
     accuracy: float
-    low: float
-    high: float
-    """95 % of the accuracy, over source images."""
+    low: float | None
+    high: float | None
+    """95 % of the accuracy, over source images; None where there is one."""
     balanced: float
     """Mean of the accuracies in both classes."""
     auc: float
@@ -27,10 +27,16 @@ def scores_of(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], sources: NDArray[np.str_]
 ) -> Scores:
     """Scores of the probabilities of class 1, both classes being there."""
-    right = ((probabilities > 0.5) == (labels == 1)).astype(np.float64)
-    low, high = interval(right.tolist(), sources.tolist())
+    right = is_right(probabilities, labels)
+    low, high = interval(right.tolist(), sources.tolist()) or (None, None)
     balanced = float(np.mean([right[labels == label].mean() for label in (0, 1)]))
     return Scores(float(right.mean()), low, high, balanced, area_under_curve(probabilities, labels))
+
+
+def is_right(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """1 where the more probable class is the true one, else 0."""
+    right: NDArray[np.float64] = ((probabilities > 0.5) == (labels == 1)).astype(np.float64)
+    return right
 
 
 def area_under_curve(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
