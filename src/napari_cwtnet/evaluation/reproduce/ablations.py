@@ -117,7 +117,14 @@ def _table(key: str, title: str, rows: Any, compared: str, **more: Any) -> Table
 
 
 TABLES = (
-    _table("table2", "Table II: components", _components, "+ WR: CWT-Net"),
+    _table(
+        "table2",
+        "Table II: components",
+        _components,
+        "+ WR: CWT-Net",
+        setting="What is added makes the network larger and slower, as in the paper: the rows are "
+        "not of one size. ",
+    ),
     _table(
         "table3",
         "Table III: what feeds the WT branch",
