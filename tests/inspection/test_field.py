@@ -77,6 +77,28 @@ def allowed(config, height, width):
     return np.where(np.maximum(abs(dy), abs(dx)) <= reach, biased, -np.inf)
 
 
+def in_bfloat16(features):
+    return torch.from_numpy(features).bfloat16().double().numpy()
+
+
+def check_attention(field, part, features, **tolerance) -> None:
+    """Relevance and match of every block of a tile are those of the whole matrix over Q and K."""
+    height, width = part.lr.shape[:2]
+    for number, (query, key) in enumerate(features):
+        matrix = relevance_matrix(query, key)
+        index = (matrix + allowed(field.config, height, width)).argmax(1)
+        best = np.take_along_axis(matrix, index[:, None], 1).reshape(height, width)
+        rows, columns = np.divmod(index.reshape(height, width), width)
+        y, x = np.indices((height, width))
+        steps = np.stack((rows - y, columns - x), -1)
+        here = (part.place.rows, part.place.columns)
+        own = (part.place.tile_rows, part.place.tile_columns)
+        assert field.relevance[number][here] == pytest.approx(best[own], **tolerance)
+        # a tie within rounding may fall either way
+        same = (field.displacement[number][here] == steps[own]).all(-1)
+        assert same.mean() > 0.995
+
+
 @pytest.mark.parametrize("search", SEARCHES, ids=lambda s: "-".join(map(str, s.values())))
 def test_attention_is_the_definition(slide, make_engine, search) -> None:
     engine = make_engine(seed=3, **search)
@@ -85,22 +107,29 @@ def test_attention_is_the_definition(slide, make_engine, search) -> None:
     assert field.relevance.shape == (2, 36, 40)
     assert len(field.parts) > 1
     for part in field.parts:
-        height, width = part.lr.shape[:2]
-        for number, (query, key) in enumerate(queries_and_keys(engine, part)):
-            matrix = relevance_matrix(query, key)
-            index = (matrix + allowed(engine.model.config, height, width)).argmax(1)
-            best = np.take_along_axis(matrix, index[:, None], 1).reshape(height, width)
-            rows, columns = np.divmod(index.reshape(height, width), width)
-            y, x = np.indices((height, width))
-            steps = np.stack((rows - y, columns - x), -1)
-            here = (part.place.rows, part.place.columns)
-            own = (part.place.tile_rows, part.place.tile_columns)
-            assert field.relevance[number][here] == pytest.approx(best[own], abs=2e-5)
-            # a tie within rounding may fall either way
-            same = (field.displacement[number][here] == steps[own]).all(-1)
-            assert same.mean() > 0.995
-            if search["search"] != "aligned":
-                assert (steps != 0).any()
+        check_attention(field, part, queries_and_keys(engine, part), abs=2e-5)
+    if search["search"] != "aligned":
+        assert field.displacement.any()
+
+
+@pytest.mark.parametrize("search", SEARCHES, ids=lambda s: "-".join(map(str, s.values())))
+def test_attention_in_half_precision_is_the_definition_on_its_features(
+    slide, make_engine, search
+) -> None:
+    engine = Engine(make_engine(seed=3, **search).model, "cpu", dtype="bfloat16")
+    region = Region(10, 20, 80, 72)
+    field = capture(slide, engine, EnhanceRequest(region, 2))
+    direct = enhance(slide, region, 2, model=engine.model, dtype="bfloat16")
+    assert np.array_equal(field.sr, direct.image)
+    for part in field.parts:
+        records = engine.infer(part.lr, part.reference, record=True).blocks
+        features = [
+            tuple(f[0].numpy().astype(np.float64) for f in (record.query, record.key))
+            for record in records
+        ]
+        assert all(np.array_equal(f, in_bfloat16(f)) for pair in features for f in pair)
+        # The network multiplies by S in bfloat16: of eight bits, the last is half a unit off at most.
+        check_attention(field, part, features, rel=2**-8, abs=2e-5)
 
 
 def test_every_pixel_has_an_owner_and_images_are_the_slide_s(slide, make_engine) -> None:
