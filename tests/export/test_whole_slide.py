@@ -21,6 +21,7 @@ from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 from napari_cwtnet.export.whole_slide.journal import Journal
 from napari_cwtnet.export.whole_slide.layout import Layout
+from napari_cwtnet.export.whole_slide.store import Store
 from napari_cwtnet.geometry import Region, Size
 
 STRIPE = Region(0, 0, 1200, 240)
@@ -191,6 +192,24 @@ def test_a_line_that_was_cut_off_is_no_part_of_the_next(job: Job, tmp_path: Path
     assert again.levels == {1}
     assert list(again.blocks) == [(0, 0)]
     assert path.read_bytes().startswith(whole)
+
+
+def test_a_worker_that_comes_late_writes_nothing(job: Job, tmp_path: Path) -> None:
+    work = stopped(job, tmp_path / "out.ome.zarr")
+    image, run = work / "image.ome.zarr", Journal(work / "journal.jsonl").head.provenance
+    pixels = np.zeros((240, BLOCK, 3), np.uint8)
+    before = files(image)
+    with pytest.raises(OutputError, match="of another run by now"):
+        Store(image, {**run, "time": "before"}).write(0, 0, 0, pixels)
+    late = Store(image, run)
+    moved = image.rename(tmp_path / "moved")
+    with pytest.raises(OutputError, match="of another run by now"):
+        late.write(0, 0, 0, pixels)
+    assert not image.exists()
+    assert files(moved) == before
+    Store(moved, run).write(0, 0, 0, pixels)  # black, and a chunk all the same
+    assert (moved / "0" / "c" / "0" / "0" / "0").exists()
+    assert files(moved) != before
 
 
 def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path) -> None:

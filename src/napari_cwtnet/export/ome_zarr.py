@@ -20,6 +20,8 @@ KEY = "napari_cwtnet"
 """Of the group's attributes: the provenance is under it."""
 CHUNK = 1024
 """Side of a chunk, pixels; all colours are in one."""
+WRITTEN: Any = {"write_empty_chunks": True}
+"""How arrays are opened for writing: black chunks are written, so that a missing one is a loss."""
 
 _LEVEL = 3
 _AXES = ("c", "y", "x")
@@ -82,7 +84,7 @@ def create_ome_zarr(
             chunks=(3, min(CHUNK, height), min(CHUNK, width)),
             compressors=ZstdCodec(level=_LEVEL),
             dimension_names=_AXES,
-            config={"write_empty_chunks": True},  # a chunk that is missing is then a loss
+            config=WRITTEN,
         )
         for number, (width, height) in enumerate(sizes)
     ]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export.ome_zarr import CHUNK, KEY
+from napari_cwtnet.export.ome_zarr import CHUNK, KEY, WRITTEN
 from napari_cwtnet.geometry import Size
 
 Pixels = NDArray[np.uint8]
@@ -47,7 +47,8 @@ class Store:
                 "the same path."
             ) from None
         names = sorted(self._group.array_keys(), key=int)
-        self._arrays = [self._group[name] for name in names]
+        with zarr.config.set({f"array.{name}": value for name, value in WRITTEN.items()}):
+            self._arrays = [self._group[name] for name in names]
 
     def settle(self) -> None:
         """Return when the disk has the files that are here now."""
