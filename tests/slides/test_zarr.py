@@ -104,6 +104,13 @@ def test_what_is_no_image(own: Path, tmp_path: Path, image: np.ndarray) -> None:
     deep = write_other(tmp_path / "deep.zarr", image, dtype="uint16")
     with pytest.raises(SlideError, match=r"not one plane of 8-bit RGB \(1 t × 3 c .* uint16"):
         open_slide(deep)
+    odd = tmp_path / "odd.ome.zarr"
+    save_image(odd, image, RECORD, 0.125)
+    about = json.loads((odd / "1" / "zarr.json").read_text(encoding="utf-8"))
+    for change in ({"data_type": "uint16"}, {"shape": [1, *about["shape"][1:]]}):
+        (odd / "1" / "zarr.json").write_text(json.dumps(about | change), encoding="utf-8")
+        with pytest.raises(SlideError, match="not one plane of 8-bit RGB"):
+            open_slide(odd)
     vast = write_other(tmp_path / "vast.zarr", image)
     about = json.loads((vast / "0" / ".zarray").read_text(encoding="utf-8"))
     about["chunks"] = [1, 1, 1, 60_000, 60_000]
@@ -115,6 +122,13 @@ def test_what_is_no_image(own: Path, tmp_path: Path, image: np.ndarray) -> None:
     (broken / "2" / "c" / "0" / "0" / "0").write_bytes(b"no chunk")
     with pytest.raises(SlideError, match=r"broken\.ome\.zarr.*cannot be read at tile 0,0"):
         open_slide(broken)
+    about = json.loads((broken / "zarr.json").read_text(encoding="utf-8"))
+    image_of = about["attributes"]["ome"]["multiscales"][0]
+    for datasets in ([], [image_of["datasets"][0], {"path": ""}]):  # none, and a group
+        image_of["datasets"] = datasets
+        (broken / "zarr.json").write_text(json.dumps(about), encoding="utf-8")
+        with pytest.raises(SlideError, match="not an OME-Zarr image"):
+            open_slide(broken)
     (broken / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group"}))
     with pytest.raises(SlideError, match="not an OME-Zarr image"):
         open_slide(broken)

@@ -69,16 +69,19 @@ class ZarrBackend:
             image = attributes.get("ome", attributes)["multiscales"][0]
             axes = [axis["name"] for axis in image["axes"]]
             self._arrays: list[Any] = [group[one["path"]] for one in image["datasets"]]
-            scales = [_scale(one) for one in image["datasets"]]
+            scale = _scale(image["datasets"][0])
+            shapes = [tuple(array.shape) for array in self._arrays]  # a group has none
         except _ERRORS as error:
             raise SlideError(
                 f"Folder {path.name!r} is not an OME-Zarr image that can be read: "
                 f"{_one_line(error)}; give the folder that holds its 'multiscales'."
             ) from error
-        self._place = _Place(axes, self._arrays[0].shape, str(self._arrays[0].dtype), path.name)
+        self._place = _Place(axes, path.name)
+        for array, shape in zip(self._arrays, shapes, strict=True):
+            self._place.check(shape, str(array.dtype))
         self.levels = _levels(self._place, self._arrays)
         del self._arrays[len(self.levels) :]
-        self.resolution = _resolution(image, axes, scales[0])
+        self.resolution = _resolution(image, axes, scale)
         self.properties: Mapping[str, str] = _properties(image, attributes)
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
@@ -111,15 +114,19 @@ class ZarrBackend:
 class _Place:
     """Where rows, columns and colours are in an array of any axes."""
 
-    def __init__(self, axes: Sequence[str], shape: Sequence[int], dtype: str, name: str) -> None:
-        sizes = dict(zip(axes, shape, strict=False))
+    def __init__(self, axes: Sequence[str], name: str) -> None:
         self._axes, self._name = axes, name
+
+    def check(self, shape: Sequence[int], dtype: str) -> None:
+        """Refuse what is not one plane of 8-bit RGB, or is empty."""
+        axes, sizes = self._axes, dict(zip(self._axes, shape, strict=False))
         others = {axis: n for axis, n in sizes.items() if axis not in ("c", "y", "x") and n != 1}
         plane = len(axes) == len(shape) and {"y", "x"} <= sizes.keys() and not others
-        if not plane or sizes.get("c") != 3 or dtype != "uint8":
+        if not plane or sizes.get("c") != 3 or dtype != "uint8" or 0 in shape:
             told = " × ".join(f"{n} {axis}" for axis, n in sizes.items())
             raise SlideError(
-                f"Slide {name!r} is not one plane of 8-bit RGB ({told}, {dtype}); save it as such."
+                f"Slide {self._name!r} is not one plane of 8-bit RGB ({told}, {dtype}); save it as "
+                "such."
             )
 
     def size(self, array: Any) -> Size:
@@ -147,8 +154,6 @@ def _levels(place: _Place, arrays: Sequence[Any]) -> tuple[Level, ...]:
     levels = [Level(1.0, finest, place.tile(arrays[0]))]
     for array in arrays[1:]:
         size = place.size(array)
-        if min(size) < 1:
-            break
         factor = exact_downsample(finest, size)
         if factor <= levels[-1].downsample:
             break
