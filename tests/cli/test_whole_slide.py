@@ -65,7 +65,7 @@ class Nursery:
         return self._process.stdout.readline().rstrip("\n")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nursery() -> Iterator[Nursery]:
     words = [sys.executable, "-c", textwrap.dedent(NURSERY)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -155,18 +155,36 @@ def test_interrupted_and_gone_on_with(
 
 
 @posix
-def test_a_disk_that_fills_up(words: list[object], run_process: Run, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up(words: list[object], run: Run, tmp_path: Path) -> None:
     output = tmp_path / "out.ome.zarr"
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
     words += ["--output", output]
-    done = run_process(*words, preexec_fn=limit)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        done = run(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     refused(done, "out.ome.zarr", "free some space", "go on with --resume")
     assert not output.exists()
-    assert run_process(*words, "--resume").returncode == 0
+    assert run(*words, "--resume").returncode == 0
     assert (output / "0" / "c" / "0" / "1" / "1").stat().st_size > 1000
+
+
+def test_every_choice_is_kept(words: list[object], run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out b" / "é.ome.zarr"
+    output.parent.mkdir()
+    chosen = {"downsample": 8, "dtype": "float16", "grid": "5,6,62,70", "reference": "next"}
+    words += [word for key, value in chosen.items() for word in (f"--{key}", value)]
+    words += ["--no-skip-background", "--output", output]
+    assert json.loads(run(*words).stdout)["mode"] == "oracle"
+    record = json.loads(output.with_name("é.ome.zarr.json").read_text(encoding="utf-8"))
+    attributes = json.loads((output / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    for said in (record, attributes["napari_cwtnet"]):
+        assert said["dtype"] == "float16"
+        assert said["grid"] == [5, 6, 62, 70]
+        assert said["mode"] == "oracle"
+        assert said["skip_background"] is False
+        assert "background_tiles" not in said
 
 
 def test_words_that_do_not_go_together(run: Run, slide_file: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from export.whole_help import BLOCK, without_time, write_model, write_slide
-from napari_cwtnet.errors import RequestError
+from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 
 distributed = pytest.importorskip("distributed")
@@ -48,6 +49,9 @@ class Cluster:
 
     def worker(self) -> subprocess.Popen[bytes]:
         return self.start(*WORKER, "--local-directory", self._folder, self.address)
+
+    def kill_scheduler(self) -> None:
+        self._processes[0].kill()
 
     def stop(self) -> None:
         for process in reversed(self._processes):
@@ -92,10 +96,27 @@ def test_two_workers_one_of_them_killed(cluster: Cluster, tmp_path: Path) -> Non
     assert without_time(output) == without_time(tmp_path / "alone.ome.zarr")
     assert made.quality == alone.quality
     assert made.computed_tiles >= alone.computed_tiles
-    gone = Job(tmp_path / "slide.tif", job.model, job.region, 2.0, device="tpu")
+    unknown = dataclasses.replace(job, device="tpu")
     with pytest.raises(RequestError, match="Device 'tpu'"):  # as a worker says it
-        enhance_to_file(gone, tmp_path / "no.ome.zarr", scheduler=cluster.address)
+        enhance_to_file(unknown, tmp_path / "no.ome.zarr", scheduler=cluster.address)
     assert not (tmp_path / "no.ome.zarr").exists()
+
+    # The worker that is left has slide and weights open; now these are other weights.
+    write_model(tmp_path, 2, seed=9)
+
+    def scheduler_gone(what: str, done: int, total: int) -> None:
+        if what == "tile" and done:
+            cluster.kill_scheduler()
+
+    output = tmp_path / "lost.ome.zarr"
+    with pytest.raises(OutputError, match=r"connection to the scheduler is lost.*--resume"):
+        enhance_to_file(job, output, scheduler=cluster.address, block=BLOCK, told=scheduler_gone)
+    assert enhance_to_file(job, output, resume=True).resumed_blocks >= 1  # else refused
+    now, before = (
+        json.loads((tmp_path / f"{name}.ome.zarr.json").read_text(encoding="utf-8"))
+        for name in ("lost", "alone")
+    )
+    assert now["model_sha256"] != before["model_sha256"]
 
 
 def test_no_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

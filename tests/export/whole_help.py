@@ -27,10 +27,10 @@ def write_slide(path: Path) -> Path:
     return path
 
 
-def write_model(folder: Path, scale: int) -> Path:
+def write_model(folder: Path, scale: int, seed: int = 0) -> Path:
     """Random weights: what such a network gives depends on where its tile begins and ends."""
     network = CwtNet(preset("lite", scale, blocks=1, channels=8, tile=96, halo=8))
-    generator = torch.Generator().manual_seed(scale)
+    generator = torch.Generator().manual_seed(scale + seed)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)

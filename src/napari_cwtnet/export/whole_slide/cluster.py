@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
@@ -41,6 +42,8 @@ class Cluster:
             raise RequestError(
                 "--scheduler needs Dask; install it by: pip install 'napari-cwtnet[cluster]'."
             ) from None
+        # It would tell with a traceback what is told here in words.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             self._client = Client(address, timeout=_CONNECT_SECONDS)
         except (OSError, ValueError) as error:
