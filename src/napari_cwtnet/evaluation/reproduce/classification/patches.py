@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ def read_patches(path: Path) -> Patches:
     RequestError
         If the file cannot be read, lacks one of them, or they do not go together.
     """
+    if path.is_file() and not is_zipfile(path):  # numpy would speak of pickles
+        raise RequestError(f"Patches {path} are no .npz file; give one with {', '.join(_WANTED)}.")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels, sources = (archive[name] for name in _WANTED)
