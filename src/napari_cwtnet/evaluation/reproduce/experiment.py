@@ -61,7 +61,6 @@ class Table:
     """The row that every other is held against."""
     compared_paired: str = ""
     """The same for rows that are given the next-higher level."""
-    scales: tuple[int, ...] = (2,)
     side: int = 384
     """Of a test field, truth pixels."""
     per_image: int = 1

@@ -107,5 +107,4 @@ TABLE = Table(
     base=BASE,
     compared=CWTNET,
     compared_paired=f"{CWTNET}, cross-scale",
-    scales=(2, 4, 8),
 )
