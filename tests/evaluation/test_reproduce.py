@@ -268,6 +268,21 @@ def test_half_the_scale_on_the_reference_sees_the_reference() -> None:
     assert not np.array_equal(made, image_of(Row("lr", "bicubic"), None, field, 4))
 
 
+def test_strips_with_the_reference_are_pictures_of_their_own(data: Path, tmp_path: Path) -> None:
+    table = TABLES["table1"]
+    names = ("bicubic", "bicubic ×2 of the reference")
+    rows = tuple(row for row in table.rows(4, "bicubic") if row.name in names)
+    first = next(row for row in table.rows(4, "bicubic") if row.name == "SRCNN")
+    own = replace(table, rows=lambda *_: (*rows, first))
+    plan = Plan(own, data, tmp_path / "out", Budget(steps=1), scales=(4,))
+    Driver(plan, CancelToken(), lambda _: None).run()
+    names_of = {path.name for path in (tmp_path / "out" / "pictures").iterdir()}
+    assert names_of == {"table1-x4-1.jpg", "table1-x4-1-given-the-reference.jpg"}
+    with Image.open(tmp_path / "out" / "pictures" / "table1-x4-1-given-the-reference.jpg") as sheet:
+        assert sheet.width > 4 * 2 * 112  # LR, reference, its enlargement, truth
+        assert sheet.width < 5 * 2 * 112
+
+
 def test_one_image_is_no_evidence_of_a_difference() -> None:
     table = TABLES["table1"]
     rows = {row.name: row for row in table.rows(2, "bicubic")}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
@@ -18,10 +19,17 @@ from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import ablations, methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
-from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, Row, Run, Table
+from napari_cwtnet.evaluation.reproduce.experiment import (
+    GIVEN_THE_REFERENCE,
+    Budget,
+    Degradation,
+    Row,
+    Run,
+    Table,
+)
 from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
-from napari_cwtnet.evaluation.reproduce.strips import SIDE, middle, save_strip
+from napari_cwtnet.evaluation.reproduce.strips import GIVEN, SIDE, middle, save_strip
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
@@ -114,15 +122,34 @@ class Driver:
         folder = plan.output / PICTURES
         make_folder(folder)
         chosen = np.random.default_rng(0).permutation(len(fields))[:_SHOWN]
+        rows = plan.table.rows(scale, plan.degradation)
+        paired = tuple(row for row in rows if row.test in GIVEN_THE_REFERENCE)
+        alone = tuple(row for row in rows if row not in paired)
         for number, index in enumerate(chosen):
-            field = fields[index]
-            parts = {"LR": middle(field.lr, SIDE // scale)}
-            for row in plan.table.rows(scale, plan.degradation):
-                image = image_of(row, self._network(row, scale), field, scale)
-                name = f"{ORACLE if row.is_oracle else ''}{row.name}"
-                parts[f"{name}\n{psnr(image, field.truth, scale):.2f} dB"] = middle(image, SIDE)
-            parts["truth"] = middle(field.truth, SIDE)
-            save_strip(parts, folder / f"{plan.table.key}-x{scale}-{number + 1}.jpg")
+            field, name = fields[index], f"{plan.table.key}-x{scale}-{number + 1}"
+            given = {"LR": middle(field.lr, SIDE // scale)}
+            self._strip(alone, given, field, scale, folder / f"{name}.jpg")
+            if paired:  # a picture of their own: nobody shall compare them with the others
+                given["the reference,\nGIVEN to all of these"] = middle(
+                    field.reference, 2 * SIDE // scale
+                )
+                self._strip(paired, given, field, scale, folder / f"{name}{GIVEN}.jpg")
+
+    def _strip(
+        self,
+        rows: Sequence[Row],
+        given: dict[str, NDArray[np.uint8]],
+        field: Field,
+        scale: int,
+        path: Path,
+    ) -> None:
+        parts = dict(given)
+        for row in rows:
+            image = image_of(row, self._network(row, scale), field, scale)
+            name = f"{ORACLE if row.is_oracle else ''}{row.name}"
+            parts[f"{name}\n{psnr(image, field.truth, scale):.2f} dB"] = middle(image, SIDE)
+        parts["truth"] = middle(field.truth, SIDE)
+        save_strip(parts, path)
 
     def _network(self, row: Row, scale: int) -> Network | None:
         if row.changes is None:

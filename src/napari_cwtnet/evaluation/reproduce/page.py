@@ -11,6 +11,7 @@ from typing import Any
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE
 from napari_cwtnet.evaluation.reproduce.plots import AXES, plot_rows
+from napari_cwtnet.evaluation.reproduce.strips import GIVEN
 from napari_cwtnet.evaluation.reproduce.verdict import verdict
 from napari_cwtnet.files import written_whole
 
@@ -88,6 +89,8 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
         lines += [*verdict(told), ""]
         for picture in _pictures(told, name, source.parent, output):
             files.append(picture)
+            if GIVEN in picture.stem:
+                lines += ["Given the next-higher level; not to be compared with the above:", ""]
             lines += [f"![{picture.stem}]({PICTURES}/{picture.name})", ""]
         copy = output / f"{name}.csv"
         _copied(source.with_suffix(".csv"), copy)
@@ -133,6 +136,7 @@ def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> It
         for scale in sorted({row.get("scale", 0) for row in told["rows"]})
         for strip in sorted((folder / PICTURES).glob(f"{told['table']}-x{scale}-*.jpg"))
     ]
+    strips.sort(key=lambda strip: GIVEN in strip.stem)
     for strip in strips:
         copy = output / PICTURES / strip.name.replace(told["table"], name, 1)
         _copied(strip, copy)

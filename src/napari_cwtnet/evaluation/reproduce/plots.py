@@ -68,7 +68,11 @@ def plot_rows(
             capsize=3,
         )
         axes.annotate(
-            row["row"]["name"], (across, up), xytext=(7, 4), textcoords="offset points", fontsize=9
+            row["row"]["name"],
+            (across, up),
+            xytext=(7, -11 if own else 4),  # below: its neighbours are nearer than a line of text
+            textcoords="offset points",
+            fontsize=9,
         )
     axes.margins(x=0.18, y=0.12)
     axes.set(xlabel=label, ylabel="PSNR, dB, on held-out images", title=title)

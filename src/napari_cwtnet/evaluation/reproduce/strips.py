@@ -11,6 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from napari_cwtnet.files import written_whole
 
+GIVEN = "-given-the-reference"
+"""In the name of a sheet whose rows start from the next-higher level."""
+
 SIDE = 112
 """Truth pixels of a part that is shown, which is shown twice as large."""
 
