@@ -55,7 +55,9 @@ def check_same(wanted: Mapping[str, Any], found: Mapping[str, Any], who: str, re
         If the provenances differ in more than the time; says in what.
     """
     a, b = identity(wanted), identity(found)
-    other = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    differing = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+    # Another slide says all, and the badge only what others say.
+    other = sorted(differing, key=lambda key: (key != "slide_fingerprint", key == "badge", key))
     if other:
         key = other[0]
         more = f" (also {', '.join(other[1:])})" if other[1:] else ""
