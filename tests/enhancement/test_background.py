@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from napari_cwtnet.enhancement import enhance, enlarged
 from napari_cwtnet.enhancement.background import is_background
@@ -30,7 +30,7 @@ def with_square(image: np.ndarray, difference: int, side: int) -> np.ndarray:
     return changed
 
 
-@pytest.mark.parametrize(("level", "noise"), [(255, 0), (243, 3), (215, 2), (0, 0), (4, 1)])
+@pytest.mark.parametrize(("level", "noise"), [(255, 0), (243, 1), (215, 1), (0, 0), (4, 1)])
 def test_glass_and_darkness_are_background(level: int, noise: int) -> None:
     assert is_background(even(level, noise))
 
@@ -46,15 +46,37 @@ def test_an_even_grey_is_not(level: int) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 2, 5, 30])
-@pytest.mark.parametrize(("level", "difference"), [(240, -12), (240, 14), (3, 5)])
+@pytest.mark.parametrize(("level", "difference"), [(240, -4), (240, 4), (3, 3), (9, 5)])
 def test_a_faint_speck_is_not(level: int, difference: int, side: int) -> None:
     assert is_background(even(level))
     assert not is_background(with_square(even(level), difference, side))
 
 
+def texture(kind: str) -> np.ndarray:
+    """Values -1 to 1 that vary over a few pixels: threads, grains and specks."""
+    generator, (rows, columns) = np.random.default_rng(3), np.mgrid[:146, :146]
+    if kind == "grains":
+        blurred = Image.fromarray(generator.integers(0, 256, (146, 146)).astype("uint8"))
+        values = np.asarray(blurred.filter(ImageFilter.GaussianBlur(2))).astype(float)
+        values -= values.mean()
+        return values / np.abs(values).max()
+    if kind == "specks":
+        return (generator.random((146, 146)) < 0.001).astype(float)
+    return np.sin(2 * np.pi * (columns + rows / 3) / float(kind))
+
+
+@pytest.mark.parametrize("kind", ["2.5", "4", "8", "16", "grains", "specks"])
+@pytest.mark.parametrize("level", [7, 210, 245])
+@pytest.mark.parametrize("amplitude", [3, 4, 6])
+def test_faint_texture_is_not(kind: str, level: int, amplitude: int) -> None:
+    """Fat and mucus are as pale as this, and stains as dim."""
+    image = even(level) + (amplitude * texture(kind))[..., None]
+    assert not is_background(image.round().clip(0, 255).astype("uint8"))
+
+
 def test_one_colour_alone_is_enough() -> None:
     image = even(240)
-    image[80, 80, 1] -= 15
+    image[80, 80, 1] -= 4
     assert not is_background(image)
 
 
@@ -88,8 +110,19 @@ def test_glass_is_enlarged_and_told(
     assert not np.array_equal(found.image[glass], whole.image[glass])
 
 
-def test_tissue_of_a_real_slide_is_computed_throughout(data_dir: Any) -> None:
-    with open_slide(data_dir / f"slides/cmu1_small_svs/{SAMPLE_NAME}") as slide:
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"cmu1_small_svs/{SAMPLE_NAME}",
+        "os2_ometiff/OS-2-ndpi.ome.tif",
+        "prostate_pyramid_tiff/slide.tiff",
+        "stritt_ndpi/test3-TRITC-2-560.ndpi",
+        "tcga_cr7395_svs/tcga-cr-7395-01a-01-ts1.svs",
+    ],
+)
+def test_whatever_a_real_slide_shows_is_computed(data_dir: Any, name: str) -> None:
+    """What is left out is of one colour, give or take its light; in most of these there is none."""
+    with open_slide(data_dir / "slides" / name) as slide:
         columns, rows = slide.size.width // 256, slide.size.height // 256
         left_out = 0
         for column in range(columns):
@@ -97,6 +130,5 @@ def test_tissue_of_a_real_slide_is_computed_throughout(data_dir: Any) -> None:
                 tile = slide.read(Region(column * 256, row * 256, 256, 256), 2)
                 if is_background(tile):
                     left_out += 1
-                    assert tile.std() < 3
-                    assert tile.min() > 200
-    assert left_out < columns * rows / 2
+                    assert np.ptp(tile, (0, 1)).max() <= 8
+    assert (left_out > 0) == name.startswith("tcga")
