@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement import enhance, free_cores
-from napari_cwtnet.enhancement.threads import OthersLoad, granted_cores, share_cores
+from napari_cwtnet.enhancement.threads import OthersLoad, compute_with, granted_cores, share_cores
 from napari_cwtnet.slides import Slide
 
 
@@ -52,12 +53,40 @@ def test_bytes_do_not_depend_on_threads(
     assert np.array_equal(images[0], images[2])
 
 
+def in_a_new_thread(function: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).result()
+
+
 def test_a_run_leaves_the_number_of_threads_as_it_was(
     pattern_slide: Slide, make_model: Any, threads: None
 ) -> None:
+    """Here, and in threads to come, such as one that learns; also while it is at work."""
     torch.set_num_threads(2)
-    enhance(pattern_slide, (0, 0, 300, 220), 2, model=make_model(2), device="cpu")
-    assert torch.get_num_threads() == 2
+    during: set[int] = set()
+
+    def progress(_: int, __: int) -> None:
+        during.add(in_a_new_thread(torch.get_num_threads))
+
+    enhance(
+        pattern_slide, (0, 0, 300, 220), 2, model=make_model(2), device="cpu", progress=progress
+    )
+    assert torch.get_num_threads() == in_a_new_thread(torch.get_num_threads) == 2
+    assert during == {2}
+
+
+def test_a_busy_moment_limits_no_later_thread(threads: None) -> None:
+    torch.set_num_threads(6)
+    seen = []
+    for free in (1, 5, 9):
+
+        def limited(free: int = free) -> int:
+            compute_with(min(torch.get_num_threads(), free))
+            return torch.get_num_threads()
+
+        seen.append(in_a_new_thread(limited))
+    assert seen == [1, 5, 6]
+    assert torch.get_num_threads() == 6
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from napari_cwtnet.enhancement.forward import Forward, Passed
 from napari_cwtnet.enhancement.numerics import choose_dtype
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.room import free_bytes
-from napari_cwtnet.enhancement.threads import share_cores
+from napari_cwtnet.enhancement.threads import compute_with, share_cores
 from napari_cwtnet.enhancement.tile_memory import Computed, TileMemory
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.model import Model, NetworkOutput
@@ -140,16 +140,12 @@ class Engine:
         )
         computing = ahead(
             compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
-            prepare=lambda: torch.set_num_threads(inner), hurry=True,
+            prepare=lambda: compute_with(inner), hurry=True,
         )  # fmt: skip
-        try:
-            with contextlib.closing(reading), contextlib.closing(computing):
-                for result in computing:
-                    cancel.raise_if_cancelled()
-                    yield result
-        finally:
-            # What a thread sets counts for all that compute for the first time after it.
-            torch.set_num_threads(torch.get_num_threads())
+        with contextlib.closing(reading), contextlib.closing(computing):
+            for result in computing:
+                cancel.raise_if_cancelled()
+                yield result
 
     def _shares(self, plan: Plan, tiles: int) -> tuple[int, int]:
         if self.device.type != "cpu":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -83,6 +84,21 @@ def free_cores(leave: int = 0) -> int:
     granted = granted_cores()
     free = max(granted / 2, granted - _OTHERS.cores())
     return max(1, min(round(free), int(granted + 0.5) - leave))
+
+
+_SETTING = threading.Lock()
+
+
+def compute_with(count: int) -> None:
+    """Let torch use so many threads where this thread computes, and nowhere else.
+
+    torch sets the number for the thread that asks, and for all that compute for the first time
+    after it; for those the number of before is put back.
+    """
+    with _SETTING, ThreadPoolExecutor(1) as before, ThreadPoolExecutor(1) as after:
+        common = before.submit(torch.get_num_threads).result()
+        torch.set_num_threads(count)
+        after.submit(torch.set_num_threads, common).result()
 
 
 def share_cores(pieces: int) -> tuple[int, int]:

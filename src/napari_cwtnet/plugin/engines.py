@@ -16,6 +16,7 @@ from napari_cwtnet.enhancement import (
     give_back_memory,
 )
 from napari_cwtnet.enhancement.room import LARGEST_TILES
+from napari_cwtnet.enhancement.threads import compute_with
 from napari_cwtnet.model import load_model
 
 _KEPT = 3
@@ -67,8 +68,5 @@ class Engines:
 
 
 def leave_a_core_to_the_window() -> None:
-    """Limit torch's threads; for each thread that computes to call before it does.
-
-    OpenMP keeps the number for each thread apart, torch sets it where a thread first computes.
-    """
-    torch.set_num_threads(min(torch.get_num_threads(), free_cores(leave=1)))
+    """Limit torch's threads in the thread that calls, as each that computes has to before it."""
+    compute_with(min(torch.get_num_threads(), free_cores(leave=1)))

@@ -19,7 +19,7 @@ from napari_cwtnet.enhancement import (
     make_plan,
 )
 from napari_cwtnet.enhancement.ahead import ahead
-from napari_cwtnet.enhancement.threads import share_cores
+from napari_cwtnet.enhancement.threads import compute_with, share_cores
 from napari_cwtnet.evaluation.bench.turns import Task
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, Model, Network, preset
@@ -78,10 +78,9 @@ def viewport(
             workers=workers,
             depth=workers + 1,
             name="napari-cwtnet bench",
-            prepare=lambda: torch.set_num_threads(inner),
+            prepare=lambda: compute_with(inner),
         ):
             pass
-        torch.set_num_threads(torch.get_num_threads())  # for threads to come
 
     def first_tile() -> object:
         begun.append(fresh.run(slide, make_plan(slide, model, request)))
