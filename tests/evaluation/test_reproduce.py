@@ -222,6 +222,19 @@ def test_the_same_training_in_two_tables_is_one_run(data: Path) -> None:
     assert ours("table2") != ours("table5")
 
 
+def test_a_learning_rate_is_that_of_every_row(data: Path) -> None:
+    budget, table = Budget(steps=5), TABLES["table1"]
+    for row in table.at_rate(2e-3).rows(2, "bicubic"):
+        if row.changes is None:
+            continue
+        runs = [
+            plan_run(one, row, scale=2, seed=0, budget=budget, data=data, degradation="bicubic")
+            for one in (table, table.at_rate(2e-3))
+        ]
+        assert [run.recipe.learning_rate for run in runs] == [5e-4, 2e-3]
+        assert runs[0].hash != runs[1].hash
+
+
 def test_other_pixels_are_another_run(data: Path, tmp_path: Path) -> None:
     row = TABLES["table2"].rows(2, "bicubic")[0]
 

@@ -30,9 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.seeds < 1:
         raise RequestError(f"--seeds {arguments.seeds}: give 1 or more.")
-    key = arguments.table
+    key, rate = arguments.table, arguments.learning_rate
+    table = TABLES["table1" if key == _CLASSIFICATION else key]
     plan = Plan(
-        table=TABLES["table1" if key == _CLASSIFICATION else key],
+        table=table if rate is None else table.at_rate(rate),
         data=arguments.data,
         output=arguments.output,
         budget=read_budget(arguments.budget),

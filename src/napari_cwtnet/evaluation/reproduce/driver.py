@@ -241,6 +241,7 @@ class Driver:
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
             "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
             "Steps": self._steps(),
+            "Learning rate": f"{plan.table.base['learning_rate']:g}",
             "Test fields": ", ".join(
                 f"{len(f)} of {images[s]} images at ×{s}" for s, (f, _) in fields.items()
             ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from napari_cwtnet.evaluation.reproduce.paper import PaperFigures
@@ -67,6 +67,10 @@ class Table:
     """Most test fields of one image."""
     perceptual: bool = False
     """Whether ST-LPIPS is reported, where it is installed."""
+
+    def at_rate(self, learning_rate: float) -> Table:
+        """The same table with another peak learning rate for every row."""
+        return replace(self, base=dict(self.base) | {"learning_rate": learning_rate})
 
 
 @dataclass(frozen=True, slots=True)
