@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak is read from /proc/self/status"
 )
 
-# Tiles between blocks and other things that are kept fill up at first, to 40 MiB here. In one piece
+# Tiles between blocks and other things that are kept fill up at first, to 50 MiB here. In one piece
 # 12 Mpx more take 110 MiB at least: the canvas's four bytes a pixel, its copy and the writer's.
 CHILD = """
     import sys
@@ -49,4 +49,4 @@ def test_four_times_the_image_does_not_take_more_but_for_what_fills_up(tmp_path:
             assert tiff.series[0].shape == (4 * side, 4 * side, 3)
         peaks.append(int(peak))
     print(f"peaks {peaks} KiB")
-    assert peaks[1] - peaks[0] < 64 * 1024
+    assert peaks[1] - peaks[0] < 80 * 1024
