@@ -1,9 +1,10 @@
 """One field of a slide, captured: its images, and the attention of every block that saw it.
 
 A field is computed by the engine's own tiles, so that what is looked at is what an enhancement did:
-SR has the same bytes, and a match lies within the tile that its query was computed in. Where tiles
-overlap, SR is blended as always, while attention and sub-bands are those of the tile that owns the
-pixel: half of one match and half of another is no match.
+SR has the same bytes (background is computed, too, for one looks at it), and a match lies within the
+tile that its query was computed in. Where tiles overlap, SR is blended as always, while attention
+and sub-bands are those of the tile that owns the pixel: half of one match and half of another is no
+match.
 
 Queries and keys are not kept, for they take gigabytes; a tile's inputs are, from which
 :mod:`napari_cwtnet.inspection.probe` makes them again.
@@ -176,7 +177,8 @@ def capture(
     return Field(
         plan=plan,
         config=config,
-        provenance=provenance(slide, plan, engine),
+        # Every tile is looked at, so none is left out.
+        provenance=provenance(slide, plan, engine) | {"skip_background": False},
         lr=taking.lr,
         reference=taking.reference,
         sr=canvas.image,
