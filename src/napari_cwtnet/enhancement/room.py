@@ -45,12 +45,17 @@ def free_bytes(device: torch.device) -> int:
 
 
 def _group_bytes(group: Path) -> int:
-    """What a container's limit leaves; a very large number without one."""
+    """What a container's limit leaves; a very large number without one.
+
+    What it counts as used holds pages of files, too, and those go when memory is wanted.
+    """
     try:
         limit, used = (int((group / f"memory.{w}").read_text()) for w in ("max", "current"))
+        words = (line.split() for line in (group / "memory.stat").read_text().splitlines())
+        pages = sum(int(w[1]) for w in words if w[0] in ("active_file", "inactive_file"))
     except (OSError, ValueError):  # there is none, or it says "max"
         return 2**62
-    return max(0, limit - used)
+    return max(0, limit - used + pages)
 
 
 class LargestTiles:
