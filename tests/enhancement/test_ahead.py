@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from slides.pattern import write_ome
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, make_plan
 from napari_cwtnet.enhancement.ahead import ahead
 from napari_cwtnet.errors import CancelledError, SlideError
 from napari_cwtnet.geometry import Region
@@ -57,6 +58,30 @@ def test_an_error_comes_at_its_item_and_ends_it() -> None:
     assert [next(running) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SlideError, match="gone"):
         next(running)
+    assert busy() == []
+
+
+def test_an_error_of_what_feeds_it_comes_after_all_before_it() -> None:
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise SlideError("gone")
+
+    running = ahead(lambda number: number, items(), workers=2, depth=5, name="ahead")
+    assert [next(running) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(SlideError, match="gone"):
+        next(running)
+    assert busy() == []
+
+
+def test_an_error_of_the_caller_leaves_no_thread(pattern_slide: Slide, make_model: Any) -> None:
+    """Though its traceback, which the test still holds, holds on to the run."""
+
+    def progress(_: int, __: int) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as told:
+        enhance(pattern_slide, FIELD, 2, model=make_model(2), device="cpu", progress=progress)
+    assert told.tb is not None
     assert busy() == []
 
 

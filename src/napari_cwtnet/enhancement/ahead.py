@@ -23,8 +23,8 @@ def ahead(
 ) -> Generator[R, None, None]:
     """Results of ``function`` in the order of the items, computed in threads.
 
-    An error comes at its item. Closing the generator drops what has not begun, and waits for what
-    has.
+    An error, of the function or of the items, comes at its item. Closing the generator drops what
+    has not begun, and waits for what has.
 
     Parameters
     ----------
@@ -42,14 +42,25 @@ def ahead(
         Whether a result is given as soon as it is there, though more items could be taken before.
     """
     waiting: deque[Future[R]] = deque()
+    taking, failed = iter(items), None
     with ThreadPoolExecutor(workers, name, prepare) as pool:
         try:
-            for item in items:
+            while True:
+                try:
+                    item = next(taking)
+                except StopIteration:
+                    break
+                except Exception as error:  # noqa: BLE001  it is raised after what came before it
+                    failed = error
+                    break
                 waiting.append(pool.submit(function, item))
                 while len(waiting) >= depth or (hurry and waiting and waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+            if failed is not None:
+                raise failed
         finally:
             for future in waiting:
                 future.cancel()
+            failed = None  # its traceback holds this very frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Callable, Sequence
@@ -195,11 +196,13 @@ def enhance(
     _check_size(plan)
     engine = Engine(loaded, device, cache_bytes=0, dtype=dtype, skip_background=skip_background)
     canvas, tally = Canvas(plan), Tally()
-    for done, finished in enumerate(engine.run(slide, plan, cancel), start=1):
-        canvas.add(finished.tile, finished.sr)
-        tally.add(finished)
-        if progress is not None:
-            progress(done, len(plan.tiles))
+    # Whatever ends it, such as an error of `progress`, no thread goes on computing.
+    with contextlib.closing(engine.run(slide, plan, cancel)) as running:
+        for done, finished in enumerate(running, start=1):
+            canvas.add(finished.tile, finished.sr)
+            tally.add(finished)
+            if progress is not None:
+                progress(done, len(plan.tiles))
     image = canvas.image
     return Result(
         image=image,

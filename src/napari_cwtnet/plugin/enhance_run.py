@@ -5,6 +5,7 @@ Nothing here knows of Qt: the thread writes, the window's timer reads, and no si
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -186,12 +187,13 @@ class Run:
         self.tiles_began = time.perf_counter()
         self.phase = "tiles"
         self.picture = Picture(plan, canvas, provenance(job.slide, plan, engine))
-        for finished in engine.run(job.slide, plan, self._cancel):
-            # A request that came meanwhile may have this picture's layer by now.
-            self._cancel.raise_if_cancelled()
-            canvas.add(finished.tile, finished.sr)
-            self.tally.add(finished)
-            self.cached += finished.cached
-            self.done += 1
+        with contextlib.closing(engine.run(job.slide, plan, self._cancel)) as running:
+            for finished in running:
+                # A request that came meanwhile may have this picture's layer by now.
+                self._cancel.raise_if_cancelled()
+                canvas.add(finished.tile, finished.sr)
+                self.tally.add(finished)
+                self.cached += finished.cached
+                self.done += 1
         self.phase = "measuring"
         return measure(job.slide, plan, canvas.image, self._cancel)
