@@ -1,8 +1,8 @@
 """One field of a slide, captured: its images, and the attention of every block that saw it.
 
 A field is computed by the engine's own tiles, so that what is looked at is what an enhancement did:
-SR has the same bytes (background is computed, too, for one looks at it), and a match lies within the
-tile that its query was computed in. Where tiles overlap, SR is blended as always, while attention
+SR has the same bytes (background is computed, too), and a match lies within the tile
+that its query was computed in. Where tiles overlap, SR is blended as always, while attention
 and sub-bands are those of the tile that owns the pixel: half of one match and half of another is no
 match.
 
