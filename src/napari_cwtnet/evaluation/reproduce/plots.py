@@ -70,7 +70,8 @@ def plot_rows(
         axes.annotate(
             row["row"]["name"],
             (across, up),
-            xytext=(7, -11 if own else 4),  # below: its neighbours are nearer than a line of text
+            xytext=(-9, 4) if own else (7, 4),  # left: its neighbours' names go to the right
+            horizontalalignment="right" if own else "left",
             textcoords="offset points",
             fontsize=9,
         )
