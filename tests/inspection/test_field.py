@@ -128,7 +128,7 @@ def test_attention_in_half_precision_is_the_definition_on_its_features(
             for record in records
         ]
         assert all(np.array_equal(f, in_bfloat16(f)) for pair in features for f in pair)
-        # The network multiplies by S in bfloat16: of eight bits, the last is half a unit off at most.
+        # The network multiplies by S in bfloat16: half a unit of its eighth bit is lost at most.
         check_attention(field, part, features, rel=2**-8, abs=2e-5)
 
 
