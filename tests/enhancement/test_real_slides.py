@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,34 @@ def test_lite_x2_beats_bicubic_on_a_slide_never_trained_on(cmu: Path) -> None:
         found = enhance(slide, MIDDLE, 2, model="cwtnet-lite-x2", device="cpu").metrics
     assert found.psnr - found.psnr_bicubic >= 1.7
     assert found.ssim > found.ssim_bicubic
+
+
+@pytest.mark.parametrize(("model", "downsample"), [("cwtnet-lite-x2", 2), ("cwtnet-lite-x4", 4)])
+def test_better_than_bicubic_where_the_scanner_stored_coarser_levels(
+    data_dir, model: str, downsample: int
+) -> None:
+    with open_slide(data_dir / "slides/prostate_pyramid_tiff/slide.tiff") as slide:
+        assert [round(level.downsample) for level in slide.levels[:3]] == [1, 2, 4]
+        quality = enhance(slide, (1000, 1000, 480, 480), downsample, model=model).metrics
+    assert quality.psnr is not None
+    assert quality.psnr_bicubic is not None
+    assert quality.psnr > (quality.psnr_reference_bicubic or quality.psnr_bicubic) + 1
+
+
+def test_a_model_that_learnt_stored_levels_is_given_them(data_dir) -> None:
+    model = load_model("cwtnet-lite-x2")
+    recipe = {"slides": [{"levels": "stored"}]}
+    taught = dataclasses.replace(model, provenance=model.provenance | {"recipe": recipe})
+    with open_slide(data_dir / "slides/prostate_pyramid_tiff/slide.tiff") as slide:
+        request = EnhanceRequest(Region(1000, 1000, 200, 200), 2)
+        read = []
+        for one in (model, taught):
+            engine, plan = Engine(one, "cpu"), make_plan(slide, one, request)
+            read.append(engine.read(slide, plan, plan.tiles[0])[0])
+        region = plan.tiles[0].read
+        assert np.array_equal(read[1], slide.read(region, 2, replicate=True))
+        assert np.array_equal(read[0], slide.read(region, 2, replicate=True, source=1))
+    assert not np.array_equal(*read)
 
 
 def test_lite_x4_beats_bicubic_of_the_reference_on_that_slide(cmu: Path) -> None:

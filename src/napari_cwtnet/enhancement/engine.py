@@ -185,10 +185,11 @@ class Engine:
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """What the network is given for a tile: LR, and the reference or None, uint8."""
-        lr = slide.read(tile.read, plan.downsample, replicate=True)
+        source = plan.source_downsample
+        lr = slide.read(tile.read, plan.downsample, replicate=True, source=source)
         if not plan.with_reference:
             return lr, None
-        return lr, slide.read(tile.read, plan.downsample / 2, replicate=True)
+        return lr, slide.read(tile.read, plan.downsample / 2, replicate=True, source=source)
 
     def infer(self, lr: Pixels, reference: Pixels | None, *, record: bool = False) -> NetworkOutput:
         """One forward pass on the engine's device.

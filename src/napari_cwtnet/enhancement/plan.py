@@ -37,6 +37,8 @@ class Plan:
     lattice: Lattice
     source_computed: bool = False
     """Whether the slide is itself an image that this package wrote."""
+    stored_levels: bool = False
+    """Whether the model has learnt from the scanner's own coarser levels, and is given them."""
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
@@ -52,6 +54,15 @@ class Plan:
     def output_downsample(self) -> float:
         """Level-0 pixels per SR pixel; below 1 is beyond native."""
         return self.downsample / self.scale
+
+    @property
+    def source_downsample(self) -> float:
+        """LR and reference are made of a stored level of at most this downsample.
+
+        That is the output's own, as in training: scanners make their levels with filters of their
+        own, and a network that learnt another one does worse than bicubic on them.
+        """
+        return self.downsample if self.stored_levels else max(1.0, self.output_downsample)
 
     @property
     def output_size(self) -> Size:
@@ -142,6 +153,7 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         model_name=model.name,
         lattice=lattice,
         source_computed=slide.computed is not None,
+        stored_levels=_learnt_stored_levels(model),
     )
 
 
@@ -160,6 +172,13 @@ def _suiting_grid(model: Model | ModelHeader, request: EnhanceRequest) -> Grid:
                 "pixels; give others, or leave the grid out."
             )
     return grid  # type: ignore[return-value]  # a lattice fits its own where there is none
+
+
+def _learnt_stored_levels(model: Model | ModelHeader) -> bool:
+    recipe = model.provenance.get("recipe")
+    slides = recipe.get("slides") if isinstance(recipe, dict) else None
+    known = slides if isinstance(slides, list | tuple) else ()
+    return any(isinstance(one, dict) and one.get("levels") == "stored" for one in known)
 
 
 def _mode(model: Model | ModelHeader, request: EnhanceRequest) -> Mode:

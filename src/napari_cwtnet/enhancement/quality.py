@@ -45,7 +45,8 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
         columns, rows = 2 * columns, 2 * rows
     covered = Region(plan.region.x, plan.region.y, columns * downsample, rows * downsample)
     size = Size(columns * factor, rows * factor)
-    small = Image.fromarray(slide.read(covered, downsample, replicate=True))
+    source = plan.source_downsample
+    small = Image.fromarray(slide.read(covered, downsample, replicate=True, source=source))
     image = small.resize(size, Image.Resampling.BICUBIC)
     width, height = plan.output_size
     return np.asarray(image)[:height, :width]

@@ -93,6 +93,7 @@ def provenance(
         "region": [plan.region.x, plan.region.y, plan.region.width, plan.region.height],
         "input_downsample": plan.downsample,
         "output_downsample": plan.output_downsample,
+        "source_downsample": plan.source_downsample,
         "native_mpp": plan.native_mpp,
         "output_mpp": plan.output_mpp,
         "mode": plan.mode,

@@ -158,7 +158,14 @@ class Slide:
             self._fingerprint = digest.hexdigest()[:32]
         return self._fingerprint
 
-    def read(self, region: Region, downsample: float, *, replicate: bool = False) -> Pixels:
+    def read(
+        self,
+        region: Region,
+        downsample: float,
+        *,
+        replicate: bool = False,
+        source: float | None = None,
+    ) -> Pixels:
         """Pixels of a region at any downsample from 1 up.
 
         Output pixel ``k`` covers ``[x + k * downsample, x + (k + 1) * downsample)`` in level-0
@@ -175,6 +182,10 @@ class Slide:
         replicate : bool
             Beyond the slide, repeat its edge instead of showing the background: what a network
             wants, whose pixels near the edge would take on the background's colour.
+        source : float, optional
+            Take it from a stored level of at most this downsample, though a coarser one would be
+            fine enough: pixels are then made by the kernel named above, whatever filter the
+            scanner made its levels with.
 
         Returns
         -------
@@ -200,7 +211,7 @@ class Slide:
             )
         self._check_open()
         size = region.size_at(downsample)
-        index = best_level(self.levels, downsample)
+        index = best_level(self.levels, downsample if source is None else min(downsample, source))
         out = np.empty((size.height, size.width, 3), np.uint8)
         out[:] = self.background
         columns, rows = range(size.width), range(size.height)
