@@ -152,7 +152,13 @@ def test_sr_has_the_bytes_of_an_enhancement(slide, make_engine, downsample, refe
     engine = make_engine(seed=3)
     region = Region(33, 41, 96, 88)
     direct = enhance(
-        slide, region, downsample, model=engine.model, reference=reference, dtype="float32"
+        slide,
+        region,
+        downsample,
+        model=engine.model,
+        reference=reference,
+        dtype="float32",
+        skip_background=False,
     )
     field = capture(slide, engine, EnhanceRequest(region, downsample, reference))
     assert np.array_equal(field.sr, direct.image)
