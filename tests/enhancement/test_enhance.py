@@ -19,6 +19,7 @@ from napari_cwtnet.enhancement import (
     Engine,
     EnhanceRequest,
     GridMemory,
+    Quality,
     enlarged,
     make_plan,
     truth,
@@ -312,3 +313,11 @@ def test_each_mode_is_computed_by_its_own_weights(pattern_slide, make_model) -> 
         np.testing.assert_array_equal(found.image, wanted.image)
         assert found.provenance["model_sha256"] == weights.sha256
         assert found.provenance["model"] == model.name
+
+
+def test_worse_than_bicubic_is_said() -> None:
+    assert Quality().warning == ""
+    assert Quality(psnr=30.0, psnr_bicubic=29.0).warning == ""
+    assert "Worse than bicubic here (30.00 against 31.00 dB)" in Quality(30.0, 0.9, 31.0).warning
+    beaten = Quality(psnr=30.0, psnr_bicubic=25.0, psnr_reference_bicubic=30.5)
+    assert "bicubic of the reference here (30.00 against 30.50 dB)" in beaten.warning

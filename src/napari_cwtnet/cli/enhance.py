@@ -111,6 +111,7 @@ def summary_of(plan: Plan, tiles: int, seconds: float, quality: Quality) -> dict
         "tiles": tiles,
         "seconds": round(seconds, 3),
         **quality.as_dict(),
+        **({"warning": quality.warning} if quality.warning else {}),
         "model": plan.model_name,
         "badge": plan.badge,
     }

@@ -31,6 +31,20 @@ class Quality:
     psnr_reference_bicubic: float | None = None
     ssim_reference_bicubic: float | None = None
 
+    @property
+    def warning(self) -> str:
+        """That bicubic is better here, in words; empty where it is not, or not known."""
+        for name, bicubic in (
+            ("bicubic of the reference", self.psnr_reference_bicubic),
+            ("bicubic", self.psnr_bicubic),
+        ):
+            if self.psnr is not None and bicubic is not None and self.psnr < bicubic:
+                return (
+                    f"Worse than {name} here ({self.psnr:.2f} against {bicubic:.2f} dB): fine-tune "
+                    "the model on such slides, or do not use it on them"
+                )
+        return ""
+
     def as_dict(self) -> dict[str, float | None]:
         """Field names and values."""
         return asdict(self)
