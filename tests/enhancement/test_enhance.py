@@ -62,7 +62,7 @@ def test_tiles_make_what_the_whole_would(pattern_slide, make_model) -> None:
     """Aligned search, one block: a receptive field that the halo holds; no pooling (lr_up)."""
     model = make_model(2, seed=1, wt_source="lr_up", halo=24, tile=96)
     tiled = enhance(pattern_slide, FIELD, 2, model=model, device="cpu", dtype="float32").image
-    lr = pattern_slide.read(Region(37, 21, 520, 400), 2)
+    lr = pattern_slide.read(Region(37, 21, 520, 400), 2, source=1)
     tensor = torch.from_numpy(lr.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         whole = model.network(tensor).sr[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)

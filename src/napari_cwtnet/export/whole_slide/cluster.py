@@ -81,7 +81,8 @@ class Cluster:
             self._client.submit(worker.make, *shared, block, pure=False, retries=_RETRIES)
             for block in run.pending
         ]
-        ready = as_completed(futures)
+        # Its default is the loop of the newest client of the process, which may be another's.
+        ready = as_completed(futures, loop=self._client.loop)
         try:
             left = len(futures)
             while left:
