@@ -193,6 +193,7 @@ class Trainer:
                 yield from self._check()
         if state.measured != state.step:
             yield from self._check()
+        self._workers.wait()  # the others leave no process group that the leader is still in
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
 
     def _check_is_due(self) -> bool:
