@@ -243,7 +243,7 @@ class Driver:
             "Steps": self._steps(),
             "Learning rate": f"{plan.table.base['learning_rate']:g}",
             "Test fields": ", ".join(
-                f"{len(f)} of {images[s]} images at ×{s}" for s, (f, _) in fields.items()
+                f"{len(f)} from {images[s]} images at ×{s}" for s, (f, _) in fields.items()
             ),
             "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
             "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
