@@ -105,10 +105,13 @@ def test_command_reports_ratios_of_one_run(pattern_slide, make_model, tmp_path, 
     words = f"bench --slide {pattern_slide.path} --models {model} --repeats 1 --side 64 --json"
     words += " --downsample 1 --only view naive --naive-sides 16 --naive-size lite --device cpu"
     assert main(words.split()) == 0
-    said = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    said = json.loads(shown.out)
     own = dtype_name(own_dtype(torch.device("cpu")))
     assert {"gemm float32", "conv 3×3 64→64 bfloat16"} <= said["peak_gflops"].keys()
     assert said["views"].keys() == {f"x2-1-0.5- {dtype}" for dtype in {"float32", own}}
+    assert f"preparing the view: x2-1-0.5- {own}\n" in shown.err
+    assert "round 1 of 1, 0.0 min left: naive\n" in shown.err
     view = said["views"][f"x2-1-0.5- {own}"]
     assert view["dtype"] == said["machine"]["dtype"] == own
     assert 0 < view["fraction_of_limit"] <= view["fraction_of_limit_network_only"] * 1.5

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
+from napari_cwtnet.cli.bench_progress import Rounds, say
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.enhancement import choose_device, dtype_name, own_dtype
 from napari_cwtnet.evaluation.bench import (
@@ -29,6 +30,7 @@ from napari_cwtnet.slides.sample import sample_slide
 PARTS = ("view", "naive", "reading", "memory")
 PAPER_SIZE = "house"
 """Preset of the untrained ×2 network of the paper's size that is among the views."""
+_JOINT = " | "
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -51,6 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
                 models.append(untrained(PAPER_SIZE, 2))
             for model in models:
                 for dtype in dict.fromkeys(("float32", dtype_name(own_dtype(device)))):
+                    say(f"preparing the view: {model.name} {dtype}")
                     view = viewport(
                         slide, model, arguments.side, arguments.downsample, str(device), dtype=dtype
                     )
@@ -63,8 +66,12 @@ def run(arguments: argparse.Namespace) -> None:
             tasks |= {("naive", what): task for what, task in naive.items()}
         if "reading" in parts:
             tasks |= {("reading", what): task for what, task in reading(path).items()}
-        times = in_turns({" | ".join(key): task for key, task in tasks.items()}, arguments.repeats)
-    found = {key: times[" | ".join(key)] for key in tasks}
+        times = in_turns(
+            {_JOINT.join(key): task for key, task in tasks.items()},
+            arguments.repeats,
+            Rounds(arguments.repeats, _JOINT),
+        )
+    found = {key: times[_JOINT.join(key)] for key in tasks}
     speeds = {name: tops[name][0] / found["peak", name].median / 1e9 for name in tops}
     result: dict[str, Any] = {
         "machine": machine(device),
@@ -77,6 +84,7 @@ def run(arguments: argparse.Namespace) -> None:
         }
     if "naive" in parts:
         result["naive"] = _times_faster(_of(found, "naive"))
+        say("memory of the attention, against the naive one's")
         for name, mib in naive_memory(sides, arguments.naive_size).items():
             result["naive"][name]["extra_mib"] = mib
     if "reading" in parts:
@@ -87,7 +95,13 @@ def run(arguments: argparse.Namespace) -> None:
             "times_faster": round(plain.median / ours.median, 2),
         }
     if "memory" in parts:
-        result["memory"] = memory(path, names[0], str(device), tuple(arguments.megapixels))
+        result["memory"] = memory(
+            path,
+            names[0],
+            str(device),
+            tuple(arguments.megapixels),
+            told=lambda size: say(f"memory of {names[0]}: {size} megapixels"),
+        )
     report(result if arguments.json else _lines(result), as_json=arguments.json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from napari_cwtnet.errors import RequestError
@@ -40,12 +41,17 @@ print(json.dumps([before, peak()]))
 
 
 def memory(
-    path: Path, model: str, device: str, megapixels: tuple[int, ...] = MEGAPIXELS
+    path: Path,
+    model: str,
+    device: str,
+    megapixels: tuple[int, ...] = MEGAPIXELS,
+    told: Callable[[int], None] | None = None,
 ) -> dict[int, dict[str, float]]:
     """MiB of host memory at the most, by megapixels of output.
 
     ``started`` is what a process holds that has enhanced one small tile, ``peak`` the most that it
-    held while it enhanced the corner of the slide at native.
+    held while it enhanced the corner of the slide at native. ``told`` hears each size before its
+    run.
 
     Raises
     ------
@@ -56,6 +62,8 @@ def memory(
         raise RequestError("Only Linux tells a process's peak memory; leave memory out.")
     found = {}
     for size in megapixels:
+        if told is not None:
+            told(size)
         side = round((size * 2**20) ** 0.5)
         run = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(path), model, str(side), device],

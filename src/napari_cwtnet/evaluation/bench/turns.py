@@ -34,7 +34,13 @@ class Task:
     after: Callable[[], object] = lambda: None
 
 
-def in_turns(tasks: Mapping[str, Task], repeats: int) -> dict[str, Timing]:
+Told = Callable[[str, int, int], None]
+"""Called with what is measured next, how many are over, and how many there are in all."""
+
+
+def in_turns(
+    tasks: Mapping[str, Task], repeats: int, told: Told | None = None
+) -> dict[str, Timing]:
     """Do every task once a round, each round beginning with the next one.
 
     Parameters
@@ -43,6 +49,8 @@ def in_turns(tasks: Mapping[str, Task], repeats: int) -> dict[str, Timing]:
         What to time. One round that is not counted comes first.
     repeats : int
         Rounds that count, at least 1.
+    told : callable, optional
+        Told the name of each task before it begins, the tasks over, and those of all rounds.
 
     Returns
     -------
@@ -52,7 +60,9 @@ def in_turns(tasks: Mapping[str, Task], repeats: int) -> dict[str, Timing]:
     spent: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(repeats + 1):
         first = turn % len(names)
-        for name in names[first:] + names[:first]:
+        for place, name in enumerate(names[first:] + names[:first]):
+            if told is not None:
+                told(name, turn * len(names) + place, (repeats + 1) * len(names))
             tasks[name].before()
             began = time.perf_counter()
             tasks[name].run()
