@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
 
 _SHORT = 20
+_SECONDS_BETWEEN_LINES = 30
 
 
 def report(values: Mapping[str, Any], *, as_json: bool) -> None:
@@ -52,18 +54,34 @@ def _words(value: Any) -> str:
 
 
 class Progress:
-    """A bar on stderr with the time left; silent where stderr is no terminal."""
+    """How far the work is, on stderr: a bar on a terminal, elsewhere a line every half minute."""
 
     def __init__(self, unit: str) -> None:
         self._unit = unit
         self._bar: tqdm[Any] | None = None
+        self._began = self._said = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
         """Say how far the work is."""
+        if not sys.stderr.isatty():
+            self._line(done, total)
+            return
         if self._bar is None:
-            self._bar = tqdm(
-                total=total, unit=self._unit, leave=False, disable=not sys.stderr.isatty()
-            )
+            self._bar = tqdm(total=total, unit=self._unit, leave=False)
         self._bar.update(done - self._bar.n)
         if done == total:
             self._bar.close()
+
+    def _line(self, done: int, total: int) -> None:
+        """For a log: work that is over within the half minute says nothing."""
+        now = time.monotonic()
+        if done == 0:
+            self._began = self._said = now
+        elif done < total and now - self._said >= _SECONDS_BETWEEN_LINES:
+            self._said = now
+            left = (now - self._began) * (total - done) / done
+            print(
+                f"{self._unit} {done} of {total}, {left / 60:.1f} min left",
+                file=sys.stderr,
+                flush=True,
+            )
