@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tifffile
 
 from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
@@ -146,3 +147,30 @@ def test_badge_as_long_as_a_computed_layer_is_visible(
     assert not overlay.visible
     assert viewer.canvas.overlays.text.text == "mine"
     assert viewer.canvas.overlays.text.visible
+
+
+@pytest.mark.parametrize("deleted", ["result", "slide"])
+def test_what_is_deleted_is_told_of_no_more(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, deleted: str
+) -> None:
+    viewer, dock = enhance_dock(ome, level=2.0)
+    finish(qtbot, dock)
+    assert dock.status.startswith("Done")
+    assert dock.quality.text()
+    viewer.add_shapes()
+    del viewer.layers[-1]  # another layer changes nothing
+    assert dock.quality.text()
+    del viewer.layers[1 if deleted == "result" else 0]
+    assert dock.status == dock.quality.text() == ""
+
+
+def test_nothing_is_told_of_what_was_deleted_while_it_was_made(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, level=2.0)
+    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+        dock.enhance_view()
+        qtbot.waitUntil(lambda: bool(results(viewer)), timeout=30000)
+        del viewer.layers[1]
+    assert blocker.args[0].quality.psnr
+    assert dock.status == dock.quality.text() == ""

@@ -43,7 +43,9 @@ class Enhancer(QObject):
         self._result: ResultLayer | None = None
         self._waiting: tuple[Job, Any] | None = None
         self.outcome: Outcome | None = None
-        """Of the newest job that has ended."""
+        """Of the newest job that has ended, as long as its slide and what it made are shown."""
+        self._told: tuple[Any, ...] = ()
+        """The layers that `outcome` is about."""
         self.generation = 0
         """Number of the newest job; what belongs to an older one is dropped."""
         self._timer = QTimer(self)
@@ -93,6 +95,12 @@ class Enhancer(QObject):
         if dropped or self._run is not None:
             self.changed.emit()
 
+    def forget_layer(self, layer: Any) -> None:
+        """Forget what was told of a layer that is shown no more."""
+        if self.outcome is not None and any(one == layer for one in self._told):
+            self.outcome, self._told = None, ()
+            self.changed.emit()
+
     def release_memory(self) -> None:
         """Let go of networks and finished tiles; result layers stay."""
         self._engines.release()
@@ -140,7 +148,10 @@ class Enhancer(QObject):
         result.end(run)
         if self._gone.is_set():
             return
-        self.outcome = outcome
+        if outcome.kind == "failed" or not result.gone:
+            self.outcome, self._told = outcome, (result.layer, result.slide_layer)
+        else:
+            self.outcome, self._told = None, ()
         self.changed.emit()
         if outcome.kind == "failed":
             show_error(outcome.message)

@@ -45,7 +45,7 @@ class ResultLayer:
 
     def __init__(self, viewer: Any, slide_layer: Any) -> None:
         self._viewer = viewer
-        self._slide_layer = slide_layer
+        self.slide_layer = slide_layer
         self._run: Run | None = None
         self._done = 0
         self._plan: Plan | None = None
@@ -56,7 +56,12 @@ class ResultLayer:
     @property
     def shown(self) -> Image | None:
         """The layer, if it is in the viewer."""
-        return self.layer if any(one == self.layer for one in self._viewer.layers) else None
+        return self.layer if self._holds(self.layer) else None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the user has deleted the layer, or the slide that it lies over."""
+        return (self.layer is not None and self.shown is None) or not self._holds(self.slide_layer)
 
     def show(self, run: Run) -> None:
         """Bring the layer up to what ``run`` has computed by now."""
@@ -101,7 +106,7 @@ class ResultLayer:
         layer.metadata = {
             **layer.metadata,
             RESULT_KEY: dict(picture.provenance),
-            SOURCE_KEY: Source(job, picture.plan, self._slide_layer),
+            SOURCE_KEY: Source(job, picture.plan, self.slide_layer),
         }
         self._register()
         if self.shown is None:
@@ -111,7 +116,7 @@ class ResultLayer:
     def _register(self, *_: Any) -> None:
         """Lay the layer over the slide; again when the slide's pixel size is set anew."""
         if self.layer is not None and self._plan is not None:
-            plan, under = self._plan, self._slide_layer
+            plan, under = self._plan, self.slide_layer
             place = result_transform(under, plan.region, plan.output_downsample)
             if self.layer.units != under.units:
                 self.layer.units = under.units
@@ -120,7 +125,7 @@ class ResultLayer:
 
     def _restate(self, layer: Image, plan: Plan) -> None:
         """Name, badge and provenance in the pixel size that the slide has now."""
-        slide = slide_of(self._slide_layer)
+        slide = slide_of(self.slide_layer)
         if slide is None or slide.mpp == plan.native_mpp:
             return
         now = self._plan = replace(plan, native_mpp=slide.mpp)
@@ -128,6 +133,9 @@ class ResultLayer:
         if layer.name.startswith(result_name(self._slide_name, plan)):  # not renamed by the user
             layer.name = result_name(self._slide_name, now)
         update_badge(self._viewer)
+
+    def _holds(self, layer: Any) -> bool:
+        return any(one == layer for one in self._viewer.layers)
 
     def _insert(self, layer: Image) -> None:
         """Above the slide and other results, below shapes and the like."""

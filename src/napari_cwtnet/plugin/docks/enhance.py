@@ -98,18 +98,18 @@ class EnhanceDock(QWidget):
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._show_run)
-        self.controller.finished.connect(self.panel.show_outcome)
+        self.controller.finished.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
         viewer = self._viewer
         for event in (
             viewer.scene.camera.events.center,
             viewer.scene.camera.events.zoom,
             viewer.canvas.events.size,
             viewer.dims.events.ndisplay,
-            viewer.layers.events.removed,
             viewer.layers.selection.events.active,
         ):
             event.connect(self._on_change)
         viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
         for layer in viewer.layers:
             self._watch_shapes(layer)
 
@@ -121,6 +121,11 @@ class EnhanceDock(QWidget):
     def _on_inserted(self, event: Any) -> None:
         if isalive(self):  # napari's events outlive the dock
             self._watch_shapes(event.value)
+            self._rest.start()
+
+    def _on_removed(self, event: Any) -> None:
+        if isalive(self):
+            self.controller.forget_layer(event.value)
             self._rest.start()
 
     def _on_change(self, *_: Any) -> None:

@@ -75,6 +75,9 @@ class EnhancePanel(QWidget):
         enable(self.cancel_button, busy and not controller.cancelling, tip)
         self._bar.setVisible(busy)
         if not busy:
+            if controller.outcome is None:
+                self.status.clear()
+                self.quality.clear()
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
         if run is not None and run.picture is not None:
@@ -82,9 +85,10 @@ class EnhancePanel(QWidget):
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 
-    def show_outcome(self, outcome: Outcome) -> None:
-        """Say what has happened, and how good it is."""
-        self.status.setText(outcome.sentence)
-        if outcome.plan is not None and outcome.quality is not None:
-            self.quality.show_quality(outcome.plan, outcome.quality)
+    def show_outcome(self, outcome: Outcome | None) -> None:
+        """Say what has happened, and how good it is; None where nothing of it is shown."""
+        if outcome is not None:
+            self.status.setText(outcome.sentence)
+            if outcome.plan is not None and outcome.quality is not None:
+                self.quality.show_quality(outcome.plan, outcome.quality)
         self.compare.refresh()

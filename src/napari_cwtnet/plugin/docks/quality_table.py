@@ -62,7 +62,8 @@ class QualityTable(QWidget):
 
     def text(self) -> str:
         """All that is shown, line by line."""
-        lines = ["\t".join(c.text() for c in cells) for cells in self._cells if cells[0].text()]
+        rows = [cells for cells in self._cells if not cells[0].isHidden()]
+        lines = ["\t".join(cell.text() for cell in cells) for cells in rows]
         return self._note.text() if not self._note.isHidden() else "\n".join(lines)
 
     def _fill(self, rows: list[tuple[str, float | None, float | None]]) -> None:
