@@ -170,6 +170,15 @@ def test_a_disk_that_fills_up(words: list[object], run: Run, tmp_path: Path) -> 
     assert (output / "0" / "c" / "0" / "1" / "1").stat().st_size > 1000
 
 
+def test_a_disk_that_holds_more_than_it_says(
+    words: list[object], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
+    words += ["--output", tmp_path / "out.ome.zarr", "--downsample", 8]
+    refused(run(*words), "0.0 GB left", "free some space", "--no-space-check")
+    assert run(*words, "--no-space-check").returncode == 0
+
+
 def test_every_choice_is_kept(words: list[object], run: Run, tmp_path: Path) -> None:
     output = tmp_path / "out b" / "é.ome.zarr"
     output.parent.mkdir()

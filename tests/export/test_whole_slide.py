@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -21,6 +22,7 @@ from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 from napari_cwtnet.export.whole_slide.journal import Journal
 from napari_cwtnet.export.whole_slide.layout import Layout
+from napari_cwtnet.export.whole_slide.space import check_space
 from napari_cwtnet.export.whole_slide.store import Store
 from napari_cwtnet.geometry import Region, Size
 
@@ -278,9 +280,33 @@ def test_a_disk_that_is_too_small(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
-    with pytest.raises(OutputError, match=r"^1200 × 240 pixels need some .* GB left; free some"):
-        enhance_to_file(job, tmp_path / "out.ome.zarr")
+    output = tmp_path / "out.ome.zarr"
+    with pytest.raises(OutputError, match=r"^1200 × 240 pixels need .* GB left; .*no-space-check"):
+        enhance_to_file(job, output)
     assert list(tmp_path.iterdir()) == []
+    stop = Stop()
+    with pytest.raises(CancelledError):
+        enhance_to_file(job, output, block=BLOCK, space_check=False, cancel=stop.token, told=stop)
+    with pytest.raises(OutputError, match="no-space-check"):
+        enhance_to_file(job, output, resume=True)
+    made = enhance_to_file(job, output, resume=True, space_check=False)
+    assert made.resumed_blocks == 1
+
+
+def test_a_disk_that_does_not_tell_is_not_taken_for_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = Size(2_000_000, 2_000_000)
+    with pytest.raises(OutputError, match="GB left"):
+        check_space(tmp_path, size, 0, tiff=False)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 0))
+    check_space(tmp_path, size, 0, tiff=False)
+
+    def unknown(_: Path) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(shutil, "disk_usage", unknown)
+    check_space(tmp_path, size, 0, tiff=False)
 
 
 def test_blocks_cover_the_image_once() -> None:

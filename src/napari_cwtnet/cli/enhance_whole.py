@@ -52,6 +52,7 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
                 resume=arguments.resume,
                 scheduler=arguments.scheduler,
                 block=arguments.block,
+                space_check=not arguments.no_space_check,
                 cancel=cancel,
                 told=bars,
             )

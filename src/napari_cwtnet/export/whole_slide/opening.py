@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from napari_cwtnet.export.ome_zarr import create_ome_zarr
 from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path
 from napari_cwtnet.export.whole_slide.journal import Head, Journal
 from napari_cwtnet.export.whole_slide.layout import Block, Layout, lay_out
-from napari_cwtnet.export.whole_slide.space import check_space
 from napari_cwtnet.export.whole_slide.store import Store
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 
@@ -65,16 +64,22 @@ def check_same(wanted: Mapping[str, Any], found: Mapping[str, Any], who: str, re
 
 
 def begin(
-    work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], side: int, *, tiff: bool
+    work: WorkFolder,
+    plan: Plan,
+    provenance: Mapping[str, Any],
+    side: int,
+    check_disk: Callable[[int], None],
 ) -> Run:
     """A new run: its empty image and its journal.
+
+    ``check_disk`` hears how many bytes are there already.
 
     Raises
     ------
     OutputError
         If the disk is too small.
     """
-    check_space(work.path, plan.output_size, tiff=tiff)
+    check_disk(0)
     work.clear()
     layout = lay_out(plan, side)
     create_ome_zarr(work.image, plan.output_size, provenance, plan.output_mpp)
@@ -85,8 +90,13 @@ def begin(
     return Run(work, Journal.begin(work.journal, head), layout, store)
 
 
-def take_up(work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], *, tiff: bool) -> Run:
-    """The run that was left unfinished in a folder.
+def take_up(
+    work: WorkFolder,
+    plan: Plan,
+    provenance: Mapping[str, Any],
+    check_disk: Callable[[int], None],
+) -> Run:
+    """The run that was left unfinished in a folder; ``check_disk`` as for :func:`begin`.
 
     Raises
     ------
@@ -114,8 +124,7 @@ def take_up(work: WorkFolder, plan: Plan, provenance: Mapping[str, Any], *, tiff
         block = layout.block(place)
         if store.bytes_of(block.x, block.y, block.width, block.height) != done.bytes:
             journal.block_lost(place)
-    written = sum(done.bytes for done in journal.blocks.values())
-    check_space(work.path, plan.output_size, tiff=tiff, written=written)
+    check_disk(sum(done.bytes for done in journal.blocks.values()))
     return Run(work, journal, layout, store)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from napari_cwtnet.cancel import CancelToken
@@ -19,6 +20,7 @@ from napari_cwtnet.export.whole_slide.layout import BLOCK, CLUSTER_BLOCK
 from napari_cwtnet.export.whole_slide.making import Told, make_blocks
 from napari_cwtnet.export.whole_slide.opening import begin, finished_before, take_up
 from napari_cwtnet.export.whole_slide.result import WholeResult, finished_already, result_of
+from napari_cwtnet.export.whole_slide.space import check_space
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 from napari_cwtnet.files import cannot_write
 
@@ -30,6 +32,7 @@ def enhance_to_file(
     resume: bool = False,
     scheduler: str | None = None,
     block: int | None = None,
+    space_check: bool = True,
     cancel: CancelToken | None = None,
     told: Told = lambda *_: None,
 ) -> WholeResult:
@@ -48,6 +51,8 @@ def enhance_to_file(
         Address of a Dask scheduler whose workers do it.
     block : int, optional
         Side of the blocks that are computed at a time, SR pixels, a multiple of 1024.
+    space_check : bool
+        Refuse at once what the disk will likely not hold.
     cancel : CancelToken, optional
         Stops the work within one tile; blocks that are done are kept.
     told : callable, optional
@@ -78,6 +83,8 @@ def enhance_to_file(
         # Workers may have devices that this machine has not.
         own = job if cluster is None else dataclasses.replace(job, device="cpu")
         bench = stack.enter_context(Bench(own))
+        size = bench.plan.output_size
+        check_disk = partial(check_space, work.path, size, tiff=tiff) if space_check else _no_check
         provenance = bench.provenance if cluster is None else cluster.describe(job)
         if resume and not work.unfinished:
             before = finished_before(output, provenance)
@@ -86,9 +93,9 @@ def enhance_to_file(
         work.take()
         stack.callback(work.give_back)
         if work.unfinished:
-            run = take_up(work, bench.plan, provenance, tiff=tiff)
+            run = take_up(work, bench.plan, provenance, check_disk)
         else:
-            run = begin(work, bench.plan, provenance, side, tiff=tiff)
+            run = begin(work, bench.plan, provenance, side, check_disk)
         resumed = len(run.journal.blocks)
         try:
             make_blocks(run, job, bench, cluster=cluster, cancel=cancel, told=told)
@@ -99,11 +106,14 @@ def enhance_to_file(
                 f"{error}; {done} of {columns * rows} blocks are done, go on with --resume"
             ) from error
         result = result_of(bench.plan, run, resumed, time.perf_counter() - began)
-        width, height = bench.plan.output_size
         figures = result.quality.as_dict()
-        write_sidecar(output, run.provenance, (width, height), figures=figures)
+        write_sidecar(output, run.provenance, (size.width, size.height), figures=figures)
         work.remove()
     return result
+
+
+def _no_check(_written: int) -> None:
+    """For a user who knows the disk better than it tells."""
 
 
 def _check(output: Path, slide: Path) -> None:

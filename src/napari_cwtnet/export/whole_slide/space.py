@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def needed_bytes(size: Size, *, tiff: bool) -> int:
     return int(size.width * size.height * _PER_PIXEL * share)
 
 
-def check_space(folder: Path, size: Size, *, tiff: bool, written: int = 0) -> None:
-    """Refuse what will not fit on the disk of a folder.
+def check_space(folder: Path, size: Size, written: int, *, tiff: bool) -> None:
+    """Refuse what will not fit on the disk of a folder, where the disk says how full it is.
 
     Parameters
     ----------
@@ -33,10 +34,10 @@ def check_space(folder: Path, size: Size, *, tiff: bool, written: int = 0) -> No
         Where it will be.
     size : Size
         Of the output, pixels.
-    tiff : bool
-        Whether an OME-TIFF is wanted.
     written : int
         Bytes that are there already.
+    tiff : bool
+        Whether an OME-TIFF is wanted.
 
     Raises
     ------
@@ -44,10 +45,20 @@ def check_space(folder: Path, size: Size, *, tiff: bool, written: int = 0) -> No
         If the disk has less space left than is likely needed.
     """
     needed = needed_bytes(size, tiff=tiff) - written
-    free = shutil.disk_usage(folder).free
-    if free < needed:
+    free = _free_bytes(folder)
+    if free is not None and free < needed:
         also = " (an OME-TIFF needs its space twice while it is made)" if tiff else ""
         raise OutputError(
             f"{size.width} × {size.height} pixels need some {needed / _GIGABYTE:.1f} GB{also}, "
-            f"and {folder} has {free / _GIGABYTE:.1f} GB left; free some space."
+            f"and {folder} has {free / _GIGABYTE:.1f} GB left; free some space, or "
+            "add --no-space-check if it holds more than it says, because it compresses for one."
         )
+
+
+def _free_bytes(folder: Path) -> int | None:
+    """None where the disk does not tell, as some network shares."""
+    with contextlib.suppress(OSError):
+        usage = shutil.disk_usage(folder)
+        if usage.total > 0:
+            return usage.free
+    return None
