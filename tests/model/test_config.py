@@ -82,7 +82,7 @@ def test_depth_of_the_wt_branch_and_wr(name: str, scale: int, wt: int, wr: int) 
 def test_paper_and_house_differ_where_evidence_says_so() -> None:
     paper, house = preset("paper", 2), preset("house", 2)
     assert (paper.bands, paper.search, paper.skip) == (("HH",), "full", "none")
-    assert (house.bands, house.search, house.skip) == (("LH", "HL", "HH"), "aligned", "finest")
+    assert (house.bands, house.search, house.skip) == (("LH", "HL", "HH"), "aligned", "source")
     assert (paper.blocks, paper.channels) == (house.blocks, house.channels) == (12, 64)
     assert (preset("lite", 2).blocks, preset("lite", 2).channels) == (4, 32)
 

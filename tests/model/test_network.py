@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_cwtnet.model import CwtNet, NetworkConfig, preset
 from napari_cwtnet.model.resample import bicubic
@@ -126,6 +126,22 @@ def test_untrained_network_with_skip_is_the_bicubic_enlargement(scale: int) -> N
     assert torch.equal(finest(lr).sr, bicubic(lr, scale))
     assert torch.equal(finest(lr, reference).sr, bicubic(reference, scale / 2))
     assert torch.equal(build(tiny(scale, skip="lr"))(lr, reference).sr, bicubic(lr, scale))
+    source = build(tiny(scale, skip="source"))
+    assert torch.equal(source(lr).sr, bicubic(bicubic(lr, 2), scale / 2))
+    assert torch.equal(source(lr, reference).sr, bicubic(reference, scale / 2))
+
+
+@torch.no_grad()
+def test_source_skip_adds_what_wr_makes_of_lr() -> None:
+    lr, reference = pair()
+    network = build(tiny(2, skip="source"))
+    nn.init.normal_(network.wr.tail.weight, std=0.1)
+    made = network(lr)
+    assert torch.equal(made.sr, made.reference)
+    assert (made.sr - bicubic(lr, 2)).abs().max() > 1e-3
+    assert torch.equal(network(lr, reference).sr, reference)
+    without = build(tiny(2, skip="source", wt_branch=False))
+    assert torch.equal(without(lr, reference).sr, bicubic(lr, 2))
 
 
 @torch.no_grad()
@@ -215,6 +231,9 @@ SWITCHES: list[dict[str, Any]] = [
     {"double_residual": True},
     {"skip": "lr"},
     {"skip": "finest"},
+    {"skip": "source"},
+    {"lr_gain": 4.0},
+    {"band_gain": 16.0},
     {"mean": (0.1, 0.2, 0.3)},
 ]
 

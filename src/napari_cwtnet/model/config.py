@@ -53,8 +53,16 @@ class NetworkConfig(BaseConfig):
         "nine", description="overlapping patches are divided by 9, or by how many there are"
     )
     double_residual: bool = Field(False, description="add Q twice, as Eqs. 2 and 9 read literally")
-    skip: Literal["none", "lr", "finest"] = Field(
-        "none", description="global skip: none (add the mean), bicubic LR, or bicubic finest input"
+    skip: Literal["none", "lr", "finest", "source"] = Field(
+        "none",
+        description="global skip: none (add the mean), or the bicubic enlargement of LR, of the "
+        "finest input, or of what feeds the WT branch: the reference, else what stands in for it",
+    )
+    lr_gain: float = Field(
+        1.0, gt=0, le=64, description="factor of LR, less its mean, on entering the SR branch"
+    )
+    band_gain: float = Field(
+        1.0, gt=0, le=64, description="factor of the sub-bands on entering the WT branch"
     )
     mean: tuple[float, float, float] = Field(MLCAMSR_MEAN, description="RGB mean, 0..1")
     tile: int = Field(64, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
@@ -95,8 +103,9 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
     name : {"paper", "paper-octave", "house", "lite"}
         ``paper`` follows the text as literally as it can be built: WT depth grows by one RB (and
         WR by two WRBs) per +1 of the factor. ``paper-octave`` lets it grow per octave.
-        ``house`` (paper size) and ``lite`` feed three detail bands, take the aligned match, and
-        add the bicubic enlargement of the finest input.
+        ``house`` (paper size) and ``lite`` feed three detail bands, take the aligned match, add
+        the bicubic enlargement of what feeds the WT branch, and bring both inputs to the range
+        of features (decision 0015).
     scale : {2, 4, 8}
         Super-resolution factor.
     **changes
@@ -113,7 +122,9 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
         "bands": ("LH", "HL", "HH"),
         "search": "aligned",
         "patch_normalisation": "count",
-        "skip": "finest",
+        "skip": "source",
+        "lr_gain": 4.0,
+        "band_gain": 16.0,
         "tile": 128,
         "halo": 12,
     }

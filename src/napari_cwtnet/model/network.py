@@ -46,8 +46,9 @@ class CwtNet(Network):
                 self.wr = WaveletReconstruction(config)
         if config.skip != "none":
             # An untrained network with a global skip is exactly the bicubic enlargement.
-            for parameter in self.tail[-1].parameters():
-                nn.init.zeros_(parameter)
+            self._begin_at_zero(self.tail[-1])
+            if config.skip == "source" and hasattr(self, "wr"):
+                self._begin_at_zero(self.wr.tail)
 
     def forward(
         self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
@@ -71,7 +72,7 @@ class CwtNet(Network):
             and V is made by halving (``value="down_up"``).
         """
         self._check_shapes(lr, reference)
-        f_sr = first = self.head(self._as_weights(lr - self._mean(lr)))
+        f_sr = first = self.head(self._as_weights(self.config.lr_gain * (lr - self._mean(lr))))
         f_hwt, source = self._enter_wt(lr, reference)
         records = []
         for block in self.blocks:
@@ -79,7 +80,7 @@ class CwtNet(Network):
             records += [taken] if taken else []
         residual = self.tail(first + f_sr).to(lr.dtype)
         return NetworkOutput(
-            sr=residual + self._base(lr, reference),
+            sr=residual + self._base(lr, reference, source),
             wt=None if f_hwt is None else self.wt_tail(f_hwt).to(lr.dtype),
             reference=source,
             blocks=tuple(records),
@@ -90,6 +91,11 @@ class CwtNet(Network):
         if self.config.wt_front == "average":
             return F.avg_pool2d(reference, 2)
         return sub_bands(reference, self.config.bands)
+
+    @staticmethod
+    def _begin_at_zero(last: nn.Module) -> None:
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
 
     def _check_shapes(self, lr: Tensor, reference: Tensor | None) -> None:
         if lr.ndim != 4 or lr.shape[1] != 3 or 0 in lr.shape:
@@ -116,14 +122,17 @@ class CwtNet(Network):
             source = bicubic(bicubic(reference, 0.5), 2)
         else:
             source = reference
-        return self.wt_head(self._as_weights(self.wt_target(source))), source
+        bands = self.config.band_gain * self.wt_target(source)
+        return self.wt_head(self._as_weights(bands)), source
 
-    def _base(self, lr: Tensor, reference: Tensor | None) -> Tensor:
-        if self.config.skip == "none":
+    def _base(self, lr: Tensor, reference: Tensor | None, source: Tensor | None) -> Tensor:
+        skip = self.config.skip
+        if skip == "none":
             return self._mean(lr)
-        if self.config.skip == "finest" and reference is not None:
-            return bicubic(reference, self.config.scale / 2)
-        return bicubic(lr, self.config.scale)
+        finest = {"lr": None, "finest": reference, "source": source}[skip]
+        if finest is None:
+            return bicubic(lr, self.config.scale)
+        return bicubic(finest, self.config.scale / 2)
 
     def _mean(self, images: Tensor) -> Tensor:
         # No buffer: it would be rounded with the weights.
