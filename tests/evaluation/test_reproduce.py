@@ -231,7 +231,7 @@ def test_a_learning_rate_is_that_of_every_row(data: Path) -> None:
             plan_run(one, row, scale=2, seed=0, budget=budget, data=data, degradation="bicubic")
             for one in (table, table.at_rate(2e-3))
         ]
-        assert [run.recipe.learning_rate for run in runs] == [5e-4, 2e-3]
+        assert [run.recipe.learning_rate for run in runs] == [1e-3, 2e-3]
         assert runs[0].hash != runs[1].hash
 
 

@@ -104,7 +104,7 @@ TABLE = Table(
     "image is L1 for all; CWT-Net has its WT loss beside it. Tested are the averaged weights of "
     "the last step, so that no held-out image chooses anything.",
     rows=_rows,
-    base=BASE,
+    base=BASE | {"learning_rate": 1e-3, "gradient_clip": 0.1},
     compared=CWTNET,
     compared_paired=f"{CWTNET}, cross-scale",
 )
