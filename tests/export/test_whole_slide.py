@@ -237,6 +237,24 @@ def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path)
     assert files(work) == before
 
 
+def test_a_run_of_another_version_says_which_to_install(job: Job, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    work = stopped(job, output)
+    journal = work / "journal.jsonl"
+    older = journal.read_text().replace(
+        '"software": "napari-cwtnet ', '"software": "napari-cwtnet 0.0+'
+    )
+    journal.write_text(older.replace('"halo": 8', '"border": 8'))  # it may have had other keys
+    before = files(work)
+    with pytest.raises(
+        OutputError,
+        match=r"software is napari-cwtnet 0\.0\+.*, here napari-cwtnet .* \(also border, halo\); "
+        r"versions may make other pixels: install that one to go on, or delete \.out\.ome\.zarr",
+    ):
+        enhance_to_file(job, output, resume=True)
+    assert files(work) == before
+
+
 def test_one_run_at_a_time(job: Job, tmp_path: Path) -> None:
     output = tmp_path / "out.ome.zarr"
     tried = []

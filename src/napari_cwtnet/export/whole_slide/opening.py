@@ -14,6 +14,7 @@ from napari_cwtnet.export.ome_zarr import create_ome_zarr
 from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path
 from napari_cwtnet.export.whole_slide.journal import Head, Journal
 from napari_cwtnet.export.whole_slide.layout import Block, Layout, lay_out
+from napari_cwtnet.export.whole_slide.sameness import check_same
 from napari_cwtnet.export.whole_slide.store import Store
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 
@@ -38,29 +39,6 @@ class Run:
         """Blocks that are still to be made, in order."""
         done = self.journal.blocks
         return (block for block in self.layout.blocks() if block.place not in done)
-
-
-def identity(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be equal for two runs to give the same bytes: all but the time."""
-    return {key: value for key, value in provenance.items() if key != "time"}
-
-
-def check_same(wanted: Mapping[str, Any], found: Mapping[str, Any], who: str, remedy: str) -> None:
-    """Refuse to mix pixels of two kinds in one image.
-
-    Raises
-    ------
-    OutputError
-        If the provenances differ in more than the time; says in what.
-    """
-    a, b = identity(wanted), identity(found)
-    differing = {key for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
-    # Another slide says all, and the badge only what others say.
-    other = sorted(differing, key=lambda key: (key != "slide_fingerprint", key == "badge", key))
-    if other:
-        key = other[0]
-        more = f" (also {', '.join(other[1:])})" if other[1:] else ""
-        raise OutputError(f"{who}: {key} is {a.get(key)}, here {b.get(key)}{more}; {remedy}.")
 
 
 def begin(
@@ -109,6 +87,7 @@ def take_up(
         provenance,
         f"Output {work.output} has an unfinished run of another kind",
         f"repeat that command with --resume, or delete {work.path.name} and begin anew",
+        of_software=f"install that one to go on, or delete {work.path.name} and begin anew",
     )
     layout = Layout(plan.output_size, journal.head.side, journal.head.strip)
     work.clear(work.journal.name, work.image.name, "before")

@@ -11,7 +11,7 @@ from napari_cwtnet.export.whole_slide.compute import make_block
 from napari_cwtnet.export.whole_slide.job import Bench, Job
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.layout import Block, Layout
-from napari_cwtnet.export.whole_slide.opening import check_same, identity
+from napari_cwtnet.export.whole_slide.sameness import check_same, identity
 from napari_cwtnet.export.whole_slide.store import Store
 
 _open: dict[Job, Bench] = {}
