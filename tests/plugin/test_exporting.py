@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.command_line import exact_region
@@ -50,6 +50,10 @@ def export(qtbot: Any, form: ResultForm, path: Path, **options: Any) -> None:
         form.export_to(path, **options)
 
 
+def shown_labels(dock: Any) -> list[QLabel]:
+    return [label for label in dock.findChildren(QLabel) if not label.isHidden()]
+
+
 def in_a_shell(line: str, folder: Path) -> None:
     """Run a copied line as a person would, with as many threads as the machine offers."""
     environment = dict(os.environ)
@@ -62,11 +66,13 @@ def in_a_shell(line: str, folder: Path) -> None:
 
 
 def test_the_copied_command_makes_the_same_bytes(
-    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, messages: list[str]
 ) -> None:
     _, dock, layer = enhanced
     line = dock.result.copy_command()
     assert QApplication.clipboard().text() == line
+    assert messages == [f"Copied: {line}"]
+    assert [one.text() for one in dock.findChildren(QLabel) if line in one.text()] == []
     assert line.startswith("napari-cwtnet enhance ")
     words = shlex.split(line)
     assert words[2] == str(tmp_path / AWKWARD)
@@ -110,14 +116,15 @@ def test_regions_are_written_to_the_last_digit() -> None:
 
 @pytest.mark.parametrize("name", ["a.ome.tif", "a.png", "a.ome.zarr"])
 def test_export_writes_the_layer_and_its_record(
-    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, name: str
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, messages: list[str], name: str
 ) -> None:
     _, dock, layer = enhanced
     steps: list[tuple[int, int]] = []
     dock.result.exporter.changed.connect(lambda: steps.append(dock.result.exporter.progress))
     export(qtbot, dock.result, tmp_path / name)
-    assert dock.result.words == f"Written: {name}, and its record {name}.json"
+    assert messages[-1] == f"Written: {name}, and its record {name}.json"
     assert steps[-1][0] == steps[-1][1] > 0
+    assert "Writing…" not in [one.text() for one in shown_labels(dock)]
     record = json.loads((tmp_path / f"{name}.json").read_text(encoding="utf-8"))
     known = layer.metadata[RESULT_KEY]
     assert record["region"] == known["region"]
@@ -169,7 +176,6 @@ def test_a_disk_error_is_one_line(
         export(qtbot, dock.result, tmp_path / "a.ome.tif")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "free some space" in dock.result.words
     assert "free some space" in messages[-1]
     assert dock.result.export_button.isEnabled()
     assert not (tmp_path / "a.ome.tif").exists()

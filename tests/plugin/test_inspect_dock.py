@@ -335,7 +335,7 @@ def test_a_dock_that_is_taken_out_ends_its_work(
 
 
 def test_the_copied_command_writes_the_bytes_that_are_shown(
-    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
     viewer, dock = inspect_dock(ome)
     of_the_view = dock.copy_command()
@@ -353,7 +353,7 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
     asked = dock.layers.layers[0].data
     line = dock.copy_command()
     assert QApplication.clipboard().text() == line
-    assert dock.panel.note.text() == f"Copied: {line}"
+    assert messages[-1] == f"Copied: {line}"
     program, *words = shlex.split(line)
     assert program == "napari-cwtnet"
     assert words[-2:] == ["--output", "inside"]

@@ -22,7 +22,7 @@ SQUARE = ((10.5, 20.25), (60.0, 20.25), (60.0, 50.0), (1 / 3, 50.0))
 
 
 def test_shapes_become_polygons_in_level_0_pixels(
-    enhance_dock: Callable[..., Any], ome: Path, tmp_path: Path
+    enhance_dock: Callable[..., Any], ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
     viewer, dock = enhance_dock(ome)
     viewer.layers[0].translate = (3.0, -2.0)
@@ -35,7 +35,7 @@ def test_shapes_become_polygons_in_level_0_pixels(
     )
     shapes.add(CORNERS[:2], shape_type="line")
     dock.result.export_rois(tmp_path / "a.geojson")
-    assert dock.result.words == "Written: a.geojson, 3 polygons"
+    assert messages == ["Written: a.geojson, 3 polygons"]
     rectangle, ellipse, polygon = read_rois(tmp_path / "a.geojson")
     assert rectangle.bounds == Region(10, 20, 50, 30)
     assert rectangle.outline == ((10, 20), (60, 20), (60, 50), (10, 50))
@@ -46,14 +46,14 @@ def test_shapes_become_polygons_in_level_0_pixels(
 
 
 def test_there_and_back_again(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
     viewer, dock = enhance_dock(ome)
     rois = [Roi(SQUARE, "field 1", "Tumor", (200, 0, 0)), Roi(SQUARE[:3])]
     write_rois(tmp_path / "a.geojson", [*rois, Roi(SQUARE, holes=(SQUARE[:3],))])
     dock.result.import_rois(tmp_path / "a.geojson")
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10000)
-    assert "1 with holes" in dock.result.words
+    assert "1 with holes" in messages[-1]
     shapes = viewer.layers[1]
     assert shapes.name == "a"
     assert shapes.units == viewer.layers[0].units

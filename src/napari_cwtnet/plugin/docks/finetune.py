@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.layers import Shapes
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
@@ -15,7 +15,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.command_line import command_line
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.finetune_panel import FinetunePanel
-from napari_cwtnet.plugin.docks.parts import to_clipboard
+from napari_cwtnet.plugin.docks.parts import copy
 from napari_cwtnet.plugin.docks.resume_menu import ResumeMenu
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.finetune_choice import FinetunePlan, finetune_plan
@@ -87,8 +87,7 @@ class FinetuneDock(QWidget):
         except CwtnetError as error:
             show_error(str(error))
             return None
-        to_clipboard(line)
-        show_info(f"Copied: {line}")
+        copy(line)
         return line
 
     @property

@@ -7,12 +7,13 @@ from typing import Any
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.canvas_clicks import CanvasClicks
 from napari_cwtnet.plugin.command_line import command_line, inspect_words
 from napari_cwtnet.plugin.docks.inspect_panel import InspectPanel
+from napari_cwtnet.plugin.docks.parts import copy
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.enhance_choice import chosen_header
 from napari_cwtnet.plugin.following import slide_layer_in
@@ -94,10 +95,7 @@ class InspectDock(QWidget):
             return None
         shown = slide_of(layer) or job.slide
         line = command_line(inspect_words(job, shown, place=place, depth=depth))
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(line)
-        self.panel.show_note(f"Copied: {line}")
+        copy(line)
         return line
 
     @property

@@ -31,10 +31,9 @@ class InspectPanel(QWidget):
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
         self.form, self.looking, self.legend = EnhanceForm(), LookingForm(), MapLegend()
-        self.sentence, self.status, self.said, self.note = (words_label() for _ in range(4))
+        self.sentence, self.status, self.said = (words_label() for _ in range(3))
         self.said.setStyleSheet("font-weight: 600;")
         self.said.hide()
-        self.note.hide()
         self._bar = thin_bar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
@@ -46,7 +45,6 @@ class InspectPanel(QWidget):
         layout.addWidget(self.looking)
         layout.addWidget(self.legend)
         layout.addLayout(_row(self.copy_button, self.release_button))
-        layout.addWidget(self.note)
 
     def show_sentence(self, words: str, *, possible: bool) -> None:
         """Say what would be captured, or why nothing can."""
@@ -55,14 +53,8 @@ class InspectPanel(QWidget):
         self.view_button.setToolTip(words)
         self.copy_button.setEnabled(possible or not self.said.isHidden())
 
-    def show_note(self, words: str) -> None:
-        """Say what came of a button at the bottom."""
-        self.note.setText(words)
-        self.note.setVisible(bool(words))
-
     def show_field(self, captured: Captured | None) -> None:
         """Offer what a field holds; None takes all of it away."""
-        self.show_note("")
         self.said.setText("" if captured is None else captured.sentence)
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)

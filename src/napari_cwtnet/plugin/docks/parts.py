@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel, QProgressBar, QSizePolicy, QWidget
 
@@ -46,8 +47,9 @@ def enable(widget: QWidget, enabled: bool, tip: str) -> None:
     widget.setToolTip(tip)
 
 
-def to_clipboard(text: str) -> None:
-    """Have it pasted elsewhere."""
+def copy(line: str) -> None:
+    """Have a line pasted elsewhere, and say so for a few seconds."""
     clipboard = QApplication.clipboard()
     if clipboard is not None:
-        clipboard.setText(text)
+        clipboard.setText(line)
+    show_info(f"Copied: {line}")

@@ -14,7 +14,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.export import Roi, read_rois, write_rois
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.command_line import command_line, enhance_words
-from napari_cwtnet.plugin.docks.parts import show_progress, thin_bar, to_clipboard, words_label
+from napari_cwtnet.plugin.docks.parts import copy, show_progress, thin_bar
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
@@ -52,7 +52,7 @@ class ResultForm(QWidget):
         self.import_action = menu.addAction("Import ROIs…")
         self.export_action = menu.addAction("Export ROIs…")
         self.rois_button.setMenu(menu)
-        self._bar, self._words = thin_bar(), words_label()
+        self._bar, self._words = thin_bar(), QLabel("Writing…")
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
@@ -66,13 +66,10 @@ class ResultForm(QWidget):
         self.import_action.triggered.connect(lambda _: self._ask_and_import())
         self.export_action.triggered.connect(lambda _: self._ask_and_export_rois())
         self.exporter.changed.connect(self._show)
-        self.exporter.finished.connect(self._on_finished)
+        self.exporter.finished.connect(
+            lambda words, well: (show_info if well else show_error)(words)
+        )
         self._show()
-
-    @property
-    def words(self) -> str:
-        """What has happened, as shown."""
-        return self._words.text()
 
     def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write the shown result; an error is shown in one line."""
@@ -85,8 +82,7 @@ class ResultForm(QWidget):
         if source is None:
             return None
         line = command_line(enhance_words(source))
-        to_clipboard(line)
-        self._say(f"Copied: {line}")
+        copy(line)
         return line
 
     def import_rois(self, path: Path) -> None:
@@ -112,7 +108,7 @@ class ResultForm(QWidget):
         def write() -> None:
             rois = rois_of(self._viewer, slide_layer)
             write_rois(path, rois)
-            self._say(f"Written: {path.name}, {_polygons(len(rois))}")
+            show_info(f"Written: {path.name}, {_polygons(len(rois))}")
 
         self._tell(write)
 
@@ -120,7 +116,7 @@ class ResultForm(QWidget):
         self._viewer.add_layer(shapes_layer(rois, slide_layer, name))
         holes = sum(bool(roi.holes) for roi in rois)
         note = f"; {holes} with holes, which are not drawn" if holes else ""
-        self._say(f"Read: {_polygons(len(rois))}{note}")
+        show_info(f"Read: {_polygons(len(rois))}{note}")
 
     def _ask_and_export(self) -> None:
         found = self._tell(lambda: exportable(shown_result(self._viewer)))
@@ -144,22 +140,12 @@ class ResultForm(QWidget):
         slide = slide_of(scanned_slide_in(self._viewer))
         return self._folder if slide is None else slide.path.parent
 
-    def _on_finished(self, words: str, well: bool) -> None:
-        self._say(words)
-        (show_info if well else show_error)(words)
-
     def _show(self) -> None:
         busy, (done, total) = self.exporter.busy, self.exporter.progress
         self.export_button.setEnabled(not busy)
-        self._bar.setVisible(busy)
+        for part in (self._bar, self._words):
+            part.setVisible(busy)
         show_progress(self._bar, done, total)
-        if busy:
-            self._say("Writing…")
-        self._words.setVisible(bool(self._words.text()))
-
-    def _say(self, words: str) -> None:
-        self._words.setText(words)
-        self._words.setVisible(True)
 
     def _tell(self, work: Callable[[], Any]) -> Any:
         """What ``work`` gives; None, and its message shown, where it cannot be done."""

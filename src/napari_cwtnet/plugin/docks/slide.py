@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
@@ -15,7 +15,7 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.command_line import command_line, info_words
-from napari_cwtnet.plugin.docks.parts import to_clipboard
+from napari_cwtnet.plugin.docks.parts import copy
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.docks.slide_form import SlideForm
 from napari_cwtnet.plugin.following import slide_layer_in
@@ -86,8 +86,7 @@ class SlideDock(QWidget):
         if slide is None:
             return None
         line = command_line(info_words(slide))
-        to_clipboard(line)
-        show_info(f"Copied: {line}")
+        copy(line)
         return line
 
     def _connect(self) -> None:
