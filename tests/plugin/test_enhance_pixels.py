@@ -54,7 +54,7 @@ def test_a_real_slide(
         model=models / "tiny-x4.safetensors",
     )
     assert np.array_equal(layer.data[..., :3], direct.image)
-    assert layer.name == "COMPUTED ×4 0.125 µm/px · CMU-1-Small-Region"
+    assert layer.name == "COMPUTED ×4 0.125 µm/px · CMU-1-Small-Region · tiny-x4"
 
 
 @pytest.mark.parametrize(("scale", "level"), [(2, 1.0), (2, 2.0), (4, 2.0)])
@@ -132,7 +132,7 @@ def test_name_badge_and_provenance_follow_a_new_pixel_size(
     assert (known["native_mpp"], known["output_mpp"]) == (0.5, 0.25)
     assert known["badge"].startswith("COMPUTED ×2 · 0.25 µm/px from native 0.5 ·")
     assert "0.25 µm/px from native 0.5" in viewer.canvas.overlays[OVERLAY].text
-    assert layer.name == "COMPUTED ×2 0.25 µm/px · pattern.ome"
+    assert layer.name == "COMPUTED ×2 0.25 µm/px · pattern.ome · tiny-x2"
     layer.name = "mine"
     replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=None, icc=True))
     assert layer.name == "mine"

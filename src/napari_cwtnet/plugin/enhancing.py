@@ -10,6 +10,7 @@ from typing import Any
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.plugin.engines import Engines
 from napari_cwtnet.plugin.enhance_run import Job, Outcome, Run
 from napari_cwtnet.plugin.result_layer import ResultLayer
@@ -39,6 +40,7 @@ class Enhancer(QObject):
         self._viewer = viewer
         self._engines = Engines()
         self._results: dict[Hashable, ResultLayer] = {}
+        self._kept: list[ResultLayer] = []
         self._run: Run | None = None
         self._result: ResultLayer | None = None
         self._waiting: tuple[Job, Any] | None = None
@@ -94,6 +96,28 @@ class Enhancer(QObject):
             self._run.cancel()
         if dropped or self._run is not None:
             self.changed.emit()
+
+    def keep(self, layer: Any) -> None:
+        """Leave a result's layer as it is: the next run makes one of its own.
+
+        A run that is at work in the layer goes on in it.
+
+        Raises
+        ------
+        RequestError
+            If no run would replace that layer.
+        """
+        if layer is None:
+            raise RequestError("There is no result to keep; enhance the view or an ROI first.")
+        key = next((k for k, result in self._results.items() if result.shown == layer), None)
+        if key is None:
+            raise RequestError(f"Layer {layer.name!r} is kept already: no run replaces it.")
+        result = self._results.pop(key)
+        # It has to live on, for it follows the pixel size of its slide.
+        self._kept = [*(one for one in self._kept if one.shown is not None), result]
+        if self._result is result and self._run is not None and not result.has(self._run):
+            self._result = self._layer_for(self._run.job, result.slide_layer)
+        result.mark_kept()
 
     def forget_layer(self, layer: Any) -> None:
         """Forget what was told of a layer that is shown no more."""

@@ -15,25 +15,29 @@ from napari_cwtnet.plugin.results import SOURCE_KEY, Source
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import result_transform
 
+KEPT = " · kept"
+
 
 def result_name(slide_name: str, plan: Plan) -> str:
-    """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1"``.
+    """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1 · lite-x4"``.
 
-    The warning comes first: napari's layer list leaves out the middle of long names.
+    The warning comes first and the model last: napari's layer list leaves out the middle of long
+    names, and results of one slide differ at both ends.
     """
     if plan.output_mpp is None:
         pixel = describe_resolution(None, plan.output_downsample)
     else:
         pixel = f"{plan.output_mpp:.3g} µm/px"
     word = "ORACLE" if plan.mode == "oracle" else "COMPUTED"
-    return f"{word} ×{plan.scale} {pixel} · {slide_name}"
+    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}"
 
 
 class ResultLayer:
     """What a run has computed, as a layer.
 
     A later run of the same kind takes the same layer over, so that looking around does not pile up
-    layers; a layer that the user deleted is left deleted for the rest of its run.
+    layers; a layer that the user deleted is left deleted for the rest of its run, and one that is
+    kept is no longer taken over.
 
     Parameters
     ----------
@@ -74,6 +78,15 @@ class ResultLayer:
             self._begin(run.picture, run.job)
         elif run.done != done and self.shown is not None:
             self.shown.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def has(self, run: Run | None) -> bool:
+        """Whether the layer shows what ``run`` computes."""
+        return run is not None and run is self._run
+
+    def mark_kept(self) -> None:
+        """Say in the layer's name that no run replaces it."""
+        if self.layer is not None:
+            self.layer.name = f"{self.layer.name}{KEPT}"
 
     def end(self, run: Run) -> None:
         """Note in the layer's metadata how much of ``run`` is there, and how good it is."""
@@ -130,8 +143,10 @@ class ResultLayer:
             return
         now = self._plan = replace(plan, native_mpp=slide.mpp)
         _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
-        if layer.name.startswith(result_name(self._slide_name, plan)):  # not renamed by the user
-            layer.name = result_name(self._slide_name, now)
+        old = result_name(self._slide_name, plan)
+        if layer.name.startswith(old):  # not renamed by the user
+            kept = KEPT if KEPT in layer.name[len(old) :] else ""
+            layer.name = f"{result_name(self._slide_name, now)}{kept}"
         update_badge(self._viewer)
 
     def _holds(self, layer: Any) -> bool:

@@ -48,7 +48,7 @@ class EnhanceDock(QWidget):
         prepare_badge(napari_viewer, self)
         self._layer: Any = None
         self._last_view: Job | None = None
-        panel = self.panel = EnhancePanel(napari_viewer, self._view_source)
+        panel = self.panel = EnhancePanel(napari_viewer, self._view_source, self.controller.keep)
         self.view_button, self.roi_button = panel.view_button, panel.roi_button
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
         self.live, self.form, self.quality = panel.live, panel.form, panel.quality

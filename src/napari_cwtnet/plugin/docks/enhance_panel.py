@@ -28,9 +28,13 @@ class EnhancePanel(QWidget):
         Where results are.
     view_source : callable
         How the view would be enhanced now; raises `CwtnetError` where it cannot be.
+    keep : callable
+        Leaves a result's layer as it is; raises `CwtnetError` where nothing would change it.
     """
 
-    def __init__(self, viewer: Any, view_source: Callable[[], Source]) -> None:
+    def __init__(
+        self, viewer: Any, view_source: Callable[[], Source], keep: Callable[[Any], None]
+    ) -> None:
         super().__init__()
         self.view_button = QPushButton("Enhance view")
         self.roi_button = QPushButton("Enhance ROI")
@@ -39,7 +43,7 @@ class EnhancePanel(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.form, self.quality = EnhanceForm(), QualityTable()
         self.compare = CompareForm(viewer)
-        self.result = ResultForm(viewer, view_source)
+        self.result = ResultForm(viewer, view_source, keep)
         self.sentence, self.status, self._bar = (
             words_label(),
             words_label(),

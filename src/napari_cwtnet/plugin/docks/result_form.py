@@ -33,16 +33,24 @@ class ResultForm(QWidget):
     view_source : callable
         How the view would be enhanced now, for a command line before there is a result; raises
         `CwtnetError` where it cannot be.
+    keep : callable
+        Leaves a result's layer as it is; raises `CwtnetError` where nothing would change it.
     """
 
-    def __init__(self, viewer: Any, view_source: Callable[[], Source]) -> None:
+    def __init__(
+        self, viewer: Any, view_source: Callable[[], Source], keep: Callable[[Any], None]
+    ) -> None:
         super().__init__()
-        self._viewer, self._view_source = viewer, view_source
+        self._viewer, self._view_source, self._keep = viewer, view_source, keep
         self._folder = Path.home()
         self.exporter = Exporter(self)
+        self.keep_button = QPushButton("Keep layer")
         self.export_button = QPushButton("Export…")
         self.copy_button = QPushButton("Copy as command")
         self.rois_button = QPushButton("ROIs")
+        self.keep_button.setToolTip(
+            "Leave the shown result as it is; the next run makes a layer of its own"
+        )
         self.export_button.setToolTip("Write the shown result: OME-TIFF, OME-Zarr or PNG")
         self.copy_button.setToolTip(
             "Copy the command line that makes the shown result, or the view if there is none"
@@ -56,11 +64,13 @@ class ResultForm(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
-        grid.addWidget(self.export_button, 1, 0)
-        grid.addWidget(self.rois_button, 1, 1)
-        grid.addWidget(self.copy_button, 2, 0, 1, 2)
+        grid.addWidget(self.keep_button, 1, 0)
+        grid.addWidget(self.export_button, 1, 1)
+        grid.addWidget(self.copy_button, 2, 0)
+        grid.addWidget(self.rois_button, 2, 1)
         grid.addWidget(self._bar, 3, 0, 1, 2)
         grid.addWidget(self._words, 4, 0, 1, 2)
+        self.keep_button.clicked.connect(lambda _: self.keep())
         self.export_button.clicked.connect(lambda _: self._ask_and_export())
         self.copy_button.clicked.connect(lambda _: self.copy_command())
         self.import_action.triggered.connect(lambda _: self._ask_and_import())
@@ -70,6 +80,11 @@ class ResultForm(QWidget):
             lambda words, well: (show_info if well else show_error)(words)
         )
         self._show()
+
+    def keep(self) -> None:
+        """Leave the shown result as it is, whatever is enhanced next."""
+        layer = shown_result(self._viewer)
+        self._tell(lambda: self._keep(layer))
 
     def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write the shown result; an error is shown in one line."""

@@ -1,0 +1,63 @@
+"""A result that is kept stays as it is, whatever is enhanced next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cwtnet.plugin.badge import RESULT_KEY
+from napari_cwtnet.plugin.exporting import exportable
+from napari_cwtnet.plugin.results import shown_result
+from plugin.enhance_help import finish, results
+
+
+def test_the_next_run_makes_a_layer_of_its_own(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, messages: list[str]
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    dock.result.keep()
+    assert "no result to keep" in messages[-1]
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    (kept,) = results(viewer)
+    assert kept.name == "COMPUTED ×2 0.125 µm/px · pattern.ome · tiny-x2"
+    pixels, known = kept.data.copy(), dict(kept.metadata[RESULT_KEY])
+    dock.result.keep_button.click()
+    assert kept.name.endswith("tiny-x2 · kept")
+    dock.result.keep()
+    assert "is kept already" in messages[-1]
+    viewer.scene.camera.zoom *= 2
+    for _ in range(2):
+        finish(qtbot, dock)
+    first, second = results(viewer)
+    assert first == kept
+    assert np.array_equal(kept.data, pixels)
+    assert kept.metadata[RESULT_KEY] == known
+    assert second.data.shape != pixels.shape
+    viewer.layers.selection.active = kept
+    assert exportable(shown_result(viewer))[1]["region"] == known["region"]
+    dock.compare.comparer.choose("split")
+    assert kept.visible
+    assert not second.visible
+    dock.compare.comparer.choose(None)
+    viewer.layers[0].scale = (0.5, 0.5)
+    assert tuple(kept.scale) == (0.25, 0.25)  # it goes on lying on its slide
+
+
+def test_a_run_that_was_about_to_replace_it_goes_elsewhere(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 4
+    finish(qtbot, dock)
+    (kept,) = results(viewer)
+    shape = kept.data.shape
+    viewer.scene.camera.zoom *= 2
+    with qtbot.waitSignal(dock.controller.finished, timeout=60000):
+        dock.enhance_view()
+        dock.result.keep()
+    assert kept.data.shape == shape
+    assert len(results(viewer)) == 2
