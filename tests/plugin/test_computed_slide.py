@@ -113,3 +113,19 @@ def test_a_record_that_somebody_damaged_is_shown_at_the_origin(
     (layer,) = viewer.layers
     assert is_computed(layer)
     assert tuple(layer.translate) == (0, 0)
+
+
+def test_a_slide_is_enhanced_rather_than_what_was_computed_of_it(
+    enhance_dock: Callable[..., Any], ome: Path, exported: Callable[..., Path]
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.open(exported("e.ome.tif"), plugin=PLUGIN)
+    slide_layer, computed = viewer.layers
+    assert viewer.layers.selection.active == computed
+    dock.form.changed.emit()
+    assert "itself computed" not in dock.sentence
+    assert str(slide_of(slide_layer).path) in dock.result.copy_command()
+    del viewer.layers[0]
+    dock.form.changed.emit()
+    assert "itself computed: there is no truth" in dock.sentence
+    assert "Open the slide that it was made from" in dock.sentence

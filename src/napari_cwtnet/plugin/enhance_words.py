@@ -44,4 +44,6 @@ def what_will_happen(plan: Plan) -> str:
     if plan.checkable:
         # Without this, people wonder why the enhanced view is not sharper than the slide.
         words += "\nA check: the slide is as sharp here itself. Zoom in further to go beyond it."
+    elif plan.source_computed:
+        words += "\nOpen the slide that it was made from to enhance what was scanned."
     return words

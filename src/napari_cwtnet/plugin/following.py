@@ -23,6 +23,20 @@ def slide_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | No
     return next((layer for layer in reversed(viewer.layers) if slide_of(layer) is not None), None)
 
 
+def source_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | None:
+    """The slide that a network is to read: `slide_layer_in`, but a scanned one where there is one.
+
+    An exported result that was just opened is active, and would else be enhanced once more.
+    """
+    meant = slide_layer_in(viewer, last)
+    if meant is None or not is_computed(meant):
+        return meant
+    if last is not None and last in viewer.layers and not is_computed(last):
+        return last
+    slides = [layer for layer in reversed(viewer.layers) if slide_of(layer) is not None]
+    return next((layer for layer in slides if not is_computed(layer)), meant)
+
+
 def scanned_slide_in(viewer: ViewerModel) -> Image | None:
     """The slide whose level-0 pixels count: no computed image over it, if there is another one.
 

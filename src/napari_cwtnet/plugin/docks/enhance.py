@@ -23,7 +23,7 @@ from napari_cwtnet.plugin.enhance_choice import (
 from napari_cwtnet.plugin.enhance_run import Job
 from napari_cwtnet.plugin.enhance_words import what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
-from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.results import Source
 from napari_cwtnet.plugin.slide_layer import slide_of
 
@@ -134,7 +134,7 @@ class EnhanceDock(QWidget):
 
     def _on_rest(self) -> None:
         """Say what would happen now; do it where Live is on."""
-        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
         job, sentence = self._preview(view_job, layer)
         roi, roi_sentence = self._preview(roi_job, layer)
@@ -162,11 +162,11 @@ class EnhanceDock(QWidget):
         return job, what_will_happen(plan)
 
     def _view_source(self) -> Source:
-        layer = slide_layer_in(self._viewer, self._layer)
+        layer = source_layer_in(self._viewer, self._layer)
         return Source(*view_job(self._viewer, layer, self.form.choice), layer)
 
     def _start(self, make: Any) -> None:
-        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
             job, _ = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:

@@ -16,7 +16,7 @@ from napari_cwtnet.plugin.docks.inspect_panel import InspectPanel
 from napari_cwtnet.plugin.docks.parts import copy
 from napari_cwtnet.plugin.docks.scrolling import scrolling
 from napari_cwtnet.plugin.enhance_choice import chosen_header
-from napari_cwtnet.plugin.following import slide_layer_in
+from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.inspect_choice import field_job
 from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.inspect_session import InspectSession, View
@@ -63,7 +63,7 @@ class InspectDock(QWidget):
 
     def inspect_view(self) -> None:
         """Capture what the canvas shows."""
-        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
             job, _, _ = field_job(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
@@ -84,7 +84,7 @@ class InspectDock(QWidget):
         captured, looking, place, depth = self.captured, self.looking.looking, None, 1
         try:
             if captured is None:
-                layer = slide_layer_in(self._viewer, self._layer)
+                layer = source_layer_in(self._viewer, self._layer)
                 job, _, _ = field_job(self._viewer, layer, self.form.choice)
             else:
                 job, layer = captured.job, self.session.slide_layer
@@ -182,7 +182,7 @@ class InspectDock(QWidget):
 
     def _on_rest(self) -> None:
         """Say what would be captured now."""
-        layer = self._layer = slide_layer_in(self._viewer, self._layer)
+        layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
         try:
             _, _, sentence = field_job(self._viewer, layer, self.form.choice)
