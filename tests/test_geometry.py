@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from napari_cwtnet import geometry
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.geometry import Region, Size, describe_resolution, magnification
+from napari_cwtnet.geometry import (
+    Region,
+    Size,
+    describe_resolution,
+    magnification,
+    parse_numbers,
+)
 
 
 def test_corners() -> None:
@@ -32,6 +38,13 @@ def test_what_is_not_four_numbers_is_refused(text: str) -> None:
         Region.parse(text)
     wanted = f"Region {text!r} is not four numbers; give X,Y,WIDTH,HEIGHT in level-0 pixels."
     assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "7", "1,2,3", "1,b"])
+def test_what_is_not_a_place_is_refused(text: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_numbers(text, float, "Probe", "X,Y", "level-0 pixels")
+    assert str(caught.value) == f"Probe {text!r} is not two numbers; give X,Y in level-0 pixels."
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,17 @@ y down. An image of a region at downsample ``d`` has pixel ``k`` over ``[x + k·
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from napari_cwtnet.errors import RequestError
 
 MAGNIFICATION_TOLERANCE = 0.10
 _MAGNIFICATIONS = {80: 0.125, 40: 0.25, 20: 0.5, 10: 1.0, 5: 2.0}
+_COUNTS = {2: "two", 4: "four"}
+
+_Number = TypeVar("_Number", int, float)
 
 
 class Size(NamedTuple):
@@ -73,13 +77,7 @@ class Region:
         >>> Region.parse("10,20,300,200").right
         310.0
         """
-        try:
-            x, y, width, height = (float(part) for part in text.split(","))
-        except ValueError:
-            raise RequestError(
-                f"Region {text!r} is not four numbers; give X,Y,WIDTH,HEIGHT in level-0 pixels."
-            ) from None
-        return cls(x, y, width, height)
+        return cls(*parse_numbers(text, float, "Region", "X,Y,WIDTH,HEIGHT", "level-0 pixels"))
 
     def size_at(self, downsample: float) -> Size:
         """Size in pixels of this region's image at ``downsample``; at least 1 × 1."""
@@ -90,6 +88,41 @@ class Region:
         x, y = max(self.x, other.x), max(self.y, other.y)
         width, height = min(self.right, other.right) - x, min(self.bottom, other.bottom) - y
         return Region(x, y, width, height) if width > 0 and height > 0 else None
+
+
+def parse_numbers(
+    text: str, number: Callable[[str], _Number], what: str, names: str, unit: str
+) -> tuple[_Number, ...]:
+    """Numbers with commas between, as many as there are names: two or four.
+
+    Parameters
+    ----------
+    text : str
+        As typed.
+    number : int or float
+        Their kind.
+    what, names, unit : str
+        What they are, how each is called, such as ``"X,Y"``, and in what they are given.
+
+    Raises
+    ------
+    RequestError
+        If they are more, fewer, or no such numbers.
+
+    >>> parse_numbers("10, 20.5", float, "Probe", "X,Y", "level-0 pixels")
+    (10.0, 20.5)
+    """
+    parts, count = text.split(","), names.count(",") + 1
+    try:
+        values = tuple(number(part) for part in parts)
+    except ValueError:
+        values = ()
+    if len(values) != count:
+        kind = "whole numbers" if number is int else "numbers"
+        raise RequestError(
+            f"{what} {text!r} is not {_COUNTS[count]} {kind}; give {names} in {unit}."
+        )
+    return values
 
 
 def magnification(mpp: float | None) -> int | None:

@@ -132,3 +132,10 @@ def test_grids_that_are_none(text: str) -> None:
     with pytest.raises(RequestError, match="give X,Y,STEPX,STEPY"):
         Grid.parse(text)
     assert str(Grid.parse("1,2,8,10")) == "1,2,8,10"
+
+
+def test_halves_of_a_pixel_are_no_grid() -> None:
+    wanted = "Grid '1.5,2,8,10' is not four whole numbers; give X,Y,STEPX,STEPY in LR pixels."
+    with pytest.raises(RequestError) as caught:
+        Grid.parse("1.5,2,8,10")
+    assert str(caught.value) == wanted

@@ -7,9 +7,8 @@ from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Engine, EnhanceRequest
-from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export.inspection_folder import PAGE, check_folder, save_inspection
-from napari_cwtnet.geometry import Region
+from napari_cwtnet.geometry import Region, parse_numbers
 from napari_cwtnet.inspection import Field, matches_sentence, survey
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
@@ -58,10 +57,5 @@ def _short(arguments: argparse.Namespace, field: Field, record: dict[str, Any]) 
 
 
 def _place(text: str) -> tuple[float, float]:
-    try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        raise RequestError(
-            f"Probe {text!r} is not two numbers; give X,Y in level-0 pixels."
-        ) from None
+    x, y = parse_numbers(text, float, "Probe", "X,Y", "level-0 pixels")
     return x, y

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import parse_numbers
 
 _LARGER = 1.2
 """A tile may be so many times the side that the network was made for."""
@@ -52,13 +53,7 @@ class Grid:
         >>> Grid.parse("4,6,130,130").step_x
         130
         """
-        try:
-            x, y, step_x, step_y = (int(part) for part in text.split(","))
-        except ValueError:
-            raise RequestError(
-                f"Grid {text!r} is not four whole numbers; give X,Y,STEPX,STEPY in LR pixels."
-            ) from None
-        return cls(x, y, step_x, step_y)
+        return cls(*parse_numbers(text, int, "Grid", "X,Y,STEPX,STEPY", "LR pixels"))
 
 
 def steps(tile: int, halo: int) -> tuple[int, int]:
