@@ -174,3 +174,20 @@ def test_nothing_is_told_of_what_was_deleted_while_it_was_made(
         del viewer.layers[1]
     assert blocker.args[0].quality.psnr
     assert dock.status == dock.quality.text() == ""
+
+
+def test_the_precision_that_is_chosen_is_computed_in_and_copied(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    assert "--dtype" not in dock.result.copy_command()
+    images = []
+    for dtype in ("float32", "bfloat16"):
+        dock.form.precision.setCurrentIndex(dock.form.precision.findData(dtype))
+        finish(qtbot, dock)
+        (layer,) = results(viewer)
+        assert layer.metadata[RESULT_KEY]["dtype"] == dtype
+        assert f"--dtype {dtype} " in dock.result.copy_command()
+        images.append(layer.data.copy())
+    assert (images[0] != images[1]).any()

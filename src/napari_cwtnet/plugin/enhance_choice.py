@@ -12,6 +12,7 @@ from typing import Any
 from napari.layers import Shapes
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
+from napari_cwtnet.enhancement.numerics import DtypeChoice
 from napari_cwtnet.enhancement.request import ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, describe_resolution
@@ -37,6 +38,7 @@ class Choice:
     """Of LR; None follows the zoom."""
     reference: ReferenceChoice = "auto"
     device: str = "auto"
+    dtype: DtypeChoice = "auto"
 
 
 def source_levels(slide: Slide) -> list[tuple[float, str]]:
@@ -123,7 +125,7 @@ def _job(viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any) -> 
     request = EnhanceRequest(on_lattice(region, downsample), downsample, choice.reference)
     _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
-    return Job(slide, request, header.path, choice.device, kind), plan
+    return Job(slide, request, header.path, choice.device, kind, choice.dtype), plan
 
 
 def on_lattice(region: Region, downsample: float) -> Region:

@@ -1,4 +1,4 @@
-"""The choices of the Enhance dock: model, source level, reference and device."""
+"""The choices of the Enhance dock: model, source level, reference, device and precision."""
 
 from __future__ import annotations
 
@@ -18,10 +18,21 @@ _REFERENCES = {
     "next": ("Next-higher level", "The same place, one octave finer than the source level"),
     "none": ("None", "Single-image: the model sees the source level alone"),
 }
+_PRECISIONS = {
+    "auto": ("Auto", "Half where the device is made for it, else float32"),
+    "float32": ("float32", "Full: slower on many devices, the same on all but for rounding"),
+    "bfloat16": ("bfloat16 (half)", "Fast on new processors and NVIDIA devices, else slow"),
+    "float16": ("float16 (half)", "Fast on NVIDIA devices, slow on processors"),
+}
 
 
 class EnhanceForm(QWidget):
-    """Four combo boxes.
+    """A combo box for each.
+
+    Parameters
+    ----------
+    precision : bool
+        Whether the precision can be chosen, too.
 
     Attributes
     ----------
@@ -31,13 +42,15 @@ class EnhanceForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, precision: bool = False) -> None:
         super().__init__(parent)
         self.model, self.level, self.reference, self.device = (Combo() for _ in range(4))
+        self.precision = Combo()
         self._scale = QLabel()
         self.level.setToolTip("What the model reads; by itself, so that its output suits the zoom")
         self.reference.setToolTip("A finer image of the same place that the model may borrow from")
         self.device.setToolTip("Where the model computes")
+        self.precision.setToolTip("How many bits the model computes with")
         self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
         self._slide: Slide | None = None
         self.model.opening.connect(self.refresh_models)
@@ -52,10 +65,12 @@ class EnhanceForm(QWidget):
         form.addRow("Source level", self.level)
         form.addRow("Reference", self.reference)
         form.addRow("Device", self.device)
+        form.addRow("Precision", self.precision)
+        form.setRowVisible(self.precision, precision)
         self._fill_fixed()
         self.refresh_models()
         self.level.addItem("Auto, by the zoom", None)
-        for combo in (self.model, self.level, self.reference, self.device):
+        for combo in (self.model, self.level, self.reference, self.device, self.precision):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 
     @property
@@ -66,6 +81,7 @@ class EnhanceForm(QWidget):
             self.level.currentData(),
             self.reference.currentData(),
             self.device.currentData(),
+            self.precision.currentData(),
         )
 
     def refresh_models(self) -> None:
@@ -104,9 +120,10 @@ class EnhanceForm(QWidget):
         self._scale.setText("" if scale is None else f"×{scale}")
 
     def _fill_fixed(self) -> None:
-        for value, (words, tip) in _REFERENCES.items():
-            self.reference.addItem(words, value)
-            self.reference.setItemData(self.reference.count() - 1, tip, _TIP)
+        for combo, choices in ((self.reference, _REFERENCES), (self.precision, _PRECISIONS)):
+            for value, (words, tip) in choices.items():
+                combo.addItem(words, value)
+                combo.setItemData(combo.count() - 1, tip, _TIP)
         devices = list_devices()
         self.device.addItem(f"Auto ({next(iter(devices))})", "auto")
         for name, words in devices.items():
