@@ -34,7 +34,7 @@ from napari_cwtnet.plugin.inspect_choice import field_job
 from napari_cwtnet.plugin.inspect_run import Ending, Task
 from napari_cwtnet.plugin.inspecting import Inspector
 from napari_cwtnet.plugin.slide_layer import slide_of
-from plugin.enhance_help import write_model
+from plugin.enhance_help import finish, write_model
 
 THREAD = "napari-cwtnet inspect"
 
@@ -408,3 +408,18 @@ def test_memory_is_released_and_a_deleted_slide_let_go(
     assert dock.captured is None
     assert len(viewer.layers) == 0
     assert dock.copy_command() is None
+
+
+def test_the_model_that_was_enhanced_with_is_looked_into(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, enhance = enhance_dock(ome, "tiny-x4")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Inspect")
+    assert dock.form.model.currentText() == "other-x2"  # the first of all
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, enhance)
+    qtbot.waitUntil(lambda: dock.form.model.currentText() == "tiny-x4", timeout=20000)
+    dock.form.model.setCurrentText("tiny-x2")
+    viewer.scene.camera.zoom *= 1.1
+    dock.form.changed.emit()
+    assert dock.form.model.currentText() == "tiny-x2"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
@@ -53,6 +55,8 @@ class EnhanceForm(QWidget):
         self.precision.setToolTip("How many bits the model computes with")
         self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
         self._slide: Slide | None = None
+        self._chosen = False
+        """Whether the user has chosen a model."""
         self.model.opening.connect(self.refresh_models)
         MODEL_NEWS.changed.connect(self.refresh_models)
         model = QHBoxLayout()
@@ -69,6 +73,7 @@ class EnhanceForm(QWidget):
         form.setRowVisible(self.precision, precision)
         self._fill_fixed()
         self.refresh_models()
+        self.model.currentIndexChanged.connect(self._on_model)
         self.level.addItem("Auto, by the zoom", None)
         for combo in (self.model, self.level, self.reference, self.device, self.precision):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
@@ -103,6 +108,13 @@ class EnhanceForm(QWidget):
         if self.model.currentText() != chosen:
             self.changed.emit()
 
+    def suggest_model(self, path: Path | None) -> None:
+        """Choose this model, unless the user has chosen one."""
+        names = [name for name, known in list_models().items() if known == path]
+        if names and not self._chosen:
+            with QSignalBlocker(self.model):
+                self.model.setCurrentText(names[0])
+
     def set_slide(self, slide: Slide | None) -> None:
         """Offer the levels of a slide."""
         if slide is self._slide:
@@ -118,6 +130,9 @@ class EnhanceForm(QWidget):
     def set_scale(self, scale: int | None) -> None:
         """Show the factor of the chosen model."""
         self._scale.setText("" if scale is None else f"×{scale}")
+
+    def _on_model(self, _: int) -> None:
+        self._chosen = True
 
     def _fill_fixed(self) -> None:
         for combo, choices in ((self.reference, _REFERENCES), (self.precision, _PRECISIONS)):

@@ -22,6 +22,7 @@ from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.inspect_session import InspectSession, View
 from napari_cwtnet.plugin.inspect_work import Captured
 from napari_cwtnet.plugin.map_layers import MapLayers
+from napari_cwtnet.plugin.results import shown_result, source_of
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import place_at
 
@@ -184,6 +185,8 @@ class InspectDock(QWidget):
         """Say what would be captured now."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
+        made = source_of(shown_result(self._viewer))
+        self.form.suggest_model(None if made is None else made.job.model)
         try:
             _, _, sentence = field_job(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
