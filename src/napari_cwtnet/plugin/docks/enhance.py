@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.badge_glyphs import prepare_badge
 from napari_cwtnet.plugin.docks.enhance_panel import EnhancePanel
-from napari_cwtnet.plugin.docks.scrolling import scrolling
+from napari_cwtnet.plugin.docks.resting import Resting
+from napari_cwtnet.plugin.docks.scrolling import fill
 from napari_cwtnet.plugin.enhance_choice import (
     chosen_header,
     roi_job,
@@ -26,9 +26,6 @@ from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.results import Source
 from napari_cwtnet.plugin.slide_layer import slide_of
-
-REST_MS = 250
-"""How long the camera has to be still before the sentence follows it, and Live begins."""
 
 
 class EnhanceDock(QWidget):
@@ -53,14 +50,8 @@ class EnhanceDock(QWidget):
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
         self.live, self.form, self.quality = panel.live, panel.form, panel.quality
         self.compare, self.result = panel.compare, panel.result
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(panel))
-        self.setMinimumWidth(300)
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        fill(self, panel)
+        self._rest = Resting(self, self._on_rest)
         self._connect()
         self._on_rest()
         self._show_run()
@@ -99,38 +90,12 @@ class EnhanceDock(QWidget):
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._show_run)
         self.controller.finished.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
-        viewer = self._viewer
-        for event in (
-            viewer.scene.camera.events.center,
-            viewer.scene.camera.events.zoom,
-            viewer.canvas.events.size,
-            viewer.dims.events.ndisplay,
-            viewer.layers.selection.events.active,
-        ):
-            event.connect(self._on_change)
-        viewer.layers.events.inserted.connect(self._on_inserted)
-        viewer.layers.events.removed.connect(self._on_removed)
-        for layer in viewer.layers:
-            self._watch_shapes(layer)
-
-    def _watch_shapes(self, layer: Any) -> None:
-        if isinstance(layer, Shapes):
-            layer.events.data.connect(self._on_change)
-            layer.events.highlight.connect(self._on_change)
-
-    def _on_inserted(self, event: Any) -> None:
-        if isalive(self):  # napari's events outlive the dock
-            self._watch_shapes(event.value)
-            self._rest.start()
+        self._rest.follow(self._viewer)
+        self._viewer.layers.events.removed.connect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:
-        if isalive(self):
+        if isalive(self):  # napari's events outlive the dock
             self.controller.forget_layer(event.value)
-            self._rest.start()
-
-    def _on_change(self, *_: Any) -> None:
-        if isalive(self):
-            self._rest.start()
 
     def _on_rest(self) -> None:
         """Say what would happen now; do it where Live is on."""

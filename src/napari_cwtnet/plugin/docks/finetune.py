@@ -8,7 +8,7 @@ from typing import Any
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
@@ -16,16 +16,15 @@ from napari_cwtnet.plugin.command_line import command_line
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.finetune_panel import FinetunePanel
 from napari_cwtnet.plugin.docks.parts import copy
+from napari_cwtnet.plugin.docks.resting import Resting
 from napari_cwtnet.plugin.docks.resume_menu import ResumeMenu
-from napari_cwtnet.plugin.docks.scrolling import scrolling
+from napari_cwtnet.plugin.docks.scrolling import fill
 from napari_cwtnet.plugin.finetune_choice import FinetunePlan, finetune_plan
 from napari_cwtnet.plugin.finetune_command import finetune_words
 from napari_cwtnet.plugin.finetune_run import FinetuneJob, Outcome
 from napari_cwtnet.plugin.finetune_words import what_will_be_learnt, what_will_go_on
 from napari_cwtnet.plugin.finetuning import Finetuner
 from napari_cwtnet.training.run_folder import read_run
-
-REST_MS = 250
 
 
 class FinetuneDock(QWidget):
@@ -51,14 +50,8 @@ class FinetuneDock(QWidget):
         layout.addWidget(self.panel.choices_button)
         layout.addWidget(self.form)
         layout.addWidget(self.panel)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(content))
-        self.setMinimumWidth(300)
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        fill(self, content)
+        self._rest = Resting(self, self._on_rest)
         self._connect()
         self._on_layers()
         self._on_rest()
@@ -135,7 +128,7 @@ class FinetuneDock(QWidget):
         layer.events.name.connect(self._on_layers)
         layer.events.metadata.connect(self._on_layers)
         if isinstance(layer, Shapes):
-            layer.events.data.connect(self._on_change)
+            layer.events.data.connect(self._rest.on_change)
 
     def _on_inserted(self, event: Any) -> None:
         if isalive(self):  # napari's events outlive the widget
@@ -145,10 +138,6 @@ class FinetuneDock(QWidget):
     def _on_layers(self, *_: Any) -> None:
         if isalive(self):
             self.form.show_layers(list(self._viewer.layers))
-            self._rest.start()
-
-    def _on_change(self, *_: Any) -> None:
-        if isalive(self):
             self._rest.start()
 
     def _show_choices(self, shown: bool) -> None:

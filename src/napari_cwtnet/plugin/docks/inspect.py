@@ -6,15 +6,16 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.canvas_clicks import CanvasClicks
 from napari_cwtnet.plugin.command_line import command_line, inspect_words
 from napari_cwtnet.plugin.docks.inspect_panel import InspectPanel
 from napari_cwtnet.plugin.docks.parts import copy
-from napari_cwtnet.plugin.docks.scrolling import scrolling
+from napari_cwtnet.plugin.docks.resting import Resting
+from napari_cwtnet.plugin.docks.scrolling import fill
 from napari_cwtnet.plugin.enhance_choice import chosen_header
 from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.inspect_choice import field_job
@@ -25,8 +26,6 @@ from napari_cwtnet.plugin.map_layers import MapLayers
 from napari_cwtnet.plugin.results import shown_result, source_of
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import place_at
-
-REST_MS = 250
 
 
 class InspectDock(QWidget):
@@ -47,17 +46,11 @@ class InspectDock(QWidget):
         self.panel = InspectPanel()
         self.form, self.looking = self.panel.form, self.panel.looking
         self.legend = self.panel.legend
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scrolling(self.panel))
-        self.setMinimumWidth(300)
+        fill(self, self.panel)
         self._layer: Any = None
         self._clicks = CanvasClicks(napari_viewer, self._on_click)
         self._clicks.listen()
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST_MS)
-        self._rest.timeout.connect(self._on_rest)
+        self._rest = Resting(self, self._on_rest)
         self._connect()
         self._on_rest()
         self._show_work()
@@ -131,7 +124,7 @@ class InspectDock(QWidget):
             self._clicks.listen()
 
     def _connect(self) -> None:
-        panel, session, viewer = self.panel, self.session, self._viewer
+        panel, session = self.panel, self.session
         panel.view_button.clicked.connect(lambda _: self.inspect_view())
         panel.cancel_button.clicked.connect(lambda _: self.controller.cancel())
         panel.clear_button.clicked.connect(lambda _: self._clear())
@@ -143,16 +136,8 @@ class InspectDock(QWidget):
         session.found.connect(self._show_view)
         session.runner.changed.connect(self._show_work)
         session.runner.ended.connect(self._show_ending)
-        for event in (
-            viewer.scene.camera.events.center,
-            viewer.scene.camera.events.zoom,
-            viewer.canvas.events.size,
-            viewer.dims.events.ndisplay,
-            viewer.layers.events.inserted,
-            viewer.layers.selection.events.active,
-        ):
-            event.connect(self._on_change)
-        viewer.layers.events.removed.connect(self._on_removed)
+        self._rest.follow(self._viewer)
+        self._viewer.layers.events.removed.connect(self._on_removed)
 
     def _look(self) -> None:
         """Bring what is chosen on the canvas, once it is found."""
@@ -172,14 +157,9 @@ class InspectDock(QWidget):
         if self.looking.looking.show == "probe" and self.looking.isVisible() and panning:
             self.ask(*place_at(self._viewer, layer, position))
 
-    def _on_change(self, *_: Any) -> None:
-        if isalive(self):  # napari's events outlive the dock
-            self._rest.start()
-
     def _on_removed(self, event: Any) -> None:
-        if isalive(self):
+        if isalive(self):  # napari's events outlive the dock
             self.session.forget_layer(event.value)
-            self._rest.start()
 
     def _on_rest(self) -> None:
         """Say what would be captured now."""

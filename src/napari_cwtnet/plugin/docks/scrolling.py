@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 
-def scrolling(content: QWidget) -> QScrollArea:
+def fill(dock: QWidget, content: QWidget, width: int = 300) -> None:
     """``content`` at the width that there is, with a vertical scroll bar where it is needed."""
     area = QScrollArea()
     area.setWidgetResizable(True)
@@ -14,4 +14,7 @@ def scrolling(content: QWidget) -> QScrollArea:
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     area.setWidget(content)
     area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
-    return area
+    layout = QVBoxLayout(dock)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(area)
+    dock.setMinimumWidth(width)

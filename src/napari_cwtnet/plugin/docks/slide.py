@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QSignalBlocker, QTimer
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QWidget
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.command_line import command_line, info_words
 from napari_cwtnet.plugin.docks.parts import copy
-from napari_cwtnet.plugin.docks.scrolling import scrolling
+from napari_cwtnet.plugin.docks.scrolling import fill
 from napari_cwtnet.plugin.docks.slide_form import SlideForm
 from napari_cwtnet.plugin.following import slide_layer_in
 from napari_cwtnet.plugin.navigation import look_at, zoom_to
@@ -57,10 +57,7 @@ class SlideDock(QWidget):
         keep_badge(napari_viewer)
         self._layer: Image | None = None
         self.form = SlideForm(self)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scrolling(self.form))
-        self.setMinimumWidth(280)
+        fill(self, self.form, 280)
         self._camera_rests = QTimer(self)
         self._camera_rests.setSingleShot(True)
         self._camera_rests.setInterval(_CAMERA_MS)
