@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement import Engine
+from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
     capture,
@@ -423,3 +424,19 @@ def test_the_model_that_was_enhanced_with_is_looked_into(
     viewer.scene.camera.zoom *= 1.1
     dock.form.changed.emit()
     assert dock.form.model.currentText() == "tiny-x2"
+
+
+def test_a_region_of_interest_is_looked_into(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = inspect_dock(ome)
+    assert not dock.panel.roi_button.isEnabled()
+    assert "Draw and select a shape" in dock.panel.roi_button.toolTip()
+    corners = ((200, 300), (200, 419), (279, 419), (279, 300))  # rows and columns of level 0
+    slide = viewer.layers[0]
+    viewer.add_shapes([[slide.data_to_world(corner) for corner in corners]], units=slide.units)
+    qtbot.waitUntil(dock.panel.roi_button.isEnabled, timeout=10000)
+    assert "Looks into the ROI, 30 × 20 LR pixels" in dock.panel.roi_button.toolTip()
+    dock.panel.roi_button.click()
+    settled(qtbot, dock)
+    assert dock.captured.field.plan.region == Region(300, 200, 120, 80)

@@ -12,7 +12,7 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
 from napari_cwtnet.inspection.band_maps import IMAGES
 from napari_cwtnet.inspection.suits import cwtnet_config
-from napari_cwtnet.plugin.enhance_choice import Choice, chosen_header, on_lattice
+from napari_cwtnet.plugin.enhance_choice import Choice, chosen_header, on_lattice, selected_roi
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import screen_pixel, visible_region
 from napari_cwtnet.slides import Slide
@@ -52,8 +52,12 @@ class Looking:
     stretched: bool = False
 
 
-def field_job(viewer: Any, layer: Any, choice: Choice) -> tuple[FieldJob, Plan, str]:
+def field_job(
+    viewer: Any, layer: Any, choice: Choice, *, roi: bool = False
+) -> tuple[FieldJob, Plan, str]:
     """The job that captures what the canvas shows, or its middle, and the words about it.
+
+    With ``roi`` it is the bounding box of the selected shape in place of the view.
 
     Raises
     ------
@@ -62,7 +66,10 @@ def field_job(viewer: Any, layer: Any, choice: Choice) -> tuple[FieldJob, Plan, 
     """
     if layer is None:
         raise RequestError("Open a slide first.")
-    slide, region = slide_of(layer), visible_region(viewer, layer)
+    region = selected_roi(viewer, layer) if roi else visible_region(viewer, layer)
+    if roi and region is None:
+        raise RequestError("Draw and select a shape in a Shapes layer first.")
+    slide = slide_of(layer)
     if slide is None or region is None:
         raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
     header = chosen_header(choice)
@@ -73,7 +80,8 @@ def field_job(viewer: Any, layer: Any, choice: Choice) -> tuple[FieldJob, Plan, 
     request = field_request(slide, EnhanceRequest(middle, downsample, choice.reference))
     plan = make_plan(slide, header, request)
     columns, rows = plan.lattice.size
-    where = "the view" if middle == inside else "the middle of the view"
+    place = "the ROI" if roi else "the view"
+    where = place if middle == inside else f"the middle of {place}"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
     words = f"Looks into {where}, {columns} × {rows} LR pixels. {sentence}."
     return FieldJob(slide, request, header.path, choice.device), plan, words

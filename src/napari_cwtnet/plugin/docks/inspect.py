@@ -57,9 +57,16 @@ class InspectDock(QWidget):
 
     def inspect_view(self) -> None:
         """Capture what the canvas shows."""
+        self._capture(roi=False)
+
+    def inspect_roi(self) -> None:
+        """Capture the bounding box of the selected shape."""
+        self._capture(roi=True)
+
+    def _capture(self, *, roi: bool) -> None:
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
-            job, _, _ = field_job(self._viewer, layer, self.form.choice)
+            job, _, _ = field_job(self._viewer, layer, self.form.choice, roi=roi)
         except CwtnetError as error:
             show_error(str(error))
             self._on_rest()
@@ -126,6 +133,7 @@ class InspectDock(QWidget):
     def _connect(self) -> None:
         panel, session = self.panel, self.session
         panel.view_button.clicked.connect(lambda _: self.inspect_view())
+        panel.roi_button.clicked.connect(lambda _: self.inspect_roi())
         panel.cancel_button.clicked.connect(lambda _: self.controller.cancel())
         panel.clear_button.clicked.connect(lambda _: self._clear())
         panel.copy_button.clicked.connect(lambda _: self.copy_command())
@@ -167,12 +175,13 @@ class InspectDock(QWidget):
         self.form.set_slide(slide_of(layer))
         made = source_of(shown_result(self._viewer))
         self.form.suggest_model(None if made is None else made.job.model)
-        try:
-            _, _, sentence = field_job(self._viewer, layer, self.form.choice)
-        except CwtnetError as error:
-            self.panel.show_sentence(str(error), possible=False)
-        else:
-            self.panel.show_sentence(sentence, possible=True)
+        for roi, show in ((False, self.panel.show_sentence), (True, self.panel.show_roi)):
+            try:
+                _, _, sentence = field_job(self._viewer, layer, self.form.choice, roi=roi)
+            except CwtnetError as error:
+                show(str(error), possible=False)
+            else:
+                show(sentence, possible=True)
         try:
             self.form.set_scale(chosen_header(self.form.choice).scale)
         except CwtnetError:

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.inspect_form import LookingForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
-from napari_cwtnet.plugin.docks.parts import show_progress, thin_bar, words_label
+from napari_cwtnet.plugin.docks.parts import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.inspect_work import Captured
 from napari_cwtnet.plugin.inspecting import Inspector
@@ -20,6 +20,7 @@ class InspectPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.view_button = QPushButton("Inspect view")
+        self.roi_button = QPushButton("Inspect ROI")
         self.cancel_button = QPushButton("Cancel")
         self.clear_button = QPushButton("Clear map")
         self.clear_button.setToolTip("Take the map off the canvas; the field is kept")
@@ -39,7 +40,7 @@ class InspectPanel(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.view_button)
-        layout.addLayout(_row(self.clear_button, self.cancel_button))
+        layout.addLayout(_row(self.roi_button, self.clear_button, self.cancel_button))
         for part in (self.sentence, self.form, self._bar, self.status, self.said):
             layout.addWidget(part)
         layout.addWidget(self.looking)
@@ -49,9 +50,12 @@ class InspectPanel(QWidget):
     def show_sentence(self, words: str, *, possible: bool) -> None:
         """Say what would be captured, or why nothing can."""
         self.sentence.setText(words)
-        self.view_button.setEnabled(possible)
-        self.view_button.setToolTip(words)
+        enable(self.view_button, possible, words)
         self.copy_button.setEnabled(possible or not self.said.isHidden())
+
+    def show_roi(self, words: str, *, possible: bool) -> None:
+        """Say the same of the ROI, where the mouse rests on its button."""
+        enable(self.roi_button, possible, words)
 
     def show_field(self, captured: Captured | None) -> None:
         """Offer what a field holds; None takes all of it away."""
