@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY, keep_badge
 from plugin.enhance_help import finish, results, write_model
 
 
@@ -191,3 +191,36 @@ def test_the_precision_that_is_chosen_is_computed_in_and_copied(
         assert f"--dtype {dtype} " in dock.result.copy_command()
         images.append(layer.data.copy())
     assert (images[0] != images[1]).any()
+
+
+def test_the_badge_stays_small_and_names_the_topmost(
+    make_napari_viewer: Callable[..., Any],
+) -> None:
+    viewer = make_napari_viewer()
+    keep_badge(viewer)
+    sizes = []
+    for number in range(1, 7):
+        badge = f"COMPUTED ×2 · 0.25 µm/px from native 0.5 · model-{number} · research use only"
+        viewer.add_image(np.zeros((4, 4)), metadata={RESULT_KEY: {"badge": badge}})
+        lines = viewer.canvas.overlays[OVERLAY].text.splitlines()
+        sizes.append(len(lines))
+    words = " · ".join(line.strip() for line in lines)
+    assert words == f"{badge} · also ×2 0.25 µm/px model-5 · ×2 0.25 µm/px model-4 · 3 more"
+    assert sizes[-1] == sizes[-2] <= 4  # it has long ceased to grow
+
+
+def test_the_badge_s_words_are_within_its_box(
+    make_napari_viewer: Callable[..., Any], qtbot: Any
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1500, 900)
+    keep_badge(viewer)
+    badge = "COMPUTED ×4 · 0.125 µm/px from native 0.499 · a-model-x4 · research use only"
+    viewer.add_image(np.zeros((4, 4)), metadata={RESULT_KEY: {"badge": badge}})
+    viewer.layers[0].opacity = 0
+    qtbot.wait(300)
+    top = viewer.screenshot(canvas_only=True, flash=False)[:60, :, :3].astype(int)
+    box = np.flatnonzero((top[..., 0] > top[..., 1] + 60).any(axis=0))
+    words = np.flatnonzero((top.min(axis=-1) > 150).any(axis=0))
+    assert words[0] - box[0] >= 4
+    assert box[-1] - words[-1] >= 4

@@ -12,6 +12,8 @@ RESULT_KEY = "napari_cwtnet_result"
 OVERLAY = "cwtnet_badge"
 _CHARACTER = 10.0
 """Width of a character, screen pixels; rather too much than too little."""
+_NAMED = 2
+"""How many badges are told besides the topmost."""
 
 
 def is_computed(layer: Any) -> bool:
@@ -49,18 +51,37 @@ def keep_badge(viewer: Any) -> None:
 
 
 def update_badge(viewer: Any) -> None:
-    """Write the badges of the visible computed layers on the canvas, topmost first."""
-    badges = [
-        layer.metadata[RESULT_KEY]["badge"]
-        for layer in reversed(viewer.layers)
-        if is_computed(layer) and layer.visible
-    ]
+    """Write the badges of the visible computed layers on the canvas, topmost first.
+
+    The topmost in full, the next ones shortly, so that the box stays small however many there are.
+    """
+    shown = [layer for layer in reversed(viewer.layers) if is_computed(layer) and layer.visible]
+    badges = list(dict.fromkeys(layer.metadata[RESULT_KEY]["badge"] for layer in shown))
     overlay = viewer.canvas.overlays.get(OVERLAY)
     if overlay is not None:
         fitting = int(viewer.canvas.size[1] / _CHARACTER)
-        lines = [line for badge in dict.fromkeys(badges) for line in _wrapped(badge, fitting)]
-        overlay.text = "\n".join(f" {line} " for line in lines)
+        lines = _wrapped(badges[0], fitting) if badges else []
+        if len(badges) > 1:
+            others = [_short(badge) for badge in badges[1 : 1 + _NAMED]]
+            more = len(badges) - 1 - len(others)
+            others += [f"{more} more"] if more else []
+            lines += _wrapped(f"also {' · '.join(others)}", fitting)
+        # The canvas draws text some percent wider than the box that it lays around it.
+        longest = max(map(len, lines), default=0)
+        margin = " " * (2 + longest // 40)
+        overlay.text = "\n".join(f"{margin}{line}{margin}" for line in lines)
         overlay.visible = bool(badges)
+
+
+def _short(badge: str) -> str:
+    """Scale, pixel and model of a badge.
+
+    >>> _short("COMPUTED ×4 · 0.125 µm/px from native 0.5 · cwtnet-x4 · research use only")
+    '×4 0.125 µm/px cwtnet-x4'
+    """
+    *parts, last = badge.split(" · ")
+    words = " ".join(part.split(" from ")[0] for part in parts or [last])
+    return words.removeprefix("COMPUTED ")
 
 
 def _wrapped(badge: str, width: int) -> list[str]:
