@@ -38,7 +38,10 @@ def _table(parser: argparse.ArgumentParser, key: str) -> None:
     parser.add_argument("--budget", default="2000", help="of each network: 2000 steps, or 3m")
     parser.add_argument("--seeds", type=int, default=1, help="how many, from 0")
     parser.add_argument(
-        "--learning-rate", type=float, metavar="RATE", help="of every network; the table's own if left out"
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="of every network; the table's own if left out",
     )
     if key == "table1":
         parser.add_argument("--scale", type=int, nargs="+", choices=(2, 4, 8), default=[2])
