@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,3 +63,30 @@ def test_a_run_that_was_about_to_replace_it_goes_elsewhere(
         dock.result.keep()
     assert kept.data.shape == shape
     assert len(results(viewer)) == 2
+
+
+def test_deleted_layers_are_let_go(enhance_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    dock.result.keep()
+    finish(qtbot, dock)
+    held = [weakref.ref(layer) for layer in results(viewer)]
+    assert len(held) == 2
+    del viewer.layers[1:]
+    gc.collect()
+    assert [ref() for ref in held] == [None, None]
+
+
+def test_a_layer_that_was_deleted_as_its_next_run_began_can_be_kept(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    with qtbot.waitSignal(dock.controller.finished, timeout=60000):
+        dock.enhance_view()
+        del viewer.layers[1]
+    (again,) = results(viewer)
+    dock.result.keep()
+    assert again.name.endswith("kept")

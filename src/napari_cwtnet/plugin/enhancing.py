@@ -113,14 +113,20 @@ class Enhancer(QObject):
         if key is None:
             raise RequestError(f"Layer {layer.name!r} is kept already: no run replaces it.")
         result = self._results.pop(key)
-        # It has to live on, for it follows the pixel size of its slide.
-        self._kept = [*(one for one in self._kept if one.shown is not None), result]
+        self._kept.append(result)  # it has to live on, for it follows the pixel size of its slide
         if self._result is result and self._run is not None and not result.has(self._run):
             self._result = self._layer_for(self._run.job, result.slide_layer)
         result.mark_kept()
 
     def forget_layer(self, layer: Any) -> None:
-        """Forget what was told of a layer that is shown no more."""
+        """Let go of a layer that is shown no more, and of what was told of it."""
+        self._kept = [one for one in self._kept if one.layer != layer]
+        # The one at work may show a layer of its own yet, which later runs then take over.
+        self._results = {
+            key: one
+            for key, one in self._results.items()
+            if one is self._result or one.layer != layer
+        }
         if self.outcome is not None and any(one == layer for one in self._told):
             self.outcome, self._told = None, ()
             self.changed.emit()
