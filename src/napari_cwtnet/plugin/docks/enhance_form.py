@@ -22,7 +22,7 @@ _REFERENCES = {
 }
 _PRECISIONS = {
     "auto": ("Auto", "Half where the device is made for it, else float32"),
-    "float32": ("float32", "Full: slower on many devices, the same on all but for rounding"),
+    "float32": ("float32", "Full: slower on many devices; all of them agree, but for rounding"),
     "bfloat16": ("bfloat16 (half)", "Fast on new processors and NVIDIA devices, else slow"),
     "float16": ("float16 (half)", "Fast on NVIDIA devices, slow on processors"),
 }
