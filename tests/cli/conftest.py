@@ -25,7 +25,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with ``small-x2`` and ``small-x4``: untrained, so exactly bicubic."""
     folder = tmp_path_factory.mktemp("models")
     for scale in (2, 4):
-        network = CwtNet(preset("lite", scale, blocks=1, channels=8, tile=64, halo=8))
+        changes = {"blocks": 1, "channels": 8, "tile": 64, "halo": 8, "skip": "finest"}
+        network = CwtNet(preset("lite", scale, **changes))
         share = 0.5 if scale == 4 else 0.0
         save_weights(folder / f"small-x{scale}.safetensors", network, {"reference_share": share})
     return folder
