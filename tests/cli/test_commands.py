@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from export.whole_help import write_model
 from PIL import Image
 from slides.pattern import pattern
 
@@ -16,6 +17,7 @@ from cli.conftest import Run
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.export import Roi, write_rois
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import CwtNet, preset, save_weights
 
 
 def test_info(run: Run, slide_file: Path) -> None:
@@ -152,6 +154,21 @@ def test_evaluate(run: Run, tmp_path: Path, reference: str) -> None:
     else:
         assert said["psnr_reference_bicubic"] is None
         assert said["psnr"] == pytest.approx(said["psnr_bicubic"], abs=0.6)
+
+
+def test_evaluate_says_that_bicubic_is_better(run: Run, tmp_path: Path) -> None:
+    image = pattern(Region(0, 40, 160, 120), 1.0)
+    Image.fromarray(np.rint(image).astype(np.uint8)).save(tmp_path / "a.png")
+    words = ("evaluate", "--images", tmp_path, "--device", "cpu", "--json", "--model")
+    worse = json.loads(run(*words, write_model(tmp_path, 2)).stdout)
+    assert worse["psnr"] < worse["psnr_bicubic"] - 1
+    figures = f"({worse['psnr']:.2f} against {worse['psnr_bicubic']:.2f} dB)"
+    assert worse["warning"].startswith(f"Worse than bicubic here {figures}: fine-tune")
+    smooth = tmp_path / "smooth.safetensors"  # bicubic twice: better, where all is smooth
+    save_weights(smooth, CwtNet(preset("lite", 4, blocks=1, channels=8, skip="source")), {})
+    better = json.loads(run(*words, smooth).stdout)
+    assert better["psnr"] > better["psnr_bicubic"]
+    assert "warning" not in better
 
 
 def test_models(run: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.model import load_model
 
@@ -19,13 +20,16 @@ def run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         progress=Progress("image"),
     )
+    means = evaluation.means()
+    warning = Quality(**means).warning
     report(
         {
             "model": evaluation.model,
             "scale": evaluation.scale,
             "mode": evaluation.mode,
             "images": len(files),
-            **evaluation.means(),
+            **means,
+            **({"warning": warning} if warning else {}),
             "per_image": [{"name": n} | f for n, f in evaluation.images.items()],
         },
         as_json=arguments.json,
