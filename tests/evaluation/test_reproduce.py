@@ -20,7 +20,7 @@ from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sourc
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.plots import plot_rows
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
-from napari_cwtnet.evaluation.reproduce.summary import Cell, summarise
+from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name, summarise
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, measured
 from napari_cwtnet.evaluation.reproduce.verdict import verdict
 from napari_cwtnet.evaluation.reproduce.writing import markdown
@@ -222,6 +222,17 @@ def test_the_same_training_in_two_tables_is_one_run(data: Path) -> None:
     assert ours("table2") != ours("table5")
 
 
+def test_fields_of_one_slide_are_of_one_image() -> None:
+    assert image_name("a.svs at 1: 20,30,188,188 0,0") == image_name("a.svs at 2: 0,0,9,9 0,1")
+    assert image_name("a 1.png 0,0") == image_name("a 1.png 0,1") == "a 1.png"
+
+
+def test_sources_that_hold_nothing_out_are_refused_by_file(tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text("- {name: a, folder: a, licence: CC0-1.0}\n")
+    with pytest.raises(RequestError, match=r"No source in .*sources\.yaml keeps images"):
+        sources_of(tmp_path, "bicubic", 2)
+
+
 def test_a_learning_rate_is_that_of_every_row(data: Path) -> None:
     budget, table = Budget(steps=5), TABLES["table1"]
     for row in table.at_rate(2e-3).rows(2, "bicubic"):
@@ -306,7 +317,7 @@ def test_one_image_is_no_evidence_of_a_difference() -> None:
     ]
     lines = summarise(cells, table)
     assert (lines[0].lead, lines[0].lead_interval) == (1.0, None)
-    assert any("| +1.00 (one image) |" in line for line in markdown(table, lines, {}))
+    assert any("| +1.00 (too few images) |" in line for line in markdown(table, lines, {}))
     told = {"compared": table.compared, "rows": [asdict(line) for line in lines]}
     (words,) = verdict(told)
     assert "number 2 of 2" in words

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _ROUNDS = 2000
+_FEWEST = 3
 
 
 def interval(
@@ -28,9 +29,9 @@ def interval(
     Returns
     -------
     tuple of float, or None
-        Low and high; None for a single image, which says nothing of others.
+        Low and high; None for fewer than three images, which say too little of others.
     """
-    if len(set(groups)) < 2:
+    if len(set(groups)) < _FEWEST:
         return None
     names = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     index = np.asarray([names[group] for group in groups])

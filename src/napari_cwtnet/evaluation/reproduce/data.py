@@ -57,6 +57,11 @@ def _images(data: Path) -> dict[str, Any]:
     else:
         shipped = load_recipe(shipped_recipes()["cwtnet-lite-x2"]).sources
         sources = [s for s in shipped if s.held_out and (data / s.folder).is_dir()]
+    if own.exists() and not any(source.held_out for source in sources):
+        raise RequestError(
+            f"No source in {own} keeps images for testing; give held_out, a list of file name "
+            "patterns, to one of them."
+        )
     if not any(source.held_out for source in sources):
         raise RequestError(
             f"Folder {data} holds none of the shipped recipes' sources that keep images for "

@@ -102,9 +102,9 @@ TABLE = Table(
     "which has the size that it was published in), a bicubic enlargement as global skip, and the "
     "same patches, budget, batch, Adam, schedule and seeds. CWT-Net enlarges the reference there "
     "or, without one, what its WR module makes of LR, which begins as the bicubic enlargement. "
-    "The loss of the image is L1 for all; CWT-Net has its WT loss beside it. Rate, clipping and "
-    "the lite preset were chosen on other images (decision 0015). Tested are the averaged weights "
-    "of the last step, so that no held-out image chooses anything.",
+    "The loss of the image is L1 for all; CWT-Net has its WT loss beside it. How rate, "
+    "clipping and the lite preset were chosen is told in decision 0015. Tested are the averaged "
+    "weights of the last step, so that no held-out image chooses anything.",
     rows=_rows,
     base=BASE | {"learning_rate": 1e-3, "gradient_clip": 0.1},
     compared=CWTNET,

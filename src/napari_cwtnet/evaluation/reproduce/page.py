@@ -16,14 +16,14 @@ from napari_cwtnet.evaluation.reproduce.verdict import verdict
 from napari_cwtnet.files import written_whole
 
 PICTURES = "pictures"
+EXPECTED = "expected.md"
 _INTRO = """\
 # The paper's tables, done again
 
 Made by `napari-cwtnet reproduce page`; how to make it again, at any budget, is told in [how to
 reproduce](../how-to/reproduce.md). The paper's figures stand beside ours and are not to be
 compared with them: other images, smaller networks, and a budget that each table names. What can
-be compared are the rows of one table with one another. What was [expected](expected.md) was
-written before.
+be compared are the rows of one table with one another.
 
 **How it is measured.** PSNR and SSIM of 8-bit RGB, with a border of as many pixels as the scale
 cut off; the mean over test fields. A mean over seeds is given with its standard deviation. The
@@ -78,9 +78,13 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     try:
         (output / PICTURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Folder {output} cannot be made: {error.strerror}.") from error
+        raise OutputError(
+            f"Folder {output} cannot be made: {error.strerror}; choose another --output."
+        ) from error
     files: list[Path] = []
     lines = [_INTRO]
+    if (output / EXPECTED).exists():
+        lines.append(f"What was [expected]({EXPECTED}) was written before.\n")
     if (output / remarks).exists():
         lines.append(f"What is to be said of them: [remarks]({remarks}).\n")
     for name, source in found.items():

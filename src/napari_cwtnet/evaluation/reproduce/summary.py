@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from napari_cwtnet.evaluation.reproduce.bootstrap import interval
 from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE, Row, Table
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures
+
+_PLACE_ON_A_SLIDE = re.compile(r" at [0-9.]+: [0-9,]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +118,12 @@ def _spread(values: list[float]) -> Spread:
 
 
 def image_name(field_name: str) -> str:
-    """The image that a test field is of; a source that is halved shows the same one."""
-    return field_name.rsplit(" ", 1)[0]
+    """The image or slide that a test field is of; a source that is halved shows the same one.
+
+    >>> image_name("a 1.png 0,0"), image_name("a.svs at 1: 20,30,188,188 0,0")
+    ('a 1.png', 'a.svs')
+    """
+    return _PLACE_ON_A_SLIDE.sub("", field_name.rsplit(" ", 1)[0])
 
 
 def _lead(

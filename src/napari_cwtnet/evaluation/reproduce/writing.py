@@ -53,8 +53,9 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
 
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
     """The table, one part for each scale and for what is given the reference."""
-    budget = f" ({about['Budget']})" if about.get("Budget") else ""
-    yield f"## {table.title}{budget}"
+    told = [about["Budget"]] if about.get("Budget") else []
+    told += ["real levels"] if str(about.get("Data", "")).startswith("levels") else []
+    yield f"## {table.title}" + (f" ({', '.join(told)})" if told else "")
     yield ""
     yield table.setting
     yield ""
@@ -114,7 +115,7 @@ def _lead(line: RowSummary) -> str:
 def with_interval(lead: float, within: Sequence[float] | None) -> str:
     """A difference in dB, and what is known of how sure it is."""
     if within is None:
-        return f"{lead:+.2f} (one image)"
+        return f"{lead:+.2f} (too few images)"
     low, high = within
     return f"{lead:+.2f} ({low:+.2f} to {high:+.2f})"
 
