@@ -21,17 +21,22 @@ from napari_cwtnet.evaluation.bench.viewport import flops_per_pixel
 from napari_cwtnet.model import CwtNet, preset
 
 
-def test_tasks_take_turns_and_preparation_is_not_timed() -> None:
-    seen: list[str] = []
+def test_tasks_take_turns_and_preparation_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, seen = [0.0], []
+
+    def spend(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     tasks = {
         "a": Task(lambda: seen.append("a")),
-        "b": Task(lambda: seen.append("b"), lambda: time.sleep(0.02)),
-        "c": Task(lambda: time.sleep(0.005)),
+        "b": Task(lambda: seen.append("b"), lambda: spend(20), lambda: spend(30)),
+        "c": Task(lambda: spend(5)),
     }
     found = in_turns(tasks, repeats=3)
     assert "".join(seen) == "abbaabab"  # c is silent; rounds begin with a, b, c, a
-    assert found["b"].most < 0.02
-    assert 0.005 <= found["c"].least <= found["c"].median <= found["c"].most
+    assert found["b"].most == 0
+    assert found["c"].least == found["c"].median == found["c"].most == 5
 
 
 @torch.no_grad()
