@@ -193,7 +193,9 @@ def _mean_right(judged: list[Judged]) -> NDArray[np.float64]:
 def _within(values: NDArray[np.float64], sources: list[str], sign: str) -> str:
     """Mean and interval in per cent."""
     within = interval(values.tolist(), sources)
-    sure = "too few images" if within is None else " to ".join(f"{100 * v:{sign}.0f}" for v in within)
+    sure = (
+        "too few images" if within is None else " to ".join(f"{100 * v:{sign}.0f}" for v in within)
+    )
     return f"{100 * values.mean():{sign}.1f} ({sure})"
 
 
