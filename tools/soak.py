@@ -72,6 +72,7 @@ def cycles(viewer: Any, dock: Any, count: int, pump: Callable[[float], None]) ->
         dock.enhance_view()
         cancel_s, tile_s = _cancelled(dock, number % 3, pump) if number % 4 else (0.0, 0.0)
         wait_for(pump, lambda: not dock.controller.busy)
+        kind = dock.controller.outcome.kind  # before its layer goes, and it is forgotten
         if number % 10 == 9:
             for layer in [one for one in viewer.layers if "COMPUTED" in one.name]:
                 viewer.layers.remove(layer)
@@ -79,7 +80,6 @@ def cycles(viewer: Any, dock: Any, count: int, pump: Callable[[float], None]) ->
             dock.release_button.click()
         pump(0.05)
         gc.collect()
-        kind = dock.controller.outcome.kind
         yield Cycle(number, kind, resident_mib(), threads(), cancel_s, tile_s)
 
 
