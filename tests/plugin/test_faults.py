@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement.room import LARGEST_TILES
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model import CwtNet
+from napari_cwtnet.plugin.faults import fault_words
 from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import finish, results, threads, wait_for_tiles
 
@@ -163,3 +165,20 @@ def test_a_slide_that_is_deleted_in_mid_run(
         slide._cache.forget(slide._owner)
     assert blocker.args[0].kind == "done"
     assert messages == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "logged"),
+    [
+        (RequestError("Nothing there."), "Nothing there.", 0),
+        (MemoryError(), "No room.", 0),
+        (torch.OutOfMemoryError("CUDA"), "No room.", 0),
+        (KeyError(), "Work failed: KeyError: ", 1),
+        (ValueError("bad\nat line 1"), "Work failed: ValueError: bad", 1),
+    ],
+)
+def test_only_what_nobody_foresaw_is_logged_as_a_fault(
+    caplog: pytest.LogCaptureFixture, error: Exception, words: str, logged: int
+) -> None:
+    assert fault_words(error, "Work", "No room.") == words
+    assert [one.message for one in caplog.records] == ["Work failed"] * logged

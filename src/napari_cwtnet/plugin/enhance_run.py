@@ -6,14 +6,11 @@ Nothing here knows of Qt: the thread writes, the window's timer reads, and no si
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import torch
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import (
@@ -27,9 +24,10 @@ from napari_cwtnet.enhancement import (
     provenance,
 )
 from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.errors import CancelledError, CwtnetError
+from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import Engines
+from napari_cwtnet.plugin.faults import fault_words
 from napari_cwtnet.slides import Slide
 
 Phase = Literal["loading", "tiles", "measuring"]
@@ -148,21 +146,12 @@ class Run:
                 quality = self._compute()
         except CancelledError:
             kind = "cancelled"
-        except CwtnetError as error:
-            kind, message = "failed", str(error)
-        except (torch.OutOfMemoryError, MemoryError):
-            where = self.job.device
-            kind, message = (
-                "failed",
-                (
-                    f"Device {where!r} ran out of memory; release memory, close other programs or "
-                    "enhance a smaller region."
-                ),
+        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
+            memory = (
+                f"Device {self.job.device!r} ran out of memory; release memory, close other "
+                "programs or enhance a smaller region."
             )
-        except Exception as error:  # whatever it is, the window must not wait for ever
-            logging.getLogger(__name__).exception("enhancement failed")
-            first = (str(error).strip().splitlines() or [""])[0]
-            kind, message = "failed", f"Enhancement failed: {type(error).__name__}: {first}"
+            kind, message = "failed", fault_words(error, "Enhancement", memory)
         plan = None if self.picture is None else self.picture.plan
         total = 0 if plan is None else len(plan.tiles)
         seconds = time.perf_counter() - began

@@ -6,7 +6,6 @@ Nothing here knows of Qt: the thread writes, the window's timer reads, and no si
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -14,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CancelledError, CwtnetError, TrainingError
+from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.plugin.collecting import no_collection, short_collections
 from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import leave_a_core_to_the_window
+from napari_cwtnet.plugin.faults import fault_words
 from napari_cwtnet.plugin.finetune_history import History
 from napari_cwtnet.training.events import Done, Event, Measuring, Preview, StepDone, Validation
 from napari_cwtnet.training.finetune import install, refuse_taken_name, with_identities
@@ -244,16 +242,12 @@ class FinetuneRun:
 
 
 def _in_words(error: Exception) -> str:
-    if isinstance(error, CwtnetError):
-        return str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return (
-            "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
-            "another device."
-        )
-    logging.getLogger(__name__).error("fine-tuning failed", exc_info=error)
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"Fine-tuning failed: {type(error).__name__}: {first}"
+    return fault_words(
+        error,
+        "Fine-tuning",
+        "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
+        "another device.",
+    )
 
 
 def runs_at_work() -> Iterator[threading.Thread]:

@@ -6,18 +6,16 @@ Nor does the thread hold anything of the window's, which it would destroy if it 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import torch
-
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CancelledError, CwtnetError
+from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.engines import leave_a_core_to_the_window
+from napari_cwtnet.plugin.faults import fault_words
 
 Steps = Callable[[int, int], None]
 Work = Callable[[CancelToken, Steps], Any]
@@ -92,16 +90,10 @@ class TaskRun:
                 ending = Ending("done", self._work(self._cancel, self._step))
         except CancelledError:
             ending = Ending("cancelled")
-        except CwtnetError as error:
-            ending = Ending("failed", message=str(error))
-        except (torch.OutOfMemoryError, MemoryError):
-            ending = Ending(
-                "failed",
-                message="The device ran out of memory; close other programs or zoom in, so that "
-                "the field is smaller.",
+        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
+            memory = (
+                "The device ran out of memory; close other programs or zoom in, so that the field "
+                "is smaller."
             )
-        except Exception as error:  # whatever it is, the window must not wait for ever
-            logging.getLogger(__name__).exception("inspection failed")
-            first = (str(error).strip().splitlines() or [""])[0]
-            ending = Ending("failed", message=f"Inspection failed: {type(error).__name__}: {first}")
+            ending = Ending("failed", message=fault_words(error, "Inspection", memory))
         self.ending = ending
