@@ -321,7 +321,20 @@ def test_one_image_is_no_evidence_of_a_difference() -> None:
     told = {"compared": table.compared, "rows": [asdict(line) for line in lines]}
     (words,) = verdict(told)
     assert "number 2 of 2" in words
-    assert "which is no difference over these images" in words
+    assert "which so few images do not make a difference" in words
+
+
+def test_a_network_below_bicubic_was_trained_too_little() -> None:
+    table = TABLES["table1"]
+    rows = {row.name: row for row in table.rows(2, "bicubic")}
+    record = RunRecord("h", "d", "5", 5, 1.0, 1.0, 10, {}, "")
+    cells = [
+        Cell(rows[name], 2, 0, FieldFigures(["a 0,0"], [psnr], [0.9], 1), run)
+        for name, psnr, run in (("bicubic", 31.0, None), ("CWT-Net", 30.0, record))
+    ]
+    rows_told = [asdict(line) for line in summarise(cells, table)]
+    words = list(verdict({"compared": table.compared, "rows": rows_told}))
+    assert words[0] == "×2: CWT-Net is below bicubic: trained too little.\n"
 
 
 def test_test_fields_are_held_out_and_in_place(data: Path) -> None:

@@ -28,11 +28,14 @@ def verdict(told: dict[str, Any]) -> Iterator[str]:
         place = 1 + sum(row["psnr"]["mean"] > own["psnr"]["mean"] for row in fair)
         best = max((r for r in fair if r is not own), key=lambda r: r["psnr"]["mean"])
         within = best["lead_interval"]
-        unsure = within is None or within[0] <= 0 <= within[1]
         bicubic = next((r for r in fair if not r["hashes"]), own)
         if bicubic["psnr"]["mean"] > own["psnr"]["mean"]:
             yield f"×{scale}: {name} is below {bicubic['row']['name']}: trained too little.\n"
-        sure = ", which is no difference over these images" if unsure else ""
+        sure = ""
+        if within is None:
+            sure = ", which so few images do not make a difference"
+        elif within[0] <= 0 <= within[1]:
+            sure = ", which is no difference over these images"
         seeds = min(len(row["seeds"]) for row in fair if row["hashes"])
         yield (
             f"×{scale}: {name} is number {place} of {len(fair)} by PSNR; the best other row, "
