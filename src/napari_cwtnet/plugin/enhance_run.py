@@ -72,7 +72,8 @@ class Outcome:
         if self.kind == "cancelled":
             return f"Cancelled: {self.done} of {self.total} tiles kept"
         reused = f", {self.cached} of them from memory" if self.cached else ""
-        done = f"Done: {self.total} tiles in {self.seconds:.1f} s{reused}{self.tally.words}"
+        tiles = "1 tile" if self.total == 1 else f"{self.total} tiles"
+        done = f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tally.words}"
         warning = "" if self.quality is None else self.quality.warning
         return f"{done}. {warning}." if warning else done
 
