@@ -239,7 +239,8 @@ class Driver:
             "Not all is done yet": self._left(),
             "Training broke down": "; ".join(self._broken),
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
-            "Data": f"{plan.degradation}, fingerprint {data}" if data else "",
+            "Degradation": plan.degradation,
+            "Data": f"fingerprint {data}" if data else "",
             "Steps": self._steps(),
             "Learning rate": f"{plan.table.base['learning_rate']:g}",
             "Test fields": ", ".join(

@@ -54,7 +54,7 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
     """The table, one part for each scale and for what is given the reference."""
     told = [about["Budget"]] if about.get("Budget") else []
-    told += ["real levels"] if str(about.get("Data", "")).startswith("levels") else []
+    told += ["real levels"] if about.get("Degradation") == "levels" else []
     yield f"## {table.title}" + (f" ({', '.join(told)})" if told else "")
     yield ""
     yield table.setting
