@@ -255,8 +255,8 @@ def test_run_whose_folder_is_deleted_ends_and_makes_room_for_another(
     _, dock = tune_dock("start", learning_rate=1e-2, validate_every=10)
     dock.start()
     run = dock.controller.run
-    gained = lambda: run._trainer is not None and run._trainer.improved  # noqa: E731
-    qtbot.waitUntil(gained, timeout=60000)
+    gained = lambda: run.history.best is not None and run.history.best.step > 0  # noqa: E731
+    qtbot.waitUntil(gained, timeout=60000)  # told after it is on disk
     (runs / "start-tuned").rename(runs / "elsewhere")
     outcome = finish(qtbot, dock, lambda: None)
     assert (outcome.kind, outcome.installed) == ("failed", None)
@@ -265,7 +265,9 @@ def test_run_whose_folder_is_deleted_ends_and_makes_room_for_another(
     assert not dock.controller.busy
     dock.resume(runs / "elsewhere")
     wait_for_step(qtbot, dock, 1)
-    assert finish(qtbot, dock, dock.controller.stop).installed == "start-tuned"
+    outcome = finish(qtbot, dock, dock.controller.stop)
+    assert outcome.step >= 10  # where the folder had it
+    assert outcome.installed == "start-tuned"
 
 
 def test_slide_removed_and_its_file_deleted(tune_dock: Dock, qtbot: Any, learnable: Path) -> None:
