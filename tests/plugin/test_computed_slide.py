@@ -15,6 +15,7 @@ from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.badge import OVERLAY, is_computed
 from napari_cwtnet.plugin.opening import add_to, read_ahead, reopened, replace_in
+from napari_cwtnet.plugin.results import compared_slide
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import PLUGIN, write_model
@@ -129,3 +130,19 @@ def test_a_slide_is_enhanced_rather_than_what_was_computed_of_it(
     dock.form.changed.emit()
     assert "itself computed: there is no truth" in dock.sentence
     assert "Open the slide that it was made from" in dock.sentence
+
+
+def test_of_two_slides_the_one_that_it_was_made_of_is_meant(
+    enhance_dock: Callable[..., Any], ome: Path, tiff: Path, exported: Callable[..., Path]
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.open(tiff, plugin=PLUGIN)
+    dock.form.changed.emit()
+    assert str(tiff) in dock.result.copy_command()
+    once = exported("f.ome.tif")
+    viewer.open(once, plugin=PLUGIN)
+    dock.form.changed.emit()
+    assert str(ome) in dock.result.copy_command()
+    assert compared_slide(viewer, viewer.layers[-1]) == viewer.layers[0]
+    viewer.open(exported("g.ome.tif", once, (31, 43, 150, 120)), plugin=PLUGIN)
+    assert compared_slide(viewer, viewer.layers[-1]) == viewer.layers[0]

@@ -115,7 +115,7 @@ def provenance(
 
 
 def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:
-    """Where on the scanned slide it is, if what was read is itself a computed part of one."""
+    """Which scanned slide it is of, and where on it, if what was read is itself a computed part of one."""
     if slide.computed_place is None:
         return {}
     source, pixel = slide.computed_place
@@ -128,6 +128,7 @@ def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:
             region.height * pixel,
         ],
         "original_downsample": plan.output_downsample * pixel,
+        "original_fingerprint": slide.computed_from,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_cwtnet.plugin.badge import is_computed
 from napari_cwtnet.plugin.pair import among
@@ -20,21 +20,35 @@ def slide_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | No
         return active
     if last is not None and last in viewer.layers:
         return last
-    return next((layer for layer in reversed(viewer.layers) if slide_of(layer) is not None), None)
+    return next(iter(_slides(viewer)), None)
 
 
 def source_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | None:
     """The slide that a network is to read: `slide_layer_in`, but a scanned one where there is one.
 
-    An exported result that was just opened is active, and would else be enhanced once more.
+    An exported result that was just opened is active, and would else be enhanced once more. The
+    slide that it was made of comes first, then the last one meant, then the topmost.
     """
     meant = slide_layer_in(viewer, last)
     if meant is None or not is_computed(meant):
         return meant
-    if last is not None and last in viewer.layers and not is_computed(last):
-        return last
-    slides = [layer for layer in reversed(viewer.layers) if slide_of(layer) is not None]
-    return next((layer for layer in slides if not is_computed(layer)), meant)
+    scanned = scanned_slides(viewer)
+    own = slide_made_of(meant, scanned)
+    if own is not None:
+        return own
+    return last if last in scanned else next(iter(scanned), meant)
+
+
+def slide_made_of(computed: Any, layers: list[Any]) -> Any | None:
+    """The one of some slides' layers that an exported result, opened again, was made of."""
+    result = slide_of(computed)
+    if result is None or result.computed_from is None:
+        return None
+    for layer in layers:
+        slide = slide_of(layer)
+        if slide is not None and slide.fingerprint == result.computed_from:
+            return layer
+    return None
 
 
 def scanned_slide_in(viewer: ViewerModel) -> Image | None:
@@ -42,7 +56,16 @@ def scanned_slide_in(viewer: ViewerModel) -> Image | None:
 
     The active layer if it is such a slide's, else the topmost.
     """
-    slides = [layer for layer in reversed(viewer.layers) if slide_of(layer) is not None]
-    scanned = [layer for layer in slides if not is_computed(layer)] or slides
+    slides = scanned_slides(viewer) or _slides(viewer)
     active = viewer.layers.selection.active
-    return active if among(active, scanned) else next(iter(scanned), None)
+    return active if among(active, slides) else next(iter(slides), None)
+
+
+def _slides(viewer: ViewerModel) -> list[Any]:
+    """Layers of slides, topmost first."""
+    return [layer for layer in reversed(viewer.layers) if slide_of(layer) is not None]
+
+
+def scanned_slides(viewer: ViewerModel) -> list[Any]:
+    """Layers of slides that are not themselves computed, topmost first."""
+    return [layer for layer in _slides(viewer) if not is_computed(layer)]

@@ -8,6 +8,7 @@ from typing import Any
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.plugin.badge import is_computed
 from napari_cwtnet.plugin.enhance_run import Job
+from napari_cwtnet.plugin.following import scanned_slides, slide_made_of
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import Slide
 
@@ -55,7 +56,8 @@ def compared_slide(viewer: Any, result: Any) -> Any | None:
     source = source_of(result)
     if source is not None and any(one == source.slide_layer for one in viewer.layers):
         return source.slide_layer
-    return _foremost(viewer, lambda one: slide_of(one) is not None and not is_computed(one))
+    own = slide_made_of(result, scanned_slides(viewer))
+    return own or _foremost(viewer, lambda one: slide_of(one) is not None and not is_computed(one))
 
 
 def _foremost(viewer: Any, suits: Any) -> Any | None:

@@ -37,6 +37,15 @@ def computed_place(properties: Mapping[str, str]) -> tuple[Region, float] | None
     return place_on_slide(_record(properties))
 
 
+def computed_from(properties: Mapping[str, str]) -> str | None:
+    """Fingerprint of the scanned slide that a computed image was made of; None if not said."""
+    if computed_badge(properties) is None:
+        return None
+    known = _record(properties)
+    found = known.get("original_fingerprint", known.get("slide_fingerprint"))
+    return found if isinstance(found, str) else None
+
+
 def place_on_slide(provenance: Mapping[str, Any]) -> tuple[Region, float] | None:
     """Region and downsample of a computed image, in level-0 pixels of the scanned slide.
 

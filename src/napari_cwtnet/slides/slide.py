@@ -13,7 +13,7 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.slides.backend import Backend, Pixels
 from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
-from napari_cwtnet.slides.computed import computed_badge, computed_place
+from napari_cwtnet.slides.computed import computed_badge, computed_from, computed_place
 from napari_cwtnet.slides.levels import best_level
 from napari_cwtnet.slides.resample import Axis, resample
 from napari_cwtnet.slides.resolution import user_resolution
@@ -98,6 +98,11 @@ class Slide(StoredPixels):
         None for a slide, and where the file does not say.
         """
         return computed_place(self.properties)
+
+    @property
+    def computed_from(self) -> str | None:
+        """`fingerprint` of the scanned slide that a computed image was made of, where it says."""
+        return computed_from(self.properties)
 
     @property
     def fingerprint(self) -> str:
