@@ -115,7 +115,7 @@ def provenance(
 
 
 def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:
-    """Which scanned slide it is of, and where on it, if what was read is itself a computed part of one."""
+    """Which scanned slide it is of, and where, if what was read is itself computed of one."""
     if slide.computed_place is None:
         return {}
     source, pixel = slide.computed_place
