@@ -42,6 +42,9 @@ def test_cancel_takes_effect_within_one_tile(
     middle = tuple(side // 2 for side in alpha.shape)
     assert alpha[middle] == 255  # centre first
     assert layer.metadata[RESULT_KEY]["tiles_done"] == outcome.done
+    assert layer.name.endswith(f"tiny-x2 · {outcome.done} of {outcome.total} tiles")
+    finish(qtbot, dock)
+    assert layer.name.endswith("tiny-x2")
 
 
 def test_a_newer_request_drops_the_older(

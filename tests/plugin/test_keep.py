@@ -12,8 +12,10 @@ import numpy as np
 
 from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.exporting import exportable
+from napari_cwtnet.plugin.opening import reopened, replace_in
 from napari_cwtnet.plugin.results import shown_result
-from plugin.enhance_help import finish, results
+from napari_cwtnet.plugin.slide_layer import slide_of
+from plugin.enhance_help import finish, results, wait_for_tiles
 
 
 def test_the_next_run_makes_a_layer_of_its_own(
@@ -63,6 +65,26 @@ def test_a_run_that_was_about_to_replace_it_goes_elsewhere(
         dock.result.keep()
     assert kept.data.shape == shape
     assert len(results(viewer)) == 2
+
+
+def test_one_that_a_newer_request_cut_short_says_so_in_its_name(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    dock.enhance_view()
+    wait_for_tiles(qtbot, dock, 3)
+    qtbot.waitUntil(lambda: results(viewer) != [], timeout=10000)
+    dock.result.keep()
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    kept, whole = results(viewer)
+    known = kept.metadata[RESULT_KEY]
+    assert known["tiles_done"] < known["tiles"]
+    assert kept.name.endswith(f"kept · {known['tiles_done']} of {known['tiles']} tiles")
+    replace_in(viewer, viewer.layers[0], reopened(slide_of(viewer.layers[0]), mpp=0.5, icc=True))
+    assert "0.25 µm/px" in kept.name
+    assert kept.name.endswith(f"kept · {known['tiles_done']} of {known['tiles']} tiles")
+    assert whole.name.endswith("tiny-x2")
 
 
 def test_deleted_layers_are_let_go(enhance_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:

@@ -89,7 +89,7 @@ class ResultLayer:
             self.layer.name = f"{self.layer.name}{KEPT}"
 
     def end(self, run: Run) -> None:
-        """Note in the layer's metadata how much of ``run`` is there, and how good it is."""
+        """Note how much of ``run`` is there, in the layer's name where not all is, and how good."""
         layer, outcome = self.shown, run.outcome
         if run is not self._run:
             return
@@ -104,6 +104,8 @@ class ResultLayer:
             quality=quality,
             **outcome.tally.as_dict(),
         )
+        if outcome.done < outcome.total:
+            layer.name = f"{layer.name} · {outcome.done} of {outcome.total} tiles"
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, job: Job) -> None:
@@ -145,8 +147,7 @@ class ResultLayer:
         _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
         old = result_name(self._slide_name, plan)
         if layer.name.startswith(old):  # not renamed by the user
-            kept = KEPT if KEPT in layer.name[len(old) :] else ""
-            layer.name = f"{result_name(self._slide_name, now)}{kept}"
+            layer.name = f"{result_name(self._slide_name, now)}{layer.name[len(old) :]}"
         update_badge(self._viewer)
 
     def _holds(self, layer: Any) -> bool:
