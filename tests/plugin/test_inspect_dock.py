@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import shlex
 import threading
 import weakref
@@ -13,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import torch
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import QApplication
 
 from napari_cwtnet.cli import main
-from napari_cwtnet.enhancement import Engine
+from napari_cwtnet.enhancement import Engine, choose_device, own_dtype
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
@@ -339,6 +341,9 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
     inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
     viewer, dock = inspect_dock(ome)
+    assert "--dtype" not in dock.copy_command()
+    other = "bfloat16" if own_dtype(choose_device("cpu")) == torch.float32 else "float32"
+    dock.form.precision.setCurrentIndex(dock.form.precision.findData(other))
     of_the_view = dock.copy_command()
     field = inspected(qtbot, dock)
     viewer.scene.camera.zoom *= 3
@@ -359,6 +364,8 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
     assert program == "napari-cwtnet"
     assert words[-2:] == ["--output", "inside"]
     assert not main([*words[:-1], str(tmp_path / "inside")])
+    record = json.loads((tmp_path / "inside" / "inspection.json").read_text(encoding="utf-8"))
+    assert record["dtype"] == other
     for name, shown in (
         ("attention-mean", attended),
         ("consistency", trusted),

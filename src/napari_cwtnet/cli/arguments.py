@@ -95,7 +95,7 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
     parser.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
-    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    _dtype(parser)
     parser.add_argument("--grid", metavar="X,Y,STEPX,STEPY", help="of the tiles, LR pixels")
     parser.add_argument(
         "--no-skip-background", action="store_true", help="compute tiles that show nothing, too"
@@ -122,6 +122,7 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--probe", help="X,Y in level-0 pixels: a query to ask in every block")
     parser.add_argument("--depth", type=int, default=1, help="octaves of the sub-bands")
     parser.add_argument("--output", type=Path, required=True, help="new folder")
+    _dtype(parser)
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
     _mpp(parser)
     _device(parser)
@@ -176,6 +177,10 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 def _mpp(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mpp", type=float, help="µm per level-0 pixel, instead of the file's")
+
+
+def _dtype(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
 
 
 def _device(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     place = None if arguments.probe is None else _place(arguments.probe)
     check_folder(arguments.output)
-    engine = Engine(load_model(arguments.model), arguments.device)
+    engine = Engine(load_model(arguments.model), arguments.device, dtype=arguments.dtype)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         found = survey(
             slide,

@@ -41,8 +41,6 @@ def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     lattice = source.plan.lattice
     if lattice.grid != lattice.own_grid:
         words += ["--grid", str(lattice.grid)]
-    if source.job.dtype != "auto":
-        words += ["--dtype", source.job.dtype]
     return [*words, "--output", output]
 
 
@@ -88,6 +86,8 @@ def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) 
     ]  # fmt: skip
     if job.device != "auto":
         words += ["--device", job.device]
+    if job.dtype != "auto":
+        words += ["--dtype", job.dtype]
     words += _mpp_words(shown)
     if not wants_icc(job.slide):
         words.append("--no-icc")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
+from napari_cwtnet.enhancement.numerics import DtypeChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
@@ -37,6 +38,7 @@ class FieldJob:
     request: EnhanceRequest
     model: Path
     device: str
+    dtype: DtypeChoice = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def field_job(
     where = place if middle == inside else f"the middle of {place}"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
     words = f"Looks into {where}, {columns} × {rows} LR pixels. {sentence}."
-    return FieldJob(slide, request, header.path, choice.device), plan, words
+    return FieldJob(slide, request, header.path, choice.device, choice.dtype), plan, words
 
 
 def _middle(region: Region, downsample: float) -> Region:

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine
 from napari_cwtnet.inspection import (
     Extrapolation,
     Field,
@@ -55,7 +56,7 @@ def capture_field(engines: Engines, job: FieldJob, cancel: CancelToken, steps: S
     CwtnetError
         If that cannot be done, or was cancelled.
     """
-    engine = engines.get(job.model, job.device)
+    engine = _engine(engines, job)
     field = capture(
         job.slide,
         engine,
@@ -91,7 +92,7 @@ def make_map(
     if looking.show == "displacement" and field.aligned:
         return None, turned
     if looking.show == "trust" and looking.trust == "spread" and turned is None:
-        engine = engines.get(captured.job.model, captured.job.device)
+        engine = _engine(engines, captured.job)
         turned = spread(field, engine, cancel=cancel, progress=steps)
     found = _map(field, looking, turned)
     return (found.stretched if looking.stretched else found), turned
@@ -107,9 +108,13 @@ def ask_patch(
     CwtnetError
         If the place is outside the field, or the model has changed.
     """
-    engine = engines.get(captured.job.model, captured.job.device)
+    engine = _engine(engines, captured.job)
     found = probe(captured.field, engine, x, y, block=block)
     return found, maps.probe_map(captured.field, found)
+
+
+def _engine(engines: Engines, job: FieldJob) -> Engine:
+    return engines.get(job.model, job.device, job.dtype)
 
 
 def _map(field: Field, looking: Looking, turned: NDArray[Any] | None) -> Map:

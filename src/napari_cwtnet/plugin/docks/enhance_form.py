@@ -1,4 +1,4 @@
-"""The choices of the Enhance dock: model, source level, reference, device and precision."""
+"""The choices of what computes, and from what: model, source level, reference, device, precision."""
 
 from __future__ import annotations
 
@@ -31,11 +31,6 @@ _PRECISIONS = {
 class EnhanceForm(QWidget):
     """A combo box for each.
 
-    Parameters
-    ----------
-    precision : bool
-        Whether the precision can be chosen, too.
-
     Attributes
     ----------
     changed : Signal
@@ -44,7 +39,7 @@ class EnhanceForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None, *, precision: bool = False) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model, self.level, self.reference, self.device = (Combo() for _ in range(4))
         self.precision = Combo()
@@ -70,7 +65,6 @@ class EnhanceForm(QWidget):
         form.addRow("Reference", self.reference)
         form.addRow("Device", self.device)
         form.addRow("Precision", self.precision)
-        form.setRowVisible(self.precision, precision)
         self._fill_fixed()
         self.refresh_models()
         self.model.currentIndexChanged.connect(self._on_model)

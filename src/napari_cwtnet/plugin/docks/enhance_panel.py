@@ -41,7 +41,7 @@ class EnhancePanel(QWidget):
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
-        self.form, self.quality = EnhanceForm(precision=True), QualityTable()
+        self.form, self.quality = EnhanceForm(), QualityTable()
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, view_source, keep)
         self.sentence, self.status, self._bar = (
