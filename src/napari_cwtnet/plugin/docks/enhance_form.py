@@ -1,4 +1,4 @@
-"""The choices of what computes, and from what: model, source level, reference, device, precision."""
+"""What computes, and from what: model, source level, reference, device and precision."""
 
 from __future__ import annotations
 
