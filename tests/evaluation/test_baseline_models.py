@@ -150,19 +150,22 @@ def test_recipe_takes_the_loss_and_size_of_the_paper_unless_told() -> None:
         ),
         ({"reference_share": 0.5}, "R: reference_share: edsr takes no reference; give 0."),
         ({"preset": "lite"}, "R: preset 'lite' is unknown; choose one of published, "),
-        ({"network": {"groups": 2}}, "R: network.groups: there is no such field."),
-        ({"network": {"channels": 1}}, "R: network.channels: Input should be greater than or"),
+        ({"network": {"groups": 2}}, "R: network.groups: there is no such field; known are"),
+        (
+            {"network": {"channels": 1}},
+            "R: network.channels: 1 is given; give a number of at least",
+        ),
         (
             {"architecture": "srcnn", "network": {"mapping_kernel": 4}},
-            "R: network.mapping_kernel: Input should be 1, 3, 5, 7 or 9",
+            "R: network.mapping_kernel: 4 is given; give 1, 3, 5, 7 or 9",
         ),
         (
             {"architecture": "mwcnn", "network": {"widths": [64, 128, 256, 10**9]}},
-            "R: network.widths.3: Input should be less than or equal to 1024",
+            "R: network.widths.3: 1000000000 is given; give a number of at most 1024",
         ),
         (
             {"architecture": "bicubic", "preset": "published", "network": {"skip": "none"}},
-            "R: network.skip: Input should be 'bicubic'",
+            "R: network.skip: 'none' is given; give 'bicubic'",
         ),
     ],
 )

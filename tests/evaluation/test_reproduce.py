@@ -364,7 +364,7 @@ def test_budgets_and_data_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no slide that stores levels"):
         sources_of(tmp_path, "levels", 2)
     (tmp_path / "sources.yaml").write_text("- {name: x}\n")
-    with pytest.raises(RequestError, match="no list of sources"):
+    with pytest.raises(RequestError, match=r"sources\.yaml, entry 1 \('x'\): folder: missing"):
         sources_of(tmp_path, "bicubic", 2)
 
 

@@ -327,9 +327,9 @@ def test_another_start_model_under_the_same_name_is_refused(slide: Path, tmp_pat
     ("fields", "named"),
     [
         ({"scale": 4}, "Fine-tuning: scale: the start model says it; leave it out"),
-        ({"minutes": 0}, "Fine-tuning: minutes: Input should be greater than 0"),
-        ({"colour": 1}, "Fine-tuning: colour: Extra inputs are not permitted"),
-        ({"device": 3}, "Fine-tuning: device: Input should be a valid string"),
+        ({"minutes": 0}, "Fine-tuning: minutes: 0 is given; give a number above 0"),
+        ({"colour": 1}, "Fine-tuning: colour: there is no such field"),
+        ({"device": 3}, "Fine-tuning: device: 3 is given; give text"),
     ],
 )
 def test_wrong_field_is_named(

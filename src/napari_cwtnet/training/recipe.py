@@ -20,6 +20,7 @@ from napari_cwtnet.model.architectures import CWTNET, find_architecture
 from napari_cwtnet.model.base import BaseConfig, Network, Scale
 from napari_cwtnet.training.loss_fields import Adversarial, Loss
 from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
+from napari_cwtnet.training.wrong_field import first_wrong
 
 __all__ = [
     "Adversarial",
@@ -107,8 +108,11 @@ class Recipe(BaseModel):
         architecture = find_architecture(self.architecture)
         if "scale" in self.network:
             raise ValueError("network.scale: the recipe's own scale says it; leave it out")
-        for name in self.network.keys() - architecture.config.model_fields.keys():
-            raise ValueError(f"network.{name}: there is no such field")
+        known = [name for name in architecture.config.model_fields if name != "scale"]
+        for name in self.network.keys() - set(known):
+            raise ValueError(
+                f"network.{name}: there is no such field; known are {', '.join(known)}"
+            )
         config = architecture.preset(self.preset, self.scale, **self.network)
         if self.architecture != CWTNET and self.reference_share > 0 and not config.wt_branch:
             raise ValueError(f"reference_share: {self.architecture} takes no reference; give 0")
@@ -170,21 +174,15 @@ def make_recipe(fields: Any, where: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(fields)
     except ValidationError as error:
-        raise TrainingError(f"{where}: {_first(error, 'the file')}.") from error
+        raise TrainingError(f"{where}: {first_wrong(error, Recipe, 'the file')}.") from error
     try:
         recipe.network_config()
     except ValidationError as error:
-        raise TrainingError(f"{where}: network.{_first(error, 'sizes')}.") from error
+        config = find_architecture(recipe.architecture).config
+        raise TrainingError(f"{where}: network.{first_wrong(error, config, 'sizes')}.") from error
     except ValueError as error:
         raise TrainingError(f"{where}: {error}.") from error
     return recipe
-
-
-def _first(error: ValidationError, whole: str) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    what = " ".join(first["msg"].split()).removeprefix("Value error, ")
-    return f"{where or whole}: {what}"
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import Degradation
+from napari_cwtnet.evaluation.reproduce.own_sources import read_sources
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Field, source_files
-from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
+from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
 
 SOURCES_FILE = "sources.yaml"
 _STORED = 0.01
@@ -48,12 +47,7 @@ def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, An
 def _images(data: Path) -> dict[str, Any]:
     own = data / SOURCES_FILE
     if own.exists():
-        try:
-            listed = yaml.safe_load(own.read_text(encoding="utf-8"))
-            sources = [ImageSource.model_validate(fields) for fields in listed]
-        except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise RequestError(f"{own} is no list of sources: {why}.") from error
+        sources = read_sources(own)
     else:
         shipped = load_recipe(shipped_recipes()["cwtnet-lite-x2"]).sources
         sources = [s for s in shipped if s.held_out and (data / s.folder).is_dir()]
