@@ -12,7 +12,7 @@ from napari_cwtnet.evaluation.reproduce.experiment import Degradation
 from napari_cwtnet.evaluation.reproduce.own_sources import read_sources
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
-from napari_cwtnet.training.fields import Field, source_files
+from napari_cwtnet.training.fields import Field, PatchSampler, source_files
 from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
 
 SOURCES_FILE = "sources.yaml"
@@ -51,12 +51,7 @@ def _images(data: Path) -> dict[str, Any]:
     else:
         shipped = load_recipe(shipped_recipes()["cwtnet-lite-x2"]).sources
         sources = [s for s in shipped if s.held_out and (data / s.folder).is_dir()]
-    if own.exists() and not any(source.held_out for source in sources):
-        raise RequestError(
-            f"No source in {own} keeps images for testing; give held_out, a list of file name "
-            "patterns, to one of them."
-        )
-    if not any(source.held_out for source in sources):
+    if not sources:
         raise RequestError(
             f"Folder {data} holds none of the shipped recipes' sources that keep images for "
             f"testing, and no {SOURCES_FILE}; check --data."
@@ -115,9 +110,12 @@ def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> lis
     ------
     RequestError
         If no image is large enough.
+    TrainingError
+        If none to train on is, or the data cannot be used.
     """
-    held_out = load_data(recipe, data).held_out
-    return crops(held_out, recipe.scale, side, per_image)
+    found = load_data(recipe, data)
+    PatchSampler(found.training, recipe.scale, recipe.patch)  # what a training would refuse
+    return crops(found.held_out, recipe.scale, side, per_image)
 
 
 def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> list[Field]:
