@@ -55,7 +55,15 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, li
 
 def test_every_row_is_trained_and_tested_once(done: tuple[Plan, list[str]]) -> None:
     plan, said = done
-    assert [words.split()[0] for words in said] == ["training", "testing"] * 4
+    names = [row.name for row in plan.table.rows(2, "bicubic")]
+    whats = ("training, 3 steps", "testing")
+    assert [words.split("; about")[0] for words in said] == [
+        f"Table III, run {number} of 4: {name} ×2, seed 0: {what}"
+        for number, name in enumerate(names, start=1)
+        for what in whats
+    ]
+    assert "left in all" not in said[0]
+    assert said[2].endswith("; about a minute left in all") or " min left in all" in said[2]
     again: list[str] = []
     cells = Driver(plan, CancelToken(), again.append).run()
     assert again == []

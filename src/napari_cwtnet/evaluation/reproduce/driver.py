@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import ablations, methods
+from napari_cwtnet.evaluation.reproduce.course import Course, Place
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
 from napari_cwtnet.evaluation.reproduce.experiment import (
     GIVEN_THE_REFERENCE,
@@ -28,7 +29,15 @@ from napari_cwtnet.evaluation.reproduce.experiment import (
     Table,
 )
 from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
-from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, RunRecord, Say, plan_run, train
+from napari_cwtnet.evaluation.reproduce.rows_file import note_row
+from napari_cwtnet.evaluation.reproduce.runs import (
+    WEIGHTS,
+    RunRecord,
+    Say,
+    plan_run,
+    read_record,
+    train,
+)
 from napari_cwtnet.evaluation.reproduce.strips import GIVEN, SIDE, middle, save_strip
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
@@ -72,7 +81,9 @@ class Driver:
 
     def __init__(self, plan: Plan, cancel: CancelToken, say: Say) -> None:
         self.plan = plan
-        self._cancel, self._say = cancel, say
+        self._cancel = cancel
+        self._places = tuple(_places(plan))
+        self._say = self.course(plan.table.number, self._places, say)
         self._fields: dict[int, tuple[list[Field], str]] = {}
         self._runs: dict[tuple[str, int, int], Run] = {}
         self._metrics: list[Perceptual] = available() if plan.table.perceptual else []
@@ -80,7 +91,7 @@ class Driver:
         self._broken: list[str] = []
 
     def run(self) -> list[Cell]:
-        """All cells, seeds one after another so that there is a whole table early.
+        """All cells.
 
         Raises
         ------
@@ -95,17 +106,14 @@ class Driver:
         for scale in plan.scales:  # what is wrong with the data is said before a folder is made
             self.fields(scale)
         make_folder(plan.output / "tests")
-        for seed in range(plan.seeds):
-            for scale in plan.scales:
-                for row in plan.table.rows(scale, plan.degradation):
-                    if row.changes is None and seed > 0:
-                        continue
-                    try:
-                        self.cells.append(self._cell(row, scale, seed))
-                    except TrainingError as error:  # one row's trouble is not the table's
-                        self._say(str(error))
-                        self._broken.append(f"{row.name} ×{scale}, seed {seed}")
-                    write_table(plan.table, self.cells, self._about(), plan.output)
+        for number, place in enumerate(self._places):
+            self._say.begin(number)
+            try:
+                self.cells.append(self._cell(place))
+            except TrainingError as error:  # one row's trouble is not the table's
+                self._say(str(error))
+                self._broken.append(str(place))
+            write_table(plan.table, self.cells, self._about(), plan.output)
         if self._broken:
             raise TrainingError(
                 f"Training broke down of {'; '.join(self._broken)}; all else stands in "
@@ -174,6 +182,41 @@ class Driver:
             )
         return self._runs[key]
 
+    def course(self, table: str, places: Sequence[Place], say: Say) -> Course:
+        """Words on the trainings of these places, by the table's number."""
+        minutes = self.plan.budget.minutes
+        expected = None if minutes is None else 60 * minutes
+        return Course(table, places, self._is_undone, say, expected)
+
+    def _is_undone(self, place: Place) -> bool:
+        if place.row.changes is None:
+            return False
+        try:
+            run = self.planned(place.row, place.scale, place.seed)
+            return read_record(self.plan.output / "runs" / run.folder, run) is None
+        except TrainingError:  # which is told when it is its turn
+            return False
+
+    def trained(self, table: str, place: Place, say: Say) -> tuple[Path, RunRecord]:
+        """The folder of the training behind a place, now that it is done, and what it says.
+
+        Raises
+        ------
+        CancelledError
+            If ``cancel`` came first; the next call goes on.
+        TrainingError
+            If the training breaks down.
+        OutputError
+            If the folder cannot be written to.
+        """
+        plan = self.plan
+        run = self.planned(place.row, place.scale, place.seed)
+        folder = plan.output / "runs" / run.folder
+        make_folder(folder)
+        note_row(folder, f"{table}: {place}")
+        record = train(run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=say)
+        return folder, record
+
     def fields(self, scale: int) -> tuple[list[Field], str]:
         """The test fields of a scale, and a hash of their pixels."""
         if scale not in self._fields:
@@ -186,18 +229,14 @@ class Driver:
             self._fields[scale] = (fields, _hash(fields))
         return self._fields[scale]
 
-    def _cell(self, row: Row, scale: int, seed: int) -> Cell:
-        plan = self.plan
+    def _cell(self, place: Place) -> Cell:
+        row, scale = place.row, place.scale
         fields, digest = self.fields(scale)
         record: RunRecord | None = None
         weights: Path | None = None
-        folder = plan.output / "tests"
+        folder = self.plan.output / "tests"
         if row.changes is not None:
-            run = self.planned(row, scale, seed)
-            record = train(
-                run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=self._say
-            )
-            folder = plan.output / "runs" / run.folder
+            folder, record = self.trained(self.plan.table.number, place, self._say)
             weights = folder / WEIGHTS
         suffix = "" if not self._metrics else "-lpips"
         path = folder / f"{row.test.replace(' ', '-')}-x{scale}-{digest}{suffix}.json"
@@ -205,22 +244,18 @@ class Driver:
         if tested is None:
             tested = self._test(row, weights, fields, scale)
             keep(tested, path)
-        return Cell(row, scale, seed, tested, record)
+        return Cell(row, scale, place.seed, tested, record)
 
     def _test(
         self, row: Row, weights: Path | None, fields: Sequence[Field], scale: int
     ) -> FieldFigures:
-        self._say(f"testing {row.name} ×{scale}")
+        self._say("testing")
         network = None if weights is None else read_weights(weights)[0]
         return measured(row, network, fields, scale, perceptual=self._metrics, cancel=self._cancel)
 
     def _left(self) -> str:
         """How many cells of how many there are, while some are missing."""
-        plan = self.plan
-        rows = [row for scale in plan.scales for row in plan.table.rows(scale, plan.degradation)]
-        trained = sum(row.changes is not None for row in rows)
-        total = len(rows) + (plan.seeds - 1) * trained
-        done = len(self.cells)
+        done, total = len(self.cells), len(self._places)
         return "" if done == total else f"{done} of {total} rows and seeds"
 
     def _steps(self) -> str:
@@ -259,6 +294,15 @@ def make_folder(folder: Path) -> None:
         raise OutputError(
             f"Folder {folder} cannot be made: {error.strerror}; choose another --output."
         ) from error
+
+
+def _places(plan: Plan) -> Iterator[Place]:
+    """Seeds one after another, so that there is a whole table early."""
+    for seed in range(plan.seeds):
+        for scale in plan.scales:
+            for row in plan.table.rows(scale, plan.degradation):
+                if row.changes is not None or seed == 0:
+                    yield Place(row, scale, seed)
 
 
 def _named(table: Table, scale: int, degradation: Degradation) -> Row:

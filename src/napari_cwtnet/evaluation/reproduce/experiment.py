@@ -68,6 +68,11 @@ class Table:
     perceptual: bool = False
     """Whether ST-LPIPS is reported, where it is installed."""
 
+    @property
+    def number(self) -> str:
+        """As in the paper: ``Table II``."""
+        return self.title.split(":")[0]
+
     def at_rate(self, learning_rate: float) -> Table:
         """The same table with another peak learning rate for every row."""
         return replace(self, base=dict(self.base) | {"learning_rate": learning_rate})
@@ -83,6 +88,11 @@ class Budget:
     def __str__(self) -> str:
         """As it is typed."""
         return f"{self.minutes:g}m" if self.minutes is not None else str(self.steps)
+
+    @property
+    def words(self) -> str:
+        """As it is told: ``2000 steps``, ``3 min``."""
+        return f"{self.minutes:g} min" if self.minutes is not None else f"{self.steps} steps"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ RECORD = "run.json"
 _ENDLESS = 10_000_000
 _CHECKPOINT_EVERY = 2000
 _WARM_UP = 50
+_SECONDS_BETWEEN_WORDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -104,14 +105,17 @@ def train(
     done = read_record(folder, run)
     if done is not None:
         return done
-    say(f"training {run.recipe.name} ({budget} of budget)")
+    say(f"training, {budget.words}")
     trainer = Trainer(run.recipe, data, folder, cancel)
     cpu = steps = 0.0
-    before = time.process_time()
+    before, said = time.process_time(), time.monotonic()
     for event in trainer.run(cancel):
         now = time.process_time()
         if isinstance(event, StepDone):
             cpu, steps = cpu + now - before, steps + 1
+            if time.monotonic() - said >= _SECONDS_BETWEEN_WORDS:
+                said = time.monotonic()
+                say(_how_far(trainer, budget))
         before = now
     if cancel.cancelled:
         raise CancelledError("Interrupted; the same command goes on with this run.")
@@ -136,6 +140,11 @@ def train(
     with written_whole(folder / RECORD) as partial:
         partial.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     return record
+
+
+def _how_far(trainer: Trainer, budget: Budget) -> str:
+    steps = f"step {trainer.state.step}" + (f" of {budget.steps}" if budget.steps else "")
+    return f"{steps}, {(trainer.seconds_left or 0.0) / 60:.1f} min left of this run"
 
 
 def read_record(folder: Path, run: Run) -> RunRecord | None:

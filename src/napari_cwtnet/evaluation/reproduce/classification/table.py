@@ -9,6 +9,7 @@ import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,11 @@ from napari_cwtnet.evaluation.reproduce.classification.patches import (
     split_patches,
 )
 from napari_cwtnet.evaluation.reproduce.classification.scores import Scores, is_right, scores_of
+from napari_cwtnet.evaluation.reproduce.course import Place
 from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan, make_folder
 from napari_cwtnet.evaluation.reproduce.experiment import Row
 from napari_cwtnet.evaluation.reproduce.paper import TABLE_6
-from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Say, train
+from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Say
 from napari_cwtnet.evaluation.reproduce.testing import image_of
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import read_weights
@@ -39,7 +41,8 @@ from napari_cwtnet.training.fields import Field, shrink
 
 _SCALE = 2
 ORIGINAL, SHRUNK, BICUBIC = "original", "bicubic, shrunk", "bicubic"
-TITLE = "Table VI: classification of enhanced images"
+_NUMBER = "Table VI"
+TITLE = f"{_NUMBER}: classification of enhanced images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +81,29 @@ def judge_methods(
         "Data": driver.planned(first, _SCALE, 0).data
     }
     found: list[Judged] = []
+    course = driver.course(
+        _NUMBER, [Place(row, _SCALE, seed) for seed in range(plan.seeds) for row in rows], say
+    )
     for seed in range(plan.seeds):
         name = f"classifier-{_hash(training)}-{epochs}-{seed}.safetensors"
-        judge = trained_judge(training, epochs, seed, plan.output / name, cancel=cancel, say=say)
-        for row in (None, *rows):
-            for label, images in _images(driver, row, testing, seed, cancel=cancel, say=say):
+        say_seed = partial(_say_of_seed, say, seed)
+        judge = trained_judge(
+            training, epochs, seed, plan.output / name, cancel=cancel, say=say_seed
+        )
+        for number, row in enumerate((None, *rows), start=seed * len(rows) - 1):
+            if row is not None:
+                course.begin(number)
+            for label, images in _images(driver, row, testing, seed, cancel=cancel, say=course):
                 told = probabilities(judge, images)
                 scores = scores_of(told, testing.labels, testing.sources)
                 right = tuple(is_right(told, testing.labels).tolist())
                 found.append(Judged(label, seed, scores, right))
             _write(found, about, testing.sources.tolist(), plan.output)
     return found
+
+
+def _say_of_seed(say: Say, seed: int, words: str) -> None:
+    say(f"{_NUMBER}, seed {seed}: {words}")
 
 
 def _about(plan: Plan, epochs: int, training: Patches, testing: Patches) -> dict[str, Any]:
@@ -123,12 +138,10 @@ def _images(
         return
     cancel.raise_if_cancelled()
     network = None
-    plan = driver.plan
     if row.changes is not None:
-        run = driver.planned(row, _SCALE, seed)
-        train(run, plan.data, plan.output, plan.budget, cancel=cancel, say=say)
-        network = read_weights(plan.output / "runs" / run.folder / WEIGHTS)[0]
-    say(f"classifying {row.name}")
+        folder, _ = driver.trained(_NUMBER, Place(row, _SCALE, seed), say)
+        network = read_weights(folder / WEIGHTS)[0]
+    say("classifying")
     yield row.name, np.stack([image_of(row, network, field, _SCALE) for field in fields])
 
 
