@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.plugin.device_turns import TURNS
 from napari_cwtnet.plugin.finetune_choice import finetune_plan
 from napari_cwtnet.plugin.finetune_run import FinetuneJob, FinetuneRun
 from napari_cwtnet.plugin.finetune_words import gain_words
@@ -20,13 +22,28 @@ from plugin.finetune_help import finish, progress_in, wait_for_step, write_start
 Dock = Callable[..., Any]
 
 
-def rest(qtbot: Any, run: FinetuneRun) -> tuple[int, float]:
+def rest(qtbot: Any, run: FinetuneRun, monkeypatch: pytest.MonkeyPatch) -> tuple[int, float]:
     """Step and seconds once the step at hand is done, however long that takes."""
-    seen = (-1, -1.0)
-    while (run.step, run.seconds) != seen:
-        seen = (run.step, run.seconds)
-        qtbot.wait(1000)
-    return seen
+    paused, heard = FinetuneRun.paused.fget, threading.Event()
+
+    def noted(asked: FinetuneRun) -> bool:
+        found = paused(asked)
+        if found and threading.current_thread() is run._thread:
+            heard.set()
+        return found
+
+    monkeypatch.setattr(FinetuneRun, "paused", property(noted))
+    qtbot.waitUntil(heard.is_set, timeout=60000)
+    return run.step, run.seconds
+
+
+def start_and_hold(qtbot: Any, dock: Any, meanwhile: Callable[[], Any]) -> None:
+    """Start a run that has read all it reads, and measured nothing, when ``meanwhile`` happens."""
+    with TURNS.first():
+        dock.start()
+        run = dock.controller.run
+        qtbot.waitUntil(lambda: run.phase != "loading", timeout=60000)
+        meanwhile()
 
 
 def test_from_start_to_the_models_list(
@@ -84,13 +101,15 @@ def test_curves_and_preview_show_the_run(tune_dock: Dock, qtbot: Any) -> None:
     assert len(colours) > 3
 
 
-def test_paused_run_rests_and_goes_on(tune_dock: Dock, qtbot: Any) -> None:
+def test_paused_run_rests_and_goes_on(
+    tune_dock: Dock, qtbot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, dock = tune_dock()
     dock.start()
     run = wait_for_step(qtbot, dock, 2)
     dock.panel.pause_button.click()
     assert dock.panel.pause_button.text() == "Go on"
-    step, seconds = rest(qtbot, run)
+    step, seconds = rest(qtbot, run, monkeypatch)
     qtbot.waitUntil(lambda: dock.status == f"Paused at step {step}", timeout=5000)
     qtbot.wait(400)
     assert (run.step, run.seconds) == (step, seconds)
@@ -119,11 +138,12 @@ def test_stopped_within_a_step_and_resumed(tune_dock: Dock, qtbot: Any, runs: Pa
     assert progress_in(folder)["step"] == outcome.step
     (found,) = unfinished_runs(runs)
     assert (found.path, found.step) == (folder, outcome.step)
+    so_far = f"step {outcome.step}, {found.share:.0%}"  # 1 % is six seconds: steps can be slow
     assert dock.panel.resume_button.isEnabled()
     dock._menu.fill()
-    assert dock._menu.actions()[0].text().startswith(f"tiny-x2-tuned · step {outcome.step}, 0% ·")
+    assert dock._menu.actions()[0].text().startswith(f"tiny-x2-tuned · {so_far} ·")
     dock._menu.actions()[0].trigger()
-    assert dock.sentence.startswith(f"Goes on with tiny-x2-tuned at step {outcome.step}, 0% of its")
+    assert dock.sentence.startswith(f"Goes on with tiny-x2-tuned at {so_far} of its")
     again = wait_for_step(qtbot, dock, outcome.step + 2)
     assert [one.step for one in again.history.validations] == [0, outcome.step]
     assert gain_words(again.history) == gain_words(run.history)
@@ -215,9 +235,8 @@ def test_a_name_that_was_taken_meanwhile(
     tune_dock: Dock, qtbot: Any, models: Path, runs: Path, messages: list[str]
 ) -> None:
     _, dock = tune_dock("start", steps=60, validate_every=30, learning_rate=1e-2)
-    dock.start()
-    wait_for_step(qtbot, dock, 1)
-    other = write_start(models, "start-tuned").read_bytes()
+    start_and_hold(qtbot, dock, lambda: write_start(models, "start-tuned"))
+    other = (models / "start-tuned.safetensors").read_bytes()
     outcome = finish(qtbot, dock, lambda: None)
     assert (outcome.kind, outcome.installed) == ("failed", None)
     kept = runs / "start-tuned" / "start-tuned.safetensors"
@@ -272,10 +291,7 @@ def test_run_whose_folder_is_deleted_ends_and_makes_room_for_another(
 
 def test_slide_removed_and_its_file_deleted(tune_dock: Dock, qtbot: Any, learnable: Path) -> None:
     viewer, dock = tune_dock(steps=12)
-    dock.start()
-    wait_for_step(qtbot, dock, 1)
-    viewer.layers.clear()
-    learnable.unlink()
+    start_and_hold(qtbot, dock, lambda: (viewer.layers.clear(), learnable.unlink()))
     outcome = finish(qtbot, dock, lambda: None)
     assert (outcome.kind, outcome.step) == ("done", 12)
     dock.panel.choices_button.setChecked(True)
