@@ -68,6 +68,11 @@ def test_bad_weights(run: Run, slide_file: Path, models: Path, tmp_path: Path) -
     corrupt.write_bytes((models / "small-x2.safetensors").read_bytes()[:5000])
     refused(run(*enhance_words(slide_file, output, model=pickled)), "weights.pt", "pickle")
     refused(run(*enhance_words(slide_file, output, model=corrupt)), "corrupt", "damaged")
+    in_it = ("is a folder", str(models / "small-x2.safetensors"))
+    refused(run(*enhance_words(slide_file, output, model=models)), *in_it)
+    whole = tmp_path / "out.ome.tif"
+    refused(run(*enhance_words(slide_file, whole, model=models, region="all")), *in_it)
+    assert not whole.exists()
     assert not output.exists()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.model import (
@@ -74,6 +76,27 @@ def test_unknown_name_lists_the_known_ones(folder: Path) -> None:
         load_model("yours")
     assert str(caught.value).startswith("Model 'yours' is unknown; choose one of ")
     assert "mine or give a .safetensors file." in str(caught.value)
+
+
+def test_a_folder_is_refused_with_the_models_in_it(tmp_path: Path) -> None:
+    run = tmp_path / "a run"
+    run.mkdir()
+    with pytest.raises(ModelError, match=r"^Model '.*a run' is a folder that holds no model's wei"):
+        load_model(run)
+    save_file({"a": torch.zeros(3)}, run / "last.safetensors", {"progress": "{}"})
+    with pytest.raises(ModelError, match=r"weights \(last\.safetensors: no model\); give a \.safe"):
+        load_model(run)
+    first = keep(run / "mine.safetensors", {})
+    with pytest.raises(ModelError) as caught:
+        load_model(str(run))
+    assert str(caught.value) == (
+        f"Model {str(run)!r} is a folder and no file; give the weights file in it: {first}."
+    )
+    other = keep(run / "final.safetensors", {})
+    with pytest.raises(ModelError) as caught:
+        load_model(run)
+    assert str(caught.value).endswith(f"give one of the weights files in it: {other}, {first}.")
+    assert load_model(first).name == "mine"
 
 
 def test_half_written_model_is_no_model(folder: Path) -> None:

@@ -11,10 +11,11 @@ import platformdirs
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.model.base import Network
-from napari_cwtnet.model.header import ModelHeader
+from napari_cwtnet.model.header import ModelHeader, read_header
 from napari_cwtnet.model.weights import read_weights
 
 SUFFIX = ".safetensors"
+_NAMED = 5
 _SHIPPED = Path(__file__).parent / "weights"
 
 
@@ -59,10 +60,12 @@ def load_model(name: str | Path) -> Model:
     Raises
     ------
     ModelError
-        If the name is unknown, or a file is missing, a pickle or damaged.
+        If the name is unknown or that of a folder, or a file is missing, a pickle or damaged.
     """
     known = list_models()
     path = known.get(str(name), Path(name))
+    if path.is_dir():
+        raise ModelError(f"Model {str(name)!r} is a folder {_what_is_in(path)}.")
     if str(name) not in known and path.suffix != SUFFIX and not path.exists():
         raise ModelError(
             f"Model {str(name)!r} is unknown; choose one of {', '.join(known) or '(none)'} "
@@ -79,6 +82,22 @@ def load_model(name: str | Path) -> Model:
             "network; put the file that belongs to them beside them."
         )
     return dataclasses.replace(model, alone=alone)
+
+
+def _what_is_in(folder: Path) -> str:
+    """Which of its files to give: a run's folder has models, and a state that is none."""
+    models, others = [], []
+    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+        try:
+            models.append(str(read_header(path).path))
+        except ModelError:
+            others.append(path.name)
+    if models:
+        more = ", …" if len(models) > _NAMED else ""
+        one = "the weights file in it" if len(models) == 1 else "one of the weights files in it"
+        return f"and no file; give {one}: {', '.join(models[:_NAMED])}{more}"
+    none = f" ({', '.join(others[:_NAMED])}: no model)" if others else ""
+    return f"that holds no model's weights{none}; give a {SUFFIX} file"
 
 
 def _read(path: Path) -> Model:
