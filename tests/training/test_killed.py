@@ -64,7 +64,7 @@ def test_killed_while_it_writes(slide: Path, tmp_path: Path) -> None:
             nursery.stdin.write("go\n")
             nursery.stdin.flush()
             child = int(nursery.stdout.readline())
-            wait_for_rows(output, reached + 2)
+            wait_for_rows(output, reached + 3)  # a row comes before the state of its step
             time.sleep(chance.uniform(0, 0.1))
             if kill % 2:  # in the middle of a checkpoint, as far as that can be aimed at
                 wait_for_partial(output)
@@ -72,7 +72,7 @@ def test_killed_while_it_writes(slide: Path, tmp_path: Path) -> None:
             assert nursery.stdout.readline() == f"{signal.SIGKILL}\n"
             writing += any(output.glob(".*.partial.*"))
             resumed = Trainer(load_recipe(output / "recipe.yaml"), Path(), output)
-            assert resumed.state.step >= reached
+            assert resumed.state.step > reached
             reached = resumed.state.step
             assert steps_of(output) == list(range(reached + 1))
             assert not any(output.glob(".*.partial.*"))
@@ -80,7 +80,6 @@ def test_killed_while_it_writes(slide: Path, tmp_path: Path) -> None:
             del resumed
         nursery.stdin.close()
     print(f"{writing} of {KILLS} kills came while a file was being written; step {reached}")
-    assert reached > 1
     resumed = Trainer(recipe, Path(), output)
     unbroken = Trainer(recipe, Path(), tmp_path / "unbroken")
     for event in unbroken.run():
@@ -95,7 +94,7 @@ def steps_of(output: Path) -> list[int]:
 
 
 def wait_for_rows(output: Path, count: int) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 200
     log = output / "log.csv"
     while not log.exists() or log.read_bytes().count(b"\n") < 1 + count:
         assert time.monotonic() < end
