@@ -140,9 +140,12 @@ def test_what_others_keep_busy_is_theirs(
 
 def test_the_load_of_others_is_seen() -> None:
     load = OthersLoad()
-    load.cores()
-    program = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass"
-    with subprocess.Popen([sys.executable, "-c", program]) as busy:
+    program = "print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
+        assert busy.stdout is not None
+        busy.stdout.readline()  # it has been loaded, however long that took
+        load.cores()
         time.sleep(1.2)
-        assert load.cores() > 0.25  # of the core that it may have to share
-        busy.wait()
+        seen = load.cores()
+        busy.kill()
+    assert seen > 0.25  # of the core that it may have to share
