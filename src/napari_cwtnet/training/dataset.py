@@ -28,9 +28,8 @@ from napari_cwtnet.training.samples import (
     split_samples,
     square_at,
 )
-from napari_cwtnet.training.tissue import sharpness, tissue_mask
+from napari_cwtnet.training.tissue import LEAST_TISSUE, sharpness, tissue_mask
 
-_LEAST_TISSUE = 0.25
 _BLURRED = 0.1
 MANIFEST = "manifest.json"
 
@@ -203,7 +202,7 @@ def _worthy(
             break
         if sample.region.intersection(slide.bounds) != sample.region:
             left_out["outside"] += 1
-        elif tissue_mask(slide.read(sample.region, levels[-1].downsample)).mean() < _LEAST_TISSUE:
+        elif tissue_mask(slide.read(sample.region, levels[-1].downsample)).mean() < LEAST_TISSUE:
             left_out["blank"] += 1
         else:
             finest = slide.read(sample.region, levels[0].downsample)

@@ -18,7 +18,7 @@ from napari_cwtnet.slides import Slide
 from napari_cwtnet.training.fields import Field
 from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.split import Split, grown
-from napari_cwtnet.training.tissue import sharpness, tissue_mask
+from napari_cwtnet.training.tissue import LEAST_TISSUE, sharpness, tissue_mask
 
 TRAINING_SIDE = 512
 """LR pixels along a side of the largest field that is trained on."""
@@ -29,7 +29,6 @@ VALIDATION_SIDE = 96
 _LEAST_VALIDATION_SIDE = 32
 _LARGEST_READ = 8192
 _MARGIN = 4
-_LEAST_TISSUE = 0.25
 _BLURRED = 0.1
 _THUMBNAIL = 2048
 
@@ -103,8 +102,8 @@ def cut_fields(
         side = max(2 * patch, min(TRAINING_SIDE, _LARGEST_READ // step))
         to_train = blocks(split.training, step, side, patch)
         to_measure = blocks(split.held_out, step, VALIDATION_SIDE, _LEAST_VALIDATION_SIDE)
-        good = [b for b in to_train if tissue.share(b) >= _LEAST_TISSUE]
-        good_held_out = [b for b in to_measure if tissue.share(b) >= _LEAST_TISSUE]
+        good = [b for b in to_train if tissue.share(b) >= LEAST_TISSUE]
+        good_held_out = [b for b in to_measure if tissue.share(b) >= LEAST_TISSUE]
         blank += len(to_train) + len(to_measure) - len(good) - len(good_held_out)
 
         def read(

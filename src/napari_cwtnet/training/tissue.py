@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_TISSUE = 0.25
+"""Share of a field that shows tissue; one with less is as good as blank."""
+
 _LEAST_COLOUR = 18
 _BRIGHTEST_GREY = 180
 _DARKEST_GREY = 20

@@ -14,6 +14,7 @@ from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Field, PatchSampler, source_files
 from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
+from napari_cwtnet.training.tissue import LEAST_TISSUE, tissue_mask
 
 SOURCES_FILE = "sources.yaml"
 _STORED = 0.01
@@ -95,6 +96,8 @@ def fingerprint(recipe: Recipe, data: Path) -> str:
 def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> list[Field]:
     """The middle of every held-out image, or several fields of it: the same for all rows.
 
+    Of slides, those count that show tissue, as in training.
+
     Parameters
     ----------
     recipe : Recipe
@@ -109,13 +112,29 @@ def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> lis
     Raises
     ------
     RequestError
-        If no image is large enough.
+        If no image is large enough, or no field of a slide shows tissue.
     TrainingError
         If none to train on is, or the data cannot be used.
     """
     found = load_data(recipe, data)
     PatchSampler(found.training, recipe.scale, recipe.patch)  # what a training would refuse
-    return crops(found.held_out, recipe.scale, side, per_image)
+    fields = crops(found.held_out, recipe.scale, side, per_image)
+    return _with_tissue(fields) if recipe.slides else fields
+
+
+def _with_tissue(fields: list[Field]) -> list[Field]:
+    """The fields without those that are as good as blank.
+
+    What is held out of a slide has tissue by its thumbnail, but the middle of it may have none.
+    Images were chosen by whoever made the folder: all of them count.
+    """
+    found = [field for field in fields if tissue_mask(field.truth).mean() >= LEAST_TISSUE]
+    if not found:
+        raise RequestError(
+            f"None of {len(fields)} held-out fields shows tissue in its middle (a share of "
+            f"{LEAST_TISSUE:g} or more); choose slides with more tissue in their right-hand third."
+        )
+    return found
 
 
 def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> list[Field]:
