@@ -75,6 +75,7 @@ def test_a_stall_a_crash_and_a_strange_exception_are_seen(tool: ModuleType, tmp_
     watched = tool.Watched(tmp_path, tmp_path / "errors.log", [sys.executable, str(program)], 0.5)
     try:
         assert watched.open("slow")[0] == "slow"
+        watched._seconds = 60  # to crash may take a moment, too
         assert watched.open("crash")[:2] == ("crashed", "exit -6: ")
     finally:
         watched.close()
