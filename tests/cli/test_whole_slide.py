@@ -179,6 +179,17 @@ def test_a_disk_that_holds_more_than_it_says(
     assert run(*words, "--no-space-check").returncode == 0
 
 
+def test_of_what_is_made_at_once_the_disk_is_not_asked_as_the_help_says(
+    slide_file: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 8, 1000))
+    words = ["enhance", slide_file, "--region", "0,0,64,64", "--model", "small-x2", "--output"]
+    assert run(*words, tmp_path / "a.png").returncode == 0
+    assert run(*words, tmp_path / "b.png", "--no-space-check").returncode == 0
+    said = " ".join(run("enhance", "--help").stdout.split())
+    assert "of what is made at once that is never asked" in said
+
+
 def test_every_choice_is_kept(words: list[object], run: Run, tmp_path: Path) -> None:
     output = tmp_path / "out b" / "é.ome.zarr"
     output.parent.mkdir()

@@ -105,7 +105,10 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://HOST:PORT")
     parser.add_argument(
-        "--no-space-check", action="store_true", help="of a whole slide: trust the disk to hold it"
+        "--no-space-check",
+        action="store_true",
+        help="of what is made block by block: do not ask first whether the disk will hold it; of "
+        "what is made at once that is never asked",
     )
     parser.add_argument("--block", type=int, metavar="PIXELS", help="side of what is made at once")
     _mpp(parser)
