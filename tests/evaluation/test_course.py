@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import OutputError
-from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, course, runs
-from napari_cwtnet.evaluation.reproduce.course import Course, Place
+from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, runs
+from napari_cwtnet.evaluation.reproduce.course import Course, Place, Training
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.rows_file import ROWS, note_row
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What :func:`time.monotonic` says to the course."""
-    now = [0.0]
-    monkeypatch.setattr(course.time, "monotonic", lambda: now[0])
-    return now
 
 
 def places() -> list[Place]:
@@ -32,46 +25,61 @@ def places() -> list[Place]:
     return [Place(plain, 4, 0), *(Place(row, 4, seed) for seed in (0, 1) for row in rows)]
 
 
-def test_time_left_is_that_of_the_same_row_or_else_of_all(clock: list[float]) -> None:
-    said: list[str] = []
-    done: set[str] = set()
-    told = Course(
-        "Table I",
-        places(),
-        lambda place: place.row.changes is not None and str(place) not in done,
-        said.append,
+class Told:
+    """A course, what it has said last, and how long the trainings took that are done."""
+
+    def __init__(self, places: list[Place], expected: float | None = None) -> None:
+        self.took: dict[str, float] = {}
+        self.said: list[str] = []
+        self.course = Course("Table I", places, self._training, self.said.append, expected)
+
+    def _training(self, place: Place) -> Training | None:
+        folder = str(place).replace("again", "A")
+        return None if place.row.changes is None else Training(folder, self.took.get(folder))
+
+    def at(self, number: int, words: str, own_left: float | None = None) -> str:
+        self.course.begin(number)
+        self.course(words, own_left)
+        return self.said[-1]
+
+
+def test_time_left_is_that_of_the_same_row_or_else_of_all() -> None:
+    told = Told(places())
+    assert told.at(0, "testing") == "Table I, run 1 of 5: bicubic ×4: testing"
+    # how long a training takes, nobody knows
+    assert told.at(1, "training") == "Table I, run 2 of 5: A ×4, seed 0: training"
+    assert told.at(1, "step 1", 60) == "Table I, run 2 of 5: A ×4, seed 0: step 1"
+    told.took["A ×4, seed 0"] = 600
+    begin = "Table I, run 3 of 5: B ×4, seed 0: "
+    # B as long as A: B, A again, B again
+    assert told.at(2, "training") == f"{begin}training; about 30.0 min of training left in all"
+    assert told.at(2, "step 1", 300) == f"{begin}step 1; about 25.0 min of training left in all"
+    told.took["B ×4, seed 0"] = 1200
+    assert told.at(3, "training").endswith(
+        "seed 1: training; about 30.0 min of training left in all"
     )
-    told.begin(0)
-    told("testing")
-    assert said[-1] == "Table I, run 1 of 5: bicubic ×4: testing"
-    told.begin(1)
-    told("training")
-    assert said[-1] == "Table I, run 2 of 5: A ×4, seed 0: training"  # how long, nobody knows
-    clock[0] += 600
-    told.begin(2)
-    told("training")  # B as long as A: B, A again, B again
-    assert said[-1] == "Table I, run 3 of 5: B ×4, seed 0: training; about 30.0 min left in all"
-    clock[0] += 300
-    told("step 1")
-    assert said[-1].endswith("step 1; about 25.0 min left in all")
-    clock[0] += 900
-    told.begin(3)  # A took 10 minutes, B 20
-    told("training")
-    assert said[-1].endswith("seed 1: training; about 30.0 min left in all")
-    done.add("B ×4, seed 1")
-    told("training")
-    assert said[-1].endswith("about 10.0 min left in all")
-    clock[0] += 590
-    told("step 2")
-    assert said[-1].endswith("about a minute left in all")
+    told.took["B ×4, seed 1"] = 1200  # by another table, say
+    assert told.at(3, "training").endswith("about 10.0 min of training left in all")
+    assert told.at(3, "step 2", 10).endswith("about a minute of training left in all")
+    told.took["A ×4, seed 1"] = 600
+    assert told.at(4, "testing") == "Table I, run 5 of 5: B ×4, seed 1: testing"
 
 
-def test_a_budget_of_time_is_known_from_the_start(clock: list[float]) -> None:
-    said: list[str] = []
-    told = Course("Table I", places()[1:], lambda _: True, said.append, expected=3600)
-    told.begin(0)
-    told("training")
-    assert said == ["Table I, run 1 of 4: A ×4, seed 0: training; about 4.0 h left in all"]
+def test_a_training_that_serves_several_rows_is_counted_once() -> None:
+    rows = [Row(name, "single-image", {}) for name in ("A", "again", "B")]
+    told = Told([Place(row, 4, 0) for row in rows], expected=600)
+    assert told.at(0, "training").endswith("about 20.0 min of training left in all")
+
+
+def test_a_training_that_broke_down_is_not_to_come() -> None:
+    told = Told(places()[1:], expected=600)
+    assert told.at(3, "training").endswith("about 10.0 min of training left in all")
+
+
+def test_a_budget_of_time_is_known_from_the_start() -> None:
+    told = Told(places()[1:], expected=3600)
+    begin = "Table I, run 1 of 4: A ×4, seed 0: training; "
+    assert told.at(0, "training") == f"{begin}about 4.0 h of training left in all"
 
 
 @pytest.fixture
@@ -120,7 +128,30 @@ def test_the_folder_of_a_run_says_which_rows_it_serves(
     assert folder.name.endswith(told["rows"][0]["hashes"][0])
 
 
-def test_a_file_of_rows_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / ROWS).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(OutputError, match=r"rows\.txt cannot be read; delete it"):
-        note_row(tmp_path, "Table I")
+def test_what_a_user_wrote_among_the_rows_stays_as_it_is(tmp_path: Path) -> None:
+    note_row(tmp_path, "Table I: α")
+    with (tmp_path / ROWS).open("ab") as file:
+        file.write("für später\n".encode("latin-1"))
+    for words in ("Table I: α", "Table II: β"):
+        note_row(tmp_path, words)
+    told = "Table I: α\n".encode() + "für später\n".encode("latin-1") + "Table II: β\n".encode()
+    assert (tmp_path / ROWS).read_bytes() == told
+
+
+def test_files_are_read_once_for_all_rows_and_again_when_they_have_changed(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    digest = hashlib.file_digest
+
+    def noted(file: Any, name: str) -> Any:
+        read.append(Path(file.name).name)
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", noted)
+    row = plan.table.rows(2, "bicubic")[0]
+    planned = [Driver(plan, CancelToken(), print).planned(row, 2, seed) for seed in (0, 1)]
+    assert sorted(read) == ["0.png", "1.png"]
+    Image.fromarray(tiles(7, 128)).save(plan.data / "blocks/1.png")
+    assert Driver(plan, CancelToken(), print).planned(row, 2, 0).data != planned[0].data
+    assert sorted(read) == ["0.png", "1.png", "1.png"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,15 @@ class Place:
         return f"{self.row.name} ×{self.scale}{seed}"
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What is known of the training behind a place; one may be behind several."""
+
+    folder: str
+    seconds: float | None
+    """That it took; None while it is not done."""
+
+
 class Course:
     """Puts table, row and time left around what is said of the work at one place after another.
 
@@ -35,8 +43,8 @@ class Course:
         Its number, as in the paper.
     places : sequence of Place
         All that there is to do, in this order.
-    is_undone : callable
-        Whether the training of a place is still to be done.
+    training_of : callable
+        The `Training` behind a place; None where there is none to be done.
     say : callable
         Takes the words.
     expected : float, optional
@@ -47,48 +55,52 @@ class Course:
         self,
         table: str,
         places: Sequence[Place],
-        is_undone: Callable[[Place], bool],
+        training_of: Callable[[Place], Training | None],
         say: Callable[[str], None],
         expected: float | None = None,
     ) -> None:
-        self._table, self._places = table, places
-        self._is_undone, self._say, self._expected = is_undone, say, expected
-        self._took: dict[tuple[str, int], float] = {}
+        self.table, self._places = table, places
+        self._training_of, self._say, self._expected = training_of, say, expected
         self._number = 0
-        self._began = 0.0
-        self._trains = False
+
+    @property
+    def place(self) -> Place:
+        """The one at hand."""
+        return self._places[self._number]
 
     def begin(self, number: int) -> None:
         """The work at a place begins, counted from 0; that at the one before it is over."""
-        now = time.monotonic()
-        if self._trains:
-            before = self._places[self._number]
-            self._took[before.row.name, before.scale] = now - self._began
-        self._number, self._began = number, now
-        self._trains = self._is_undone(self._places[number])
+        self._number = number
 
-    def __call__(self, words: str) -> None:
-        """Say it of the place at hand."""
-        seconds = self._seconds_left()
-        left = "" if seconds is None else f"; about {_duration(seconds)} left in all"
+    def __call__(self, words: str, own_left: float | None = None) -> None:
+        """Say it of the place at hand, whose training takes ``own_left`` more seconds if known."""
+        seconds = self._seconds_left(own_left)
+        left = "" if seconds is None else f"; about {_duration(seconds)} of training left in all"
         number = f"run {self._number + 1} of {len(self._places)}"
-        self._say(f"{self._table}, {number}: {self._places[self._number]}: {words}{left}")
+        self._say(f"{self.table}, {number}: {self.place}: {words}{left}")
 
-    def _seconds_left(self) -> float | None:
+    def _seconds_left(self, own_left: float | None) -> float | None:
         """None while no training has told how long one takes, and where none is left."""
-        mean = statistics.mean(self._took.values()) if self._took else self._expected
+        took: dict[tuple[str, int], float] = {}
+        undone: dict[str, Place] = {}
+        for number, place in enumerate(self._places):
+            training = self._training_of(place)
+            if training is not None and training.seconds is not None:
+                took[place.row.name, place.scale] = training.seconds
+            elif training is not None and number >= self._number:
+                undone.setdefault(training.folder, place)
+        mean = statistics.mean(took.values()) if took else self._expected
         if mean is None:
             return None
-        own, *later = self._places[self._number :]
-        whole = [
-            self._took.get((place.row.name, place.scale), mean)  # as with another seed
-            for place in later
-            if self._is_undone(place)
-        ]
-        if self._trains:
-            usual = self._took.get((own.row.name, own.scale), mean)
-            whole.append(max(0.0, usual - (time.monotonic() - self._began)))
-        return sum(whole) or None
+        return (
+            sum(
+                own_left
+                if place is self.place and own_left is not None
+                else took.get((place.row.name, place.scale), mean)  # as with another seed
+                for place in undone.values()
+            )
+            or None
+        )
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,10 +88,22 @@ def fingerprint(recipe: Recipe, data: Path) -> str:
         for held_out in (False, True):
             for path in source_files(source, data, held_out=held_out):
                 told = f"{source.name} {path.name} {held_out} "
-                total.update(told.encode() + hashlib.sha256(path.read_bytes()).digest())
+                total.update(told.encode() + _digest_of(path))
     for slide in recipe.slides:
-        total.update(hashlib.sha256((data / slide.path).read_bytes()).digest())
+        total.update(_digest_of(data / slide.path))
     return total.hexdigest()[:16]
+
+
+def _digest_of(path: Path) -> bytes:
+    found = path.stat()
+    return _digest(path, found.st_size, found.st_mtime_ns)
+
+
+@functools.cache
+def _digest(path: Path, _size: int, _changed: int) -> bytes:
+    """SHA-256 of a file, read once for all rows and seeds, and again when it has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> list[Field]:

@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import ablations, methods
-from napari_cwtnet.evaluation.reproduce.course import Course, Place
+from napari_cwtnet.evaluation.reproduce.course import Course, Place, Training
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
 from napari_cwtnet.evaluation.reproduce.experiment import (
     GIVEN_THE_REFERENCE,
@@ -186,19 +186,20 @@ class Driver:
         """Words on the trainings of these places, by the table's number."""
         minutes = self.plan.budget.minutes
         expected = None if minutes is None else 60 * minutes
-        return Course(table, places, self._is_undone, say, expected)
+        return Course(table, places, self._training, say, expected)
 
-    def _is_undone(self, place: Place) -> bool:
+    def _training(self, place: Place) -> Training | None:
         if place.row.changes is None:
-            return False
+            return None
         try:
             run = self.planned(place.row, place.scale, place.seed)
-            return read_record(self.plan.output / "runs" / run.folder, run) is None
+            record = read_record(self.plan.output / "runs" / run.folder, run)
         except TrainingError:  # which is told when it is its turn
-            return False
+            return None
+        return Training(run.folder, None if record is None else record.seconds)
 
-    def trained(self, table: str, place: Place, say: Say) -> tuple[Path, RunRecord]:
-        """The folder of the training behind a place, now that it is done, and what it says.
+    def trained(self, course: Course) -> tuple[Path, RunRecord]:
+        """The folder of the training behind the place at hand, now that it is done, and its record.
 
         Raises
         ------
@@ -210,11 +211,12 @@ class Driver:
             If the folder cannot be written to.
         """
         plan = self.plan
+        place = course.place
         run = self.planned(place.row, place.scale, place.seed)
         folder = plan.output / "runs" / run.folder
         make_folder(folder)
-        note_row(folder, f"{table}: {place}")
-        record = train(run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=say)
+        note_row(folder, f"{course.table}: {place}")
+        record = train(run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=course)
         return folder, record
 
     def fields(self, scale: int) -> tuple[list[Field], str]:
@@ -236,7 +238,7 @@ class Driver:
         weights: Path | None = None
         folder = self.plan.output / "tests"
         if row.changes is not None:
-            folder, record = self.trained(self.plan.table.number, place, self._say)
+            folder, record = self.trained(self._say)
             weights = folder / WEIGHTS
         suffix = "" if not self._metrics else "-lpips"
         path = folder / f"{row.test.replace(' ', '-')}-x{scale}-{digest}{suffix}.json"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from napari_cwtnet.errors import OutputError
 from napari_cwtnet.files import written_whole
 
 ROWS = "rows.txt"
+_ANY = "surrogateescape"
+"""What a user wrote into it, in whatever encoding, stays, and stops no table."""
 
 
 def note_row(folder: Path, words: str) -> None:
@@ -16,13 +17,10 @@ def note_row(folder: Path, words: str) -> None:
     Raises
     ------
     OutputError
-        If it cannot be read or written.
+        If it cannot be written.
     """
     path = folder / ROWS
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    except (OSError, ValueError) as error:
-        raise OutputError(f"File {path} cannot be read; delete it, it is made again.") from error
+    lines = path.read_text("utf-8", _ANY).splitlines() if path.exists() else []
     if words not in lines:
         with written_whole(path) as partial:
-            partial.write_text("\n".join([*lines, words]) + "\n", encoding="utf-8")
+            partial.write_text("\n".join([*lines, words]) + "\n", "utf-8", _ANY)

@@ -16,6 +16,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
+from napari_cwtnet.evaluation.reproduce.course import Course
 from napari_cwtnet.evaluation.reproduce.data import fingerprint, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, Row, Run, Table
 from napari_cwtnet.files import written_whole
@@ -90,7 +91,7 @@ def plan_run(
 
 
 def train(
-    run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: Say
+    run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: Course
 ) -> RunRecord:
     """Train to the end of the budget, unless that is done already.
 
@@ -115,7 +116,7 @@ def train(
             cpu, steps = cpu + now - before, steps + 1
             if time.monotonic() - said >= _SECONDS_BETWEEN_WORDS:
                 said = time.monotonic()
-                say(_how_far(trainer, budget))
+                say(_how_far(trainer, budget), trainer.seconds_left)
         before = now
     if cancel.cancelled:
         raise CancelledError("Interrupted; the same command goes on with this run.")

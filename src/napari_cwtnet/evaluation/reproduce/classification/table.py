@@ -29,7 +29,7 @@ from napari_cwtnet.evaluation.reproduce.classification.patches import (
     split_patches,
 )
 from napari_cwtnet.evaluation.reproduce.classification.scores import Scores, is_right, scores_of
-from napari_cwtnet.evaluation.reproduce.course import Place
+from napari_cwtnet.evaluation.reproduce.course import Course, Place
 from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan, make_folder
 from napari_cwtnet.evaluation.reproduce.experiment import Row
 from napari_cwtnet.evaluation.reproduce.paper import TABLE_6
@@ -93,7 +93,7 @@ def judge_methods(
         for number, row in enumerate((None, *rows), start=seed * len(rows) - 1):
             if row is not None:
                 course.begin(number)
-            for label, images in _images(driver, row, testing, seed, cancel=cancel, say=course):
+            for label, images in _images(driver, row, testing, cancel=cancel, course=course):
                 told = probabilities(judge, images)
                 scores = scores_of(told, testing.labels, testing.sources)
                 right = tuple(is_right(told, testing.labels).tolist())
@@ -125,7 +125,7 @@ def _counted(patches: Patches) -> str:
 
 
 def _images(
-    driver: Driver, row: Row | None, testing: Patches, seed: int, *, cancel: CancelToken, say: Say
+    driver: Driver, row: Row | None, testing: Patches, *, cancel: CancelToken, course: Course
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and what is classified: originals and shrunk ones without a row, else enhanced."""
     fields = [
@@ -139,9 +139,9 @@ def _images(
     cancel.raise_if_cancelled()
     network = None
     if row.changes is not None:
-        folder, _ = driver.trained(_NUMBER, Place(row, _SCALE, seed), say)
+        folder, _ = driver.trained(course)
         network = read_weights(folder / WEIGHTS)[0]
-    say("classifying")
+    course("classifying")
     yield row.name, np.stack([image_of(row, network, field, _SCALE) for field in fields])
 
 
