@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from slides.pattern import pattern, shift
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.badge import OVERLAY, is_computed
+from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.opening import add_to, read_ahead, reopened, replace_in
 from napari_cwtnet.plugin.results import compared_slide
 from napari_cwtnet.plugin.slide_layer import slide_of
@@ -146,3 +148,28 @@ def test_of_two_slides_the_one_that_it_was_made_of_is_meant(
     assert compared_slide(viewer, viewer.layers[-1]) == viewer.layers[0]
     viewer.open(exported("g.ome.tif", once, (31, 43, 150, 120)), plugin=PLUGIN)
     assert compared_slide(viewer, viewer.layers[-1]) == viewer.layers[0]
+
+
+def test_of_a_slide_that_is_open_twice_the_last_one_meant(
+    ome: Path, tiff: Path, exported: Callable[..., Path]
+) -> None:
+    viewer = ViewerModel()
+    for path in (ome, ome, tiff, exported("h.ome.tif")):
+        add_to(viewer, read_ahead(path))
+    once, twice, other, result = viewer.layers
+    assert viewer.layers.selection.active is result
+    assert [source_layer_in(viewer, last) for last in (once, twice)] == [once, twice]
+    assert [source_layer_in(viewer, last) for last in (other, None)] == [twice, twice]
+
+
+def test_a_slide_that_cannot_be_read_any_more_is_passed_over(
+    ome: Path, tiff: Path, exported: Callable[..., Path]
+) -> None:
+    viewer = ViewerModel()
+    for path in (tiff, ome, exported("i.ome.tif")):
+        add_to(viewer, read_ahead(path))
+    other, closed, result = viewer.layers
+    slide_of(closed).close()
+    closed.visible = False
+    assert source_layer_in(viewer, other) == other
+    assert compared_slide(viewer, result) == other

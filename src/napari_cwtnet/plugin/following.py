@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import is_computed
 from napari_cwtnet.plugin.pair import among
 from napari_cwtnet.plugin.slide_layer import slide_of
@@ -32,23 +33,27 @@ def source_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | N
     meant = slide_layer_in(viewer, last)
     if meant is None or not is_computed(meant):
         return meant
-    scanned = scanned_slides(viewer)
+    scanned = sorted(scanned_slides(viewer), key=lambda layer: layer != last)
     own = slide_made_of(meant, scanned)
-    if own is not None:
-        return own
-    return last if last in scanned else next(iter(scanned), meant)
+    return own if own is not None else next(iter(scanned), meant)
 
 
 def slide_made_of(computed: Any, layers: list[Any]) -> Any | None:
     """The one of some slides' layers that an exported result, opened again, was made of."""
     result = slide_of(computed)
-    if result is None or result.computed_from is None:
+    wanted = None if result is None else result.computed_from
+    if wanted is None:
         return None
-    for layer in layers:
-        slide = slide_of(layer)
-        if slide is not None and slide.fingerprint == result.computed_from:
-            return layer
-    return None
+    return next((layer for layer in layers if _fingerprint(layer) == wanted), None)
+
+
+def _fingerprint(layer: Any) -> str | None:
+    """None also where the slide cannot be read any more: it is told when it is to be enhanced."""
+    slide = slide_of(layer)
+    try:
+        return None if slide is None else slide.fingerprint
+    except CwtnetError:
+        return None
 
 
 def scanned_slide_in(viewer: ViewerModel) -> Image | None:
