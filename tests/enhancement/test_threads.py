@@ -144,8 +144,10 @@ def test_the_load_of_others_is_seen() -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
         assert busy.stdout is not None
         busy.stdout.readline()  # it has been loaded, however long that took
-        load.cores()
-        time.sleep(1.2)
-        seen = load.cores()
-        busy.kill()
+        try:
+            load.cores()
+            time.sleep(1.2)
+            seen = load.cores()
+        finally:
+            busy.kill()
     assert seen > 0.25  # of the core that it may have to share
