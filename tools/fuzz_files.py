@@ -199,7 +199,7 @@ def spoil_safetensors(content: bytes, rng: Rng) -> bytes:
         metadata["config"] = json.dumps(config)
     elif kind == 5:
         provenance = json.loads(metadata["provenance"])
-        names = ("single_image", "single_image", "reference_share", "name", "recipe")
+        names = ("reference_share", "name", "recipe")
         provenance[rng.choice(names)] = rng.choice((*_WORDS, "spoilt.safetensors"))
         metadata["provenance"] = json.dumps(provenance)
     elif kind == 6:

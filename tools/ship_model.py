@@ -1,17 +1,14 @@
 """Put a trained model among those that ship: float16 weights, and a card with held-out figures.
 
-Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE
-[--single-image RUN/OTHER.safetensors]``
+Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE``
 
 ``--data`` is the folder that the recipe's sources are relative to, ``--slide`` a slide that was
-never trained on. With ``--single-image`` the model computes by the mean of its own weights and of
-those others where there is no reference. All figures are those of the float16 weights that ship.
+never trained on. All figures are those of the float16 weights that ship.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,8 +17,8 @@ import torch
 
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
-from napari_cwtnet.model import Model, Network, NetworkConfig, save_weights
-from napari_cwtnet.training.recipe import ImageSource, Recipe, load_recipe, shipped_recipes
+from napari_cwtnet.model import Model, NetworkConfig, save_weights
+from napari_cwtnet.training.recipe import ImageSource, Recipe
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "napari_cwtnet" / "model" / "weights"
@@ -35,32 +32,16 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--slide", type=Path, required=True)
-    parser.add_argument("--single-image", type=Path)
     arguments = parser.parse_args()
     trained = load_model(arguments.weights)
     WEIGHTS.mkdir(exist_ok=True)
     CARDS.mkdir(exist_ok=True)
-    provenance = dict(trained.provenance)
-    if arguments.single_image is not None:
-        alone = load_model(arguments.single_image)
-        averaged = alone.provenance | {"averaged_with": {"name": trained.name}}
-        network = mean_of(alone.network, trained.network)
-        save_weights(WEIGHTS / arguments.single_image.name, network, averaged, torch.float16)
-        provenance["single_image"] = arguments.single_image.name
     shipped = WEIGHTS / arguments.weights.name
-    save_weights(shipped, trained.network, provenance, torch.float16)
+    save_weights(shipped, trained.network, dict(trained.provenance), torch.float16)
     model = load_model(shipped)
     card = CARDS / f"{model.name}.md"
     card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
     print(card.read_text(encoding="utf-8"))
-
-
-def mean_of(first: Network, second: Network) -> Network:
-    """The network with the mean of two networks' weights, which one run led to from the other."""
-    network = copy.deepcopy(first)
-    other = second.state_dict()
-    network.load_state_dict({k: (v + other[k]) / 2 for k, v in first.state_dict().items()})
-    return network
 
 
 def held_out_sources(recipe: Recipe) -> Iterator[ImageSource]:
@@ -153,13 +134,11 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "",
         "## Training",
         "",
-        f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the best of "
-        f"{recipe.steps:,} steps by validation was step {model.provenance['step']:,}, after "
-        f"{model.provenance['seconds'] / 60:.0f} minutes of one CPU core. "
+        f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the best by "
+        f"validation was step {model.provenance['step']:,}, after "
+        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core. "
         f"Again: `napari-cwtnet train {model.name} --data FOLDER --output RUN`.",
         "",
-        *first_run(recipe),
-        *other_weights(model),
         "| source | size used | share | kept out | licence and origin |",
         "|---|---|---|---|---|",
     ]
@@ -173,42 +152,16 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "## Limits",
         "",
         "* Haematoxylin and eosin only; other stains and fluorescence were not trained on.",
-        "* Trained on octaves that were computed by antialiased bicubic. Beyond native, and on "
-        "levels that a scanner made another way, the gain is not known and can be smaller.",
+        "* Trained on octaves that were computed by antialiased bicubic. Beyond native the gain is "
+        "not known and can be smaller. On LR that another filter made, such as a scanner's own "
+        "coarser levels, the model is worse than bicubic; where a slide has finer levels, LR is "
+        "therefore made of these ([0014](../decisions/0014-levels-made-by-one-kernel.md)).",
         "* What a scanner's compression leaves in the input is sharpened with the rest: on a JPEG "
         "of low quality, block edges become clearer too.",
         "* Detail that LR does not hold is a guess, plausible at best: it is no evidence.",
         "",
     ]
     return "\n".join(lines)
-
-
-def first_run(recipe: Recipe) -> list[str]:
-    """What was done before, where the recipe goes on from another one's model."""
-    if recipe.start is None:
-        return []
-    first = load_recipe(shipped_recipes()[recipe.start.name])
-    return [
-        f"It goes on from `{first.name}`: that recipe's {first.steps:,} steps on the same images, "
-        f"with other shares (`napari-cwtnet train {first.name} …`, its weights file put into "
-        "`$CWTNET_MODELS`).",
-        "",
-    ]
-
-
-def other_weights(model: Model) -> list[str]:
-    """What computes in single-image mode, where that is another set of weights."""
-    if model.alone is None:
-        return []
-    alone = model.alone
-    recipe = Recipe.model_validate(alone.provenance["recipe"])
-    return [
-        f"In single-image mode other weights of the same network compute, `{alone.name}`: recipe "
-        f"`{alone.name}.yaml`, {recipe.steps:,} steps without reference on the same images and "
-        f"shares, from the weights above ({alone.provenance['seconds'] / 60:.0f} minutes), and "
-        "then the mean of the two.",
-        "",
-    ]
 
 
 if __name__ == "__main__":

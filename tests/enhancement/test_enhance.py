@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 
 import numpy as np
@@ -252,7 +251,7 @@ def test_an_engine_leaves_the_model_alone(make_model) -> None:
     engine = Engine(model, "cpu")
     with torch.no_grad():
         model.network.head.weight.zero_()
-    assert engine._forward.networks.get(with_reference=False).head.weight.detach().abs().sum() > 0
+    assert engine._forward.networks.get().head.weight.detach().abs().sum() > 0
 
 
 def test_two_slides_of_one_size_do_not_share_tiles(tmp_path, make_model) -> None:
@@ -301,18 +300,6 @@ def test_what_python_users_get_wrong(pattern_slide, make_model) -> None:
 def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
     with pytest.raises(RequestError, match="Device 'tpu' is not here"):
         enhance(pattern_slide, (0, 0, 100, 100), 2, model=make_model(2), device="tpu")
-
-
-def test_each_mode_is_computed_by_its_own_weights(pattern_slide, make_model) -> None:
-    both, alone = make_model(4, seed=1), make_model(4, seed=2, share=0.0)
-    model = dataclasses.replace(both, alone=alone)
-    region = Region(40, 40, 200, 160)
-    for reference, weights in (("next", both), ("none", alone)):
-        found = enhance(pattern_slide, region, 4, model=model, reference=reference)
-        wanted = enhance(pattern_slide, region, 4, model=weights, reference=reference)
-        np.testing.assert_array_equal(found.image, wanted.image)
-        assert found.provenance["model_sha256"] == weights.sha256
-        assert found.provenance["model"] == model.name
 
 
 def test_worse_than_bicubic_is_said() -> None:

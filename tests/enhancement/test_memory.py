@@ -37,14 +37,14 @@ class Short:
         self.calls = 0
         engine._forward.networks = self  # type: ignore[assignment]
 
-    def get(self, **which: Any) -> Callable[..., Any]:
+    def get(self, *which: Any) -> Callable[..., Any]:
         def network(lr: torch.Tensor, *given: Any, **more: Any) -> Any:
             with self._lock:
                 self.calls += 1
                 error = self._fails(self.calls, max(lr.shape[-2:]))
             if error is not None:
                 raise error
-            return self._networks.get(**which)(lr, *given, **more)
+            return self._networks.get(*which)(lr, *given, **more)
 
         return network
 

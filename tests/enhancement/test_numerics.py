@@ -27,7 +27,7 @@ def test_a_processor_computes_in_what_it_multiplies_itself(
     assert own_dtype(torch.device("mps")) == torch.float32
     engine = Engine(make_model(2), "cpu")
     assert engine.dtype == dtype
-    assert engine._forward.networks.get(with_reference=False).head.weight.dtype == dtype
+    assert engine._forward.networks.get().head.weight.dtype == dtype
     monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")  # as another torch may be
     assert own_dtype(torch.device("cpu")) == torch.float32
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -15,11 +13,8 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
     capture,
-    extrapolation,
     matches_sentence,
     matches_within,
-    probe,
-    spread,
 )
 from napari_cwtnet.inspection.attention import displacement
 
@@ -179,23 +174,6 @@ def test_single_image_shows_wr_and_its_target(slide, make_engine) -> None:
     lh = (finer[0::2, 0::2] + finer[0::2, 1::2] - finer[1::2, 0::2] - finer[1::2, 1::2]) / 2
     assert field.target[:3] == pytest.approx(np.moveaxis(lh, -1, 0), abs=1e-6)
     assert field.predicted.shape == field.target.shape == (9, 44, 48)
-
-
-def test_weights_for_single_image_mode_are_those_that_are_looked_into(slide, make_engine) -> None:
-    paired, alone = make_engine(seed=3), make_engine(seed=4)
-    model = replace(paired.model, alone=alone.model)
-    both = Engine(model, "cpu", dtype="float32")
-    for reference, wanted in (("next", paired), ("none", alone)):
-        request = EnhanceRequest(Region(33, 41, 96, 88), 2, reference)
-        field, want = capture(slide, both, request), capture(slide, wanted, request)
-        assert field.provenance["model_sha256"] == wanted.model.sha256
-        assert np.array_equal(field.sr, want.sr)
-        assert np.array_equal(field.relevance, want.relevance)
-        assert np.array_equal(field.predicted, want.predicted)
-        asked, known = probe(field, both, 60, 60), probe(want, wanted, 60, 60)
-        assert np.array_equal(asked.relevance, known.relevance)
-        assert np.array_equal(spread(field, both), spread(want, wanted))
-        assert extrapolation(slide, both, field) == extrapolation(slide, wanted, want)
 
 
 def test_shares_of_matches(slide, make_engine) -> None:

@@ -115,25 +115,3 @@ def test_pickle_by_name_or_path_is_refused(folder: Path) -> None:
 def test_user_folder_is_the_platform_s_without_an_override(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CWTNET_MODELS")
     assert user_model_folder().parts[-2:] == ("napari-cwtnet", "models")
-
-
-def test_other_weights_for_single_image_mode_come_along(folder: Path) -> None:
-    keep(folder / "both-alone.safetensors", {}, scale=4)
-    keep(
-        folder / "both.safetensors",
-        {"reference_share": 0.5, "single_image": "both-alone.safetensors"},
-        scale=4,
-    )
-    model, alone = load_model("both"), load_model("both-alone")
-    assert model.serving(with_reference=True) is model
-    assert model.serving(with_reference=False).sha256 == alone.sha256 != model.sha256
-    assert alone.serving(with_reference=False) is alone
-
-
-def test_wrong_or_missing_companion_is_refused(folder: Path) -> None:
-    keep(folder / "both.safetensors", {"single_image": "../gone.safetensors"}, scale=4)
-    with pytest.raises(ModelError, match=r"gone\.safetensors cannot be read"):
-        load_model("both")
-    keep(folder / "gone.safetensors", {}, scale=2)
-    with pytest.raises(ModelError, match="is another network; put the file"):
-        load_model("both")

@@ -43,7 +43,7 @@ from napari_cwtnet.training.finetune import (
 )
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.trainer import Trainer
-from napari_cwtnet.training.validation import enhanced, enlarged, mean_psnr
+from napari_cwtnet.training.validation import enhanced, enlarged
 from training.conftest import TINY, tiles
 from training.test_trainer import assert_same_state
 
@@ -146,63 +146,6 @@ def test_no_mode_may_lose_for_the_other(slide: Path, tmp_path: Path) -> None:
     assert not trainer._judge(26.0, 29.9).best
     assert trainer.weights.read_bytes() == kept
     assert trainer._judge(25.0, 30.1).best
-
-
-def start_with_companion(folder: Path) -> Model:
-    """A start model that leaves single-image mode to weights of their own."""
-    alone = start_model(folder, 4)
-    with torch.no_grad():
-        alone.network.tail[-1].bias.add_(0.05)  # so that it is another one
-    save_weights(folder / "start-alone.safetensors", alone.network, {"reference_share": 0.0})
-    known = {"reference_share": 0.5, "single_image": "start-alone.safetensors"}
-    save_weights(folder / "start.safetensors", start_model(folder, 4).network, known)
-    return load_model(folder / "start.safetensors")
-
-
-def test_weights_of_their_own_for_single_image_mode_stay_and_come_along(
-    slide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CWTNET_MODELS", str(tmp_path / "models"))
-    model = start_with_companion(tmp_path)
-    recipe = recipe_for(slide, model, name="mine", steps=40, validate_every=20)
-    assert recipe.reference_share == 1
-    trainer = Trainer(recipe, Path(), tmp_path / "run")
-    events = list(trainer.run())
-    first, *_, last = (event for event in events if isinstance(event, Validation))
-    assert trainer.improved
-    assert last.psnr_with_reference > first.psnr_with_reference
-    assert last.psnr == first.psnr
-    assert model.alone is not None
-    fields = trainer.held_out
-    for kept in (model, load_model(install(trainer.weights, "mine"))):
-        assert kept.alone.sha256 == model.alone.sha256
-        served = kept.serving(with_reference=False).network
-        assert mean_psnr(served, fields, with_reference=False) == first.psnr
-    assert {"mine", "mine-single"} <= set(list_models())
-    alone, paired = finetune_reports(trainer)
-    assert alone.before == alone.after
-    assert alone.before.psnr == first.psnr
-    assert paired is not None
-    best = max(e.psnr_with_reference for e in events if isinstance(e, Validation))
-    # weights from a file lie otherwise in memory, so that sums round otherwise
-    assert paired.after.psnr == pytest.approx(best, abs=1e-3)
-    previews = [event for event in events if isinstance(event, Preview)]
-    assert all(event.with_reference for event in previews)
-    before = enhanced(model.network, trainer._exam.shown, with_reference=True)
-    assert np.array_equal(previews[-1].before, before)
-
-
-def test_single_image_mode_alone_goes_on_from_the_weights_that_serve_it(
-    slide: Path, tmp_path: Path
-) -> None:
-    model = start_with_companion(tmp_path)
-    recipe = recipe_for(slide, model, reference_share=0.0, steps=3)
-    trainer = Trainer(recipe, Path(), tmp_path / "run")
-    first = next(event for event in trainer.run() if isinstance(event, Validation))
-    assert model.alone is not None
-    expected = mean_psnr(model.alone.network, trainer.held_out, with_reference=False)
-    assert first.psnr == expected
-    assert load_model(trainer.weights).alone is None
 
 
 def test_preview_is_one_held_out_field(slide: Path, tmp_path: Path) -> None:

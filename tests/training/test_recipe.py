@@ -31,7 +31,7 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "scale", "share"),
-    [("x2", 2, 0.0), ("x4", 4, 0.3), ("x4-single", 4, 0), ("x8", 8, 0.4)],
+    [("x2", 2, 0.0), ("x4", 4, 0.3), ("x8", 8, 0.4)],
 )
 def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
     folder = resources.files("napari_cwtnet.training") / "recipes"

@@ -180,8 +180,7 @@ class Engine:
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
-        weights = self.model.serving(with_reference=plan.with_reference).sha256
-        return (*source, plan.mode, weights, plan.lattice.grid, tile)
+        return (*source, plan.mode, self.model.sha256, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """What the network is given for a tile: LR, and the reference or None, uint8."""

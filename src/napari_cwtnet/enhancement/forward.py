@@ -175,7 +175,7 @@ class Forward:
     def _pass(
         self, lr: Tensor, reference: Tensor | None, dtype: torch.dtype, record: bool
     ) -> NetworkOutput:
-        network = self.networks.get(with_reference=reference is not None, dtype=dtype)
+        network = self.networks.get(dtype)
         output: NetworkOutput = network(lr, reference, record=record)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())

@@ -1,4 +1,4 @@
-"""The weights of a model on its device, one set for each mode and precision that is in use."""
+"""The weights of a model on its device, one set for each precision that is in use."""
 
 from __future__ import annotations
 
@@ -28,22 +28,19 @@ class Networks:
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         self._model, self._device = model, device
         self.dtype = dtype if model.network.takes_half else torch.float32
-        self._made: dict[tuple[bool, torch.dtype], Network] = {}
+        self._made: dict[torch.dtype, Network] = {}
         self._lock = threading.Lock()
-        for with_reference in (True, False):
-            self.get(with_reference=with_reference)
+        self.get()
 
-    def get(self, *, with_reference: bool, dtype: torch.dtype | None = None) -> Network:
-        """The network for one mode, in the chosen precision if none is given."""
+    def get(self, dtype: torch.dtype | None = None) -> Network:
+        """The network, in the chosen precision if none is given."""
         dtype = dtype or self.dtype
-        paired = with_reference or self._model.alone is None
         with self._lock:
-            if (paired, dtype) not in self._made:
-                self._made[paired, dtype] = self._placed(paired, dtype)
-            return self._made[paired, dtype]
+            if dtype not in self._made:
+                self._made[dtype] = self._placed(dtype)
+            return self._made[dtype]
 
-    def _placed(self, paired: bool, dtype: torch.dtype) -> Network:
-        source = self._model.serving(with_reference=paired).network
-        network = copy.deepcopy(source)
+    def _placed(self, dtype: torch.dtype) -> Network:
+        network = copy.deepcopy(self._model.network)
         network.to(self._device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return network.eval()

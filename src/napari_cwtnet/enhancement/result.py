@@ -84,7 +84,6 @@ def provenance(
         What became of the tiles; left out before they are computed.
     """
     lattice = plan.lattice
-    model = engine.model.serving(with_reference=plan.with_reference)
     return {
         "computed": True,
         "notice": RESEARCH_USE,
@@ -100,7 +99,7 @@ def provenance(
         "beyond_native": plan.beyond_native,
         "icc_to_srgb": slide.icc,
         "model": engine.model.name,
-        "model_sha256": model.sha256,
+        "model_sha256": engine.model.sha256,
         "tile": list(lattice.tile_size),
         "halo": lattice.halo,
         "grid": [lattice.grid.x, lattice.grid.y, lattice.grid.step_x, lattice.grid.step_y],

@@ -201,8 +201,7 @@ def check_model(field: Field, engine: Engine) -> None:
     RequestError
         If it has.
     """
-    weights = engine.model.serving(with_reference=field.plan.with_reference)
-    if weights.sha256 != field.provenance["model_sha256"]:
+    if engine.model.sha256 != field.provenance["model_sha256"]:
         raise RequestError(
             f"The field was captured with other weights than model {engine.model.name!r} has now; "
             "capture it again."

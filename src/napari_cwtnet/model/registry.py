@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,6 @@ class Model(ModelHeader):
     """Of the weights file."""
     network: Network
     """float32, on the CPU, in eval mode."""
-    alone: Model | None = None
-    """Other weights for single-image mode, where one set does not serve both modes well."""
-
-    def serving(self, *, with_reference: bool) -> Model:
-        """The weights that compute with the next-higher level, or without it."""
-        return self if with_reference or self.alone is None else self.alone
 
 
 def user_model_folder() -> Path:
@@ -55,8 +48,6 @@ def list_models() -> dict[str, Path]:
 def load_model(name: str | Path) -> Model:
     """Load a model by its name, or from a ``.safetensors`` file.
 
-    Where its provenance names other weights for single-image mode, those are loaded too.
-
     Raises
     ------
     ModelError
@@ -71,17 +62,9 @@ def load_model(name: str | Path) -> Model:
             f"Model {str(name)!r} is unknown; choose one of {', '.join(known) or '(none)'} "
             f"or give a {SUFFIX} file."
         )
-    model = _read(path)
-    companion = model.provenance.get("single_image")
-    if companion is None:
-        return model
-    alone = _read(path.parent / Path(str(companion)).name)
-    if alone.config != model.config:
-        raise ModelError(
-            f"Weights {path} name {alone.path.name} for single-image mode, which is another "
-            "network; put the file that belongs to them beside them."
-        )
-    return dataclasses.replace(model, alone=alone)
+    network, provenance, sha256 = read_weights(path)
+    name = f"{path.stem} (foreign)" if "foreign" in provenance else path.stem
+    return Model(name, path, network.config, provenance, sha256, network)
 
 
 def _what_is_in(folder: Path) -> str:
@@ -98,9 +81,3 @@ def _what_is_in(folder: Path) -> str:
         return f"and no file; give {one}: {', '.join(models[:_NAMED])}{more}"
     none = f" ({', '.join(others[:_NAMED])}: no model)" if others else ""
     return f"that holds no model's weights{none}; give a {SUFFIX} file"
-
-
-def _read(path: Path) -> Model:
-    network, provenance, sha256 = read_weights(path)
-    name = f"{path.stem} (foreign)" if "foreign" in provenance else path.stem
-    return Model(name, path, network.config, provenance, sha256, network)

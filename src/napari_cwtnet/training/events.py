@@ -46,7 +46,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preview:
-    """One held-out field, always the same: ``(h, w, 3)`` uint8 RGB."""
+    """One held-out field, always the same, in single-image mode: ``(h, w, 3)`` uint8 RGB."""
 
     step: int
     lr: NDArray[np.uint8]
@@ -54,8 +54,6 @@ class Preview:
     """By the start model; by bicubic enlargement where the run starts from scratch."""
     now: NDArray[np.uint8]
     truth: NDArray[np.uint8]
-    with_reference: bool = False
-    """Whether it was computed with one; where the run changes nothing without."""
 
 
 @dataclass(frozen=True, slots=True)

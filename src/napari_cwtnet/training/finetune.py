@@ -105,8 +105,6 @@ def finetune_recipe(
                 f"{where}: {name}: the start model says it; leave it out, or use train."
             )
     share = model.provenance.get("reference_share", 0.0) if model.takes_reference else 0.0
-    if share > 0 and model.provenance.get("single_image") is not None:
-        share = 1.0  # its other weights serve the other mode, and stay
     made = {
         "name": f"{model.name}-finetuned",
         "scale": model.scale,
@@ -137,15 +135,12 @@ def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport |
     """
     if trainer.start is None:
         raise TrainingError("The run starts from no model; there is nothing to compare with.")
-    before, after = (
-        {mode: model.serving(with_reference=mode).network for mode in (False, True)}
-        for model in (trainer.start, load_model(trainer.weights))
-    )
+    before, after = trainer.start.network, load_model(trainer.weights).network
     fields, scale = trainer.held_out, trainer.recipe.scale
     alone, paired = (
         FinetuneReport(
-            network_figures(before[mode], fields, with_reference=mode),
-            network_figures(after[mode], fields, with_reference=mode),
+            network_figures(before, fields, with_reference=mode),
+            network_figures(after, fields, with_reference=mode),
             bicubic_figures(fields, scale, of_reference=mode),
         )
         if not mode or trainer.recipe.reference_share > 0
@@ -167,8 +162,7 @@ def refuse_taken_name(name: str) -> None:
 def install(weights: Path, name: str) -> Path:
     """Put a weights file among the user's models, where every list of models shows it.
 
-    An earlier state of the same run, which was stopped and has gone on since, is replaced. Other
-    weights for single-image mode come along.
+    An earlier state of the same run, which was stopped and has gone on since, is replaced.
 
     Raises
     ------
@@ -181,10 +175,6 @@ def install(weights: Path, name: str) -> Path:
         raise OutputError(
             f"Model {weights} cannot be read: {error.strerror or error}, so that it was not added."
         ) from error
-    companion = read_header(weights).provenance.get("single_image")
-    if companion is not None:
-        beside = weights.parent / Path(str(companion)).name
-        install(beside, beside.stem)  # first, for the model cannot be loaded without it
     path = list_models().get(name)
     if path is not None and path.read_bytes() == content:
         return path

@@ -38,8 +38,7 @@ class HeldOut:
     recipe : Recipe
         Its scale, and whether it trains with references.
     start : Model, optional
-        Where the run starts from. If it has other weights for single-image mode, and the run
-        trains with references, those stay: they are what is measured there.
+        Where the run starts from: what the preview shows as before.
     """
 
     def __init__(self, fields: list[Field], recipe: Recipe, start: Model | None) -> None:
@@ -47,8 +46,6 @@ class HeldOut:
         self._scale = recipe.scale
         self._paired = recipe.reference_share > 0
         self._start = start
-        self._kept = start.alone if start is not None and self._paired else None
-        self._kept_psnr: float | None = None
         self._bicubic: tuple[float, float | None] | None = None
         self._shown = int(np.argmax([sharpness(field.truth) for field in fields]))
         self._before: NDArray[np.uint8] | None = None
@@ -66,29 +63,25 @@ class HeldOut:
         FloatingPointError
             If what the network makes of a field is not finite.
         """
-        modes = self._modes()
+        modes = (False, True) if self._paired else (False,)
         total, done, spent = len(modes) * len(self.fields), 0, 0.0
         means: dict[bool, float] = {}
         shown: NDArray[np.uint8] | None = None
         for mode in modes:
-            measured = network if mode or self._kept is None else self._kept.network
             values = []
             for index, field in enumerate(self.fields):
                 began = time.perf_counter()
-                image = enhanced(measured, field, with_reference=mode)
+                image = enhanced(network, field, with_reference=mode)
                 values.append(psnr(image, field.truth, self._scale))
-                if index == self._shown and mode == self._shown_mode:
+                if index == self._shown and not mode:
                     shown = image
                 spent += time.perf_counter() - began
                 done += 1
                 yield done, total
             means[mode] = float(np.mean(values))
-        alone = means.get(False, self._kept_psnr)
-        if self._kept is not None:
-            self._kept_psnr = alone
-        if shown is None or alone is None:
-            raise AssertionError("the shown field and single-image mode are always measured")
-        return Measured(alone, means.get(True), shown, spent)
+        if shown is None:
+            raise AssertionError("the shown field is always measured")
+        return Measured(means[False], means.get(True), shown, spent)
 
     def bicubic(self) -> tuple[float, float | None]:
         """PSNR (dB) of the bicubic enlargement of LR, and of the reference where there is one."""
@@ -102,21 +95,11 @@ class HeldOut:
 
     def preview(self, step: int, now: NDArray[np.uint8]) -> Preview:
         """The shown field as the start model makes it, or bicubic where there is none, and now."""
-        field, mode = self.shown, self._shown_mode
+        field = self.shown
         if self._before is None:
             self._before = (
                 enlarged(field, self._scale, of_reference=False)
                 if self._start is None
-                else enhanced(self._start.network, field, with_reference=mode)
+                else enhanced(self._start.network, field, with_reference=False)
             )
-        return Preview(step, field.lr, self._before, now, field.truth, with_reference=mode)
-
-    @property
-    def _shown_mode(self) -> bool:
-        """Single-image, but for a run that changes nothing in that mode."""
-        return self._kept is not None
-
-    def _modes(self) -> tuple[bool, ...]:
-        if not self._paired:
-            return (False,)
-        return (True,) if self._kept_psnr is not None else (False, True)
+        return Preview(step, field.lr, self._before, now, field.truth)

@@ -16,7 +16,7 @@ from napari_cwtnet.training.state import RunState
 
 
 def load_start(recipe: Recipe) -> Model | None:
-    """The model that a recipe goes on from; its single-image weights if it trains no other.
+    """The model that a recipe goes on from.
 
     Raises
     ------
@@ -38,17 +38,7 @@ def load_start(recipe: Recipe) -> Model | None:
             f"Model {model.name!r} is another network than the recipe's; leave preset and network "
             "out of the recipe, or choose another start model."
         )
-    return model if recipe.reference_share > 0 else model.serving(with_reference=False)
-
-
-def companion_of(recipe: Recipe, start: Model | None) -> Model | None:
-    """Weights for single-image mode that a run leaves as they are, and its model brings along."""
-    return None if start is None or recipe.reference_share == 0 else start.alone
-
-
-def companion_name(recipe: Recipe) -> str:
-    """Name of their file, beside that of the run's model."""
-    return f"{recipe.name}-single.safetensors"
+    return model
 
 
 def provenance(
@@ -58,8 +48,6 @@ def provenance(
     known: dict[str, Any] = {}
     if start is not None:
         known["parent"] = {"name": start.name, "sha256": start.sha256}
-    if companion_of(recipe, start) is not None:
-        known["single_image"] = companion_name(recipe)
     return known | {
         "recipe": _told(recipe, data.fingerprints).model_dump(mode="json"),
         "reference_share": recipe.reference_share,

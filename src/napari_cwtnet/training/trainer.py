@@ -33,7 +33,7 @@ from napari_cwtnet.training.losses import total_loss
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.run_lock import RunLock, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
-from napari_cwtnet.training.start import companion_name, companion_of, load_start, provenance
+from napari_cwtnet.training.start import load_start, provenance
 from napari_cwtnet.training.state import RunState
 from napari_cwtnet.training.validation import centre_crops
 from napari_cwtnet.training.workers import Workers, worker_device
@@ -104,10 +104,6 @@ class Trainer:
                 cut_short.unlink()
             with written_whole(self.output / "recipe.yaml") as partial:
                 partial.write_text(self.recipe.to_yaml(), encoding="utf-8")
-            companion = companion_of(self.recipe, self.start)
-            if companion is not None:
-                with written_whole(self.output / companion_name(self.recipe)) as partial:
-                    partial.write_bytes(companion.path.read_bytes())
             self._log.drop_after(self.state.step)
         except OSError as error:
             raise cannot_write(self.output, error) from error

@@ -40,9 +40,8 @@ class PreviewStrip(QWidget):
         self._images = []
         if sight is not None:
             shown = sight.preview
-            mode = "with a reference" if shown.with_reference else "single-image"
             self.setToolTip(
-                f"A field that is held out, always the same, {mode}. PSNR is of this field."
+                "A field that is held out, always the same, single-image. PSNR is of this field."
             )
             self._images = [
                 ("LR", _image(shown.lr)),
