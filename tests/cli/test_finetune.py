@@ -184,6 +184,7 @@ def test_interrupted_run_keeps_the_best_and_reports(
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
+    handler = signal.getsignal(signal.SIGINT)
     threading.Thread(target=interrupt, daemon=True).start()
     done = run(*words, "--json")
     assert done.returncode == 0, done.stderr
@@ -192,18 +193,18 @@ def test_interrupted_run_keeps_the_best_and_reports(
     assert 2 <= said["steps"] < 100000
     assert "the best model is kept" in done.stderr
     assert load_model(said["weights"]).scale == 2
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
         ({"--model": "best"}, ("Model 'best'", "small-x2")),
-        ({"--minutes": "0"}, ("minutes", "greater than 0")),
+        ({"--minutes": "0"}, ("minutes", "0.0", "above 0")),
         ({"--minutes": "x"}, ("--minutes", "'x'")),
         ({"--device": "tpu"}, ("Device 'tpu'", "cpu")),
         ({"--config": "nowhere.yaml"}, ("nowhere.yaml", "cannot be read")),
-        ({"--name": "../x"}, ("name", "pattern")),
+        ({"--name": "../x"}, ("name", "'../x'", "[A-Za-z0-9]")),
         ({"--held-out": "5"}, ("--held-out 5", "below 1")),
     ],
 )
