@@ -46,11 +46,26 @@ def test_words_of_a_cross_scale_plan_beyond_native(pattern_slide, make_model) ->
         "reads 0.500 µm/px (20×), reference 0.250 µm/px (40×), writes 0.125 µm/px (80×) — "
         "beyond native: the slide holds no truth for this detail"
     )
-    assert plan.badge.startswith("COMPUTED ×4 · 0.125 µm/px from native 0.25 · ")
+    known = "COMPUTED ×4 · 0.125 µm/px from native 0.25 · read at 0.5 · cross-scale · "
+    assert plan.badge.startswith(known)
     assert plan.badge.endswith(" · research use only")
     assert plan.beyond_native
     assert plan.output_size == (800, 800)
     assert plan.output_mpp == pytest.approx(0.125)
+
+
+def test_the_badge_tells_mode_and_what_was_read(pattern_slide, make_model) -> None:
+    """Two results of one model, scale and place must not look the same."""
+    badges = [
+        make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, downsample, given)).badge
+        for downsample, given in [(4, "auto"), (4, "none"), (1, "none")]
+    ]
+    native = "µm/px from native 0.25 · "
+    assert f"COMPUTED ×4 · 0.25 {native}read at 1 · cross-scale · " in badges[0]
+    assert f"COMPUTED ×4 · 0.25 {native}read at 1 · " in badges[1]
+    assert "cross-scale" not in badges[1]
+    assert f"COMPUTED ×4 · 0.0625 {native}" in badges[2]
+    assert "read at" not in badges[2]  # it is native itself
 
 
 def test_checkable_is_said(pattern_slide, make_model) -> None:

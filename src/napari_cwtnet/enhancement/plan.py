@@ -107,10 +107,14 @@ class Plan:
         """The mark that a computed image carries wherever it is shown."""
         word = "ORACLE" if self.mode == "oracle" else "COMPUTED"
         if self.output_mpp is None or self.native_mpp is None:
-            pixel = f"downsample {self.output_downsample:g}"
+            pixel, read = f"downsample {self.output_downsample:g}", f"{self.downsample:g}"
         else:
             pixel = f"{self.output_mpp:.3g} µm/px from native {self.native_mpp:.3g}"
-        return f"{word} ×{self.scale} · {pixel} · {self.model_name} · research use only"
+            read = f"{self.native_mpp * self.downsample:.3g}"
+        if self.downsample != 1:  # else the scale says it
+            pixel += f" · read at {read}"
+        given = " · cross-scale" if self.mode == "cross-scale" else ""
+        return f"{word} ×{self.scale} · {pixel}{given} · {self.model_name} · research use only"
 
 
 def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest) -> Plan:

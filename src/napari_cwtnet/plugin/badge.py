@@ -74,13 +74,16 @@ def update_badge(viewer: Any) -> None:
 
 
 def _short(badge: str) -> str:
-    """Scale, pixel and model of a badge.
+    """Scale, pixel, mode and model of a badge.
 
     >>> _short("COMPUTED ×4 · 0.125 µm/px from native 0.5 · cwtnet-x4 · research use only")
     '×4 0.125 µm/px cwtnet-x4'
+    >>> _short("COMPUTED ×4 · downsample 1 · read at 4 · cross-scale · a · research use only")
+    '×4 downsample 1 cross-scale a'
     """
     *parts, last = badge.split(" · ")
-    words = " ".join(part.split(" from ")[0] for part in parts or [last])
+    told = [part for part in parts or [last] if not part.startswith("read at ")]
+    words = " ".join(part.split(" from ")[0] for part in told)
     return words.removeprefix("COMPUTED ")
 
 

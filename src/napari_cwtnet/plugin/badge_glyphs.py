@@ -13,7 +13,10 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
 
 GLYPHS = "cwtnet_badge_glyphs"
-_TEXTS = "COMPUTED ORACLE ×0123456789 µm/px from native research use only cwtnet-lite · downsample."
+_TEXTS = (
+    "COMPUTED ORACLE ×0123456789 µm/px from native read at research use only cwtnet-lite · "
+    "downsample cross-scale."
+)
 _CHARACTERS = "".join(sorted(set(_TEXTS)))
 _AT_ONCE = 2
 _PAUSE_MS = 60

@@ -22,14 +22,15 @@ def result_name(slide_name: str, plan: Plan) -> str:
     """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1 · lite-x4"``.
 
     The warning comes first and the model last: napari's layer list leaves out the middle of long
-    names, and results of one slide differ at both ends.
+    names, and results of one slide differ at both ends, where cross-scale mode is told, too.
     """
     if plan.output_mpp is None:
         pixel = describe_resolution(None, plan.output_downsample)
     else:
         pixel = f"{plan.output_mpp:.3g} µm/px"
     word = "ORACLE" if plan.mode == "oracle" else "COMPUTED"
-    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}"
+    given = " cross-scale" if plan.mode == "cross-scale" else ""
+    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}{given}"
 
 
 class ResultLayer:
