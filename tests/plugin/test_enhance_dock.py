@@ -149,6 +149,39 @@ def test_badge_as_long_as_a_computed_layer_is_visible(
     assert viewer.canvas.overlays.text.visible
 
 
+def test_figures_and_command_are_of_the_result_that_is_shown(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, "tiny-x4", 4.0)
+    told = {}
+    for reference in ("auto", "none"):
+        dock.form.reference.setCurrentIndex(dock.form.reference.findData(reference))
+        quality = finish(qtbot, dock).quality
+        told[reference] = f"{quality.psnr:.2f}"
+    assert told["auto"] != told["none"]
+    both = paired, alone = results(viewer)
+    assert paired.name == f"{alone.name} cross-scale"
+
+    def meant() -> str:
+        (reference,) = [name for name, psnr in told.items() if psnr in dock.quality.text()]
+        assert ("cross-scale" in dock.quality.text()) == (reference == "auto")
+        assert f"--reference {reference}" in (dock.result.copy_command() or "")
+        return reference
+
+    assert meant() == "none"
+    alone.visible = False
+    qtbot.waitUntil(lambda: meant() == "auto", timeout=3000)
+    alone.visible = True
+    viewer.layers.selection.active = paired
+    qtbot.waitUntil(lambda: meant() == "auto", timeout=3000)
+    viewer.layers.selection.active = viewer.layers[0]
+    qtbot.waitUntil(lambda: meant() == "none", timeout=3000)
+    viewer.layers.selection.active = alone
+    for layer in both:
+        layer.visible = False
+    assert meant() == "none"
+
+
 @pytest.mark.parametrize("deleted", ["result", "slide"])
 def test_what_is_deleted_is_told_of_no_more(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, deleted: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from napari_cwtnet.enhancement import Plan
-from napari_cwtnet.plugin.badge import is_computed
+from napari_cwtnet.enhancement import Plan, Quality
+from napari_cwtnet.plugin.badge import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.enhance_run import Job
 from napari_cwtnet.plugin.following import scanned_slides, slide_made_of
 from napari_cwtnet.plugin.slide_layer import slide_of
@@ -40,8 +40,18 @@ def source_of(layer: Any) -> Source | None:
 
 
 def shown_result(viewer: Any) -> Any | None:
-    """The result that is meant: the active layer, else the topmost that is shown, else any."""
+    """The result that is meant: of those that are shown, or else of all, the active or topmost."""
     return _foremost(viewer, lambda layer: source_of(layer) is not None)
+
+
+def shown_quality(viewer: Any) -> tuple[Plan, Quality] | None:
+    """What was measured of the result that is meant; None if it is not complete, or not known."""
+    result = shown_result(viewer)
+    source = None if result is None else source_of(result)
+    if source is None or not any(one == source.slide_layer for one in viewer.layers):
+        return None
+    figures = result.metadata[RESULT_KEY].get("quality")
+    return None if figures is None else (source.plan, Quality(**figures))
 
 
 def shown_computed(viewer: Any) -> Any | None:
@@ -63,5 +73,4 @@ def compared_slide(viewer: Any, result: Any) -> Any | None:
 def _foremost(viewer: Any, suits: Any) -> Any | None:
     found = [layer for layer in reversed(viewer.layers) if suits(layer)]
     active = viewer.layers.selection.active
-    chosen = [one for one in found if one == active] or [one for one in found if one.visible]
-    return next(iter(chosen or found), None)
+    return min(found, key=lambda one: (not one.visible, one != active), default=None)

@@ -24,7 +24,7 @@ from napari_cwtnet.plugin.enhance_run import Job
 from napari_cwtnet.plugin.enhance_words import what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import source_layer_in
-from napari_cwtnet.plugin.results import Source
+from napari_cwtnet.plugin.results import Source, shown_quality
 from napari_cwtnet.plugin.slide_layer import slide_of
 
 
@@ -106,6 +106,7 @@ class EnhanceDock(QWidget):
         self.panel.show_plan(
             sentence, roi_sentence, view_possible=job is not None, roi_possible=roi is not None
         )
+        self._show_figures()
         try:
             self.form.set_scale(chosen_header(self.form.choice).scale)
         except CwtnetError:
@@ -148,3 +149,9 @@ class EnhanceDock(QWidget):
 
     def _show_run(self) -> None:
         self.panel.show_run(self.controller)
+        self._show_figures()
+
+    def _show_figures(self) -> None:
+        """Of the result that is shown, which need not be the last one."""
+        if not self.controller.busy:
+            self.panel.show_figures(shown_quality(self._viewer))

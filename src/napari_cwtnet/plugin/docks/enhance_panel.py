@@ -8,6 +8,7 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.parts import enable, show_progress, thin_bar, words_label
@@ -81,7 +82,6 @@ class EnhancePanel(QWidget):
         if not busy:
             if controller.outcome is None:
                 self.status.clear()
-                self.quality.clear()
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
         if run is not None and run.picture is not None:
@@ -93,6 +93,11 @@ class EnhancePanel(QWidget):
         """Say what has happened, and how good it is; None where nothing of it is shown."""
         if outcome is not None:
             self.status.setText(outcome.sentence)
-            if outcome.plan is not None and outcome.quality is not None:
-                self.quality.show_quality(outcome.plan, outcome.quality)
         self.compare.refresh()
+
+    def show_figures(self, measured: tuple[Plan, Quality] | None) -> None:
+        """How good the result is that is shown; None where that is not known."""
+        if measured is None:
+            self.quality.clear()
+        else:
+            self.quality.show_quality(*measured)

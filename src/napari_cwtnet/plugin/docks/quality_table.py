@@ -42,15 +42,16 @@ class QualityTable(QWidget):
         self._note.hide()
 
     def show_quality(self, plan: Plan, quality: Quality) -> None:
-        """Show what was measured."""
+        """Show what was measured, or why nothing was."""
         if quality.psnr is None:
             self._fill([])
             self._note.setText(_why_not(plan))
             self._note.show()
             return
         self._note.hide()
+        mode = ", cross-scale" if plan.mode == "cross-scale" else ""
         rows = [
-            (plan.model_name, quality.psnr, quality.ssim),
+            (f"{plan.model_name}{mode}", quality.psnr, quality.ssim),
             ("bicubic", quality.psnr_bicubic, quality.ssim_bicubic),
             (
                 "reference, bicubic",
