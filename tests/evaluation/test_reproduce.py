@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from napari_cwtnet.errors import CancelledError, OutputError, RequestError, Trai
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
-from napari_cwtnet.evaluation.reproduce.plots import plot_rows
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name, summarise
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, measured
@@ -113,6 +111,7 @@ def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_pat
     assert "## Table III" in text
     assert "×2: WR (CWT-Net) is number" in text
     assert "(remarks.md)" in text
+    assert "Fields in the pictures: 2 by chance (seed 0) from those" in text
     assert all(path.exists() for path in files)
     with Image.open(tmp_path / "pictures" / "table3-x2-1.jpg") as sheet:
         assert sheet.width > 6 * 2 * 112
@@ -139,14 +138,6 @@ def test_strips_of_a_scale_that_the_table_has_not_stay_away(
     files = {path.name for path in write_page([folder], tmp_path / "page")}
     assert "table3-x2-1.jpg" in files
     assert "table3-x4-1.jpg" not in files
-
-
-def test_without_matplotlib_the_page_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(RequestError, match=r"install napari-cwtnet\[evidence\]"):
-        plot_rows([], "time", "title", "CWT-Net", tmp_path / "plot.jpg")
 
 
 def test_ctrl_c_is_heeded_while_testing(done: tuple[Plan, list[str]]) -> None:

@@ -38,7 +38,14 @@ from napari_cwtnet.evaluation.reproduce.runs import (
     read_record,
     train,
 )
-from napari_cwtnet.evaluation.reproduce.strips import GIVEN, SIDE, middle, save_strip
+from napari_cwtnet.evaluation.reproduce.strips import (
+    GIVEN,
+    RULE,
+    SIDE,
+    chosen_for_sheets,
+    middle,
+    save_strip,
+)
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
 from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
@@ -48,7 +55,6 @@ from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field
 
 PICTURES = "pictures"
-_SHOWN = 2
 TABLES = {table.key: table for table in (methods.TABLE, *ablations.TABLES)}
 
 
@@ -124,12 +130,12 @@ class Driver:
         return self.cells
 
     def _show(self, scale: int) -> None:
-        """Sheets of a few fields, chosen by chance, as the networks of the first seed see them."""
+        """Sheets of a few fields, as the networks of the first seed see them."""
         plan = self.plan
         fields, _ = self.fields(scale)
         folder = plan.output / PICTURES
         make_folder(folder)
-        chosen = np.random.default_rng(0).permutation(len(fields))[:_SHOWN]
+        chosen = chosen_for_sheets([field.truth for field in fields])
         rows = plan.table.rows(scale, plan.degradation)
         paired = tuple(row for row in rows if row.test in GIVEN_THE_REFERENCE)
         alone = tuple(row for row in rows if row not in paired)
@@ -283,6 +289,7 @@ class Driver:
             "Test fields": ", ".join(
                 f"{len(f)} from {images[s]} images at ×{s}" for s, (f, _) in fields.items()
             ),
+            "Fields in the pictures": RULE,
             "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
             "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         }

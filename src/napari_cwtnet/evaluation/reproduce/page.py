@@ -10,20 +10,22 @@ from typing import Any
 
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE
-from napari_cwtnet.evaluation.reproduce.plots import AXES, plot_rows
+from napari_cwtnet.evaluation.reproduce.plots import AXES, plot_rows, require_matplotlib
 from napari_cwtnet.evaluation.reproduce.strips import GIVEN
 from napari_cwtnet.evaluation.reproduce.verdict import verdict
 from napari_cwtnet.files import written_whole
 
 PICTURES = "pictures"
 EXPECTED = "expected.md"
+_PLOTTED = {"table1": tuple(AXES), "table5": ("time",)}
+GUIDE = Path("../how-to/reproduce.md")
 _INTRO = """\
 # The paper's tables, done again
 
-Made by `napari-cwtnet reproduce page`; how to make it again, at any budget, is told in [how to
-reproduce](../how-to/reproduce.md). The paper's figures stand beside ours and are not to be
-compared with them: other images, smaller networks, and a budget that each table names. What can
-be compared are the rows of one table with one another.
+Made by `napari-cwtnet reproduce page`; how to make it again, at any budget, is told in {guide}.
+The paper's figures stand beside ours and are not to be compared with them: other images, smaller
+networks, and a budget that each table names. What can be compared are the rows of one table with
+one another.
 
 **How it is measured.** PSNR and SSIM of 8-bit RGB, with a border of as many pixels as the scale
 cut off; the mean over test fields. A mean over seeds is given with its standard deviation. The
@@ -75,6 +77,9 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
         If ``output`` cannot be written to.
     """
     found = _tables(folders)
+    read = {name: _read(source) for name, source in found.items()}
+    if any(told["table"] in _PLOTTED for told, _ in read.values()):
+        require_matplotlib()
     try:
         (output / PICTURES).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,13 +87,13 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
             f"Folder {output} cannot be made: {error.strerror}; choose another --output."
         ) from error
     files: list[Path] = []
-    lines = [_INTRO]
+    lines = [_INTRO.format(guide=_guide(output))]
     if (output / EXPECTED).exists():
         lines.append(f"What was [expected]({EXPECTED}) was written before.\n")
     if (output / remarks).exists():
         lines.append(f"What is to be said of them: [remarks]({remarks}).\n")
     for name, source in found.items():
-        told, text = _read(source)
+        told, text = read[name]
         lines += [text.strip(), ""]
         lines += [*verdict(told), ""]
         for picture in _pictures(told, name, source.parent, output):
@@ -106,6 +111,13 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     return [page, *files]
 
 
+def _guide(output: Path) -> str:
+    """The page on how to reproduce: as a link where it stands beside, else by its place."""
+    if (output / GUIDE).is_file():
+        return f"[how to reproduce]({GUIDE.as_posix()})"
+    return "`docs/how-to/reproduce.md` of napari-cwtnet"
+
+
 def _tables(folders: Sequence[Path]) -> dict[str, Path]:
     """JSON files by the name that a table has on the page, in the order of the paper."""
     found: dict[str, Path] = {}
@@ -121,7 +133,7 @@ def _tables(folders: Sequence[Path]) -> dict[str, Path]:
 
 def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> Iterator[Path]:
     """Plots of Table I and V, and the strips that their runs left."""
-    if told["table"] in ("table1", "table5"):
+    if told["table"] in _PLOTTED:
         for scale in sorted({row["scale"] for row in told["rows"]}):
             rows = [
                 row
@@ -131,7 +143,7 @@ def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> It
                 and row["row"]["test"] not in GIVEN_THE_REFERENCE
                 and row["row"]["test"] != "oracle"
             ]
-            for what in AXES if told["table"] == "table1" else ("time",):
+            for what in _PLOTTED[told["table"]]:
                 path = output / PICTURES / f"{name}-x{scale}-{what}.jpg"
                 plot_rows(rows, what, f"{told['title']}, ×{scale}", told["compared"], path)
                 yield path

@@ -5,83 +5,138 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import written_whole
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 AXES = {
-    "training": ("cpu_seconds", "training, CPU seconds"),
-    "time": ("cpu_seconds_per_megapixel", "CPU seconds per megapixel of SR"),
-    "parameters": ("parameters", "parameters"),
+    "training": ("cpu_seconds", "training, CPU seconds", 1),
+    "time": ("cpu_seconds_per_megapixel", "CPU seconds per megapixel of SR", 1),
+    "parameters": ("parameters", "parameters, thousands", 1000),
 }
-"""What is across: a field of a table's rows, and how it is called."""
+"""What is across: a field of a table's rows, how it is called, and what it is told in."""
 
 _QUALITY = 85
+_CLEAR = 0.55
+_OWN = ("o", "#d1006c")
+_OTHERS = (
+    ("s", "#0072b2"),
+    ("^", "#009e73"),
+    ("v", "#a65e00"),
+    ("D", "#4b0082"),
+    ("P", "#e69f00"),
+    ("X", "#56b4e9"),
+    ("<", "#222222"),
+    (">", "#8a8a00"),
+    ("*", "#7f7f7f"),
+)
+"""Marker and colour: told apart by either, also in grey and by those who see few colours."""
+
+
+def require_matplotlib() -> None:
+    """Raise :class:`RequestError` where plots cannot be drawn."""
+    try:
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        raise RequestError(
+            'Plots need matplotlib; install it (pip install matplotlib), or ".[evidence]" in a '
+            "clone of napari-cwtnet."
+        ) from error
 
 
 def plot_rows(
     rows: Sequence[dict[str, Any]], what: str, title: str, compared: str, path: Path
 ) -> None:
-    """One picture; rows that are trained only, those given the reference left out.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-        As in a table's JSON file.
-    what : {"training", "time", "parameters"}
-        What is across.
-    title : str
-        Above it.
-    compared : str
-        The row that is drawn in another colour.
-    path : Path
-        Ends in ``.jpg``.
+    """One picture, as :func:`figure_of` makes it; ``path`` ends in ``.jpg``.
 
     Raises
     ------
     RequestError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise RequestError(
-            "Plots need matplotlib; install napari-cwtnet[evidence], or leave the page out."
-        ) from error
-    field, label = AXES[what]
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for row in rows:
-        own = row["row"]["name"] == compared
-        across, up = row[field], row["psnr"]["mean"]
-        axes.errorbar(
-            across,
-            up,
-            yerr=row["psnr"]["deviation"] or None,
-            marker="o" if own else "s",
-            markersize=9 if own else 6,
-            color="#b5179e" if own else "#4361ee",
-            capsize=3,
-        )
-        axes.annotate(
-            row["row"]["name"],
-            (across, up),
-            xytext=(-9, 4) if own else (7, 4),  # left: its neighbours' names go to the right
-            horizontalalignment="right" if own else "left",
-            textcoords="offset points",
-            fontsize=9,
-        )
-    axes.margins(x=0.18, y=0.12)
-    axes.set(xlabel=label, ylabel="PSNR, dB, on held-out images", title=title)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = figure_of(rows, what, title, compared)
     drawn = io.BytesIO()
-    FigureCanvasAgg(figure)
     figure.savefig(drawn, format="png", dpi=110)
     picture = Image.open(drawn).convert("RGB")
     with written_whole(path) as partial:
-        picture.save(partial, format="JPEG", quality=_QUALITY, optimize=True)
+        picture.save(partial, format="JPEG", quality=_QUALITY, subsampling=0, optimize=True)
+
+
+def figure_of(rows: Sequence[dict[str, Any]], what: str, title: str, compared: str) -> Figure:
+    """Marks, and beside them whose they are and where they stand, the best on top.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        As in a table's JSON file; those that are trained, and none that was given the reference.
+    what : {"training", "time", "parameters"}
+        What is across.
+    title : str
+        Above it.
+    compared : str
+        The row that has the same mark in every picture.
+
+    Raises
+    ------
+    RequestError
+        If matplotlib is not installed.
+    """
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import to_rgb
+    from matplotlib.figure import Figure
+
+    field, label, unit = AXES[what]
+    figure = Figure(figsize=(8.6, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    marks = marks_of([row["row"]["name"] for row in rows], compared)
+    best_first = sorted(rows, key=lambda row: -row["psnr"]["mean"])
+    for number, row in enumerate(best_first):
+        name, spread = row["row"]["name"], row["psnr"]
+        marker, colour = marks[name]
+        across, up, depth = row[field] / unit, spread["mean"], 3 + len(rows) - number
+        axes.errorbar(across, up, yerr=spread["deviation"] or None, color=colour, zorder=depth)
+        axes.plot(
+            across,
+            up,
+            marker=marker,
+            markersize=10,
+            markerfacecolor=(*to_rgb(colour), _CLEAR),  # of marks on one another both are seen
+            color=colour,
+            linestyle="none",
+            zorder=depth,
+            label=f"{name}: {up:.2f} dB at {across:.3g}",
+        )
+    seeds = any(row["psnr"]["deviation"] for row in rows)
+    figure.legend(
+        loc="outside right upper",
+        title="bars: deviation over seeds" if seeds else None,
+        frameon=False,
+        labelspacing=0.8,
+    )
+    axes.margins(x=0.08, y=0.12)
+    axes.set(xlabel=label, ylabel="PSNR, dB, on held-out images", title=title)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def marks_of(names: Sequence[str], compared: str) -> dict[str, tuple[str, str]]:
+    """Marker and colour of every row, by their order in the table; no two alike.
+
+    Raises
+    ------
+    ValueError
+        If there are more rows than marks.
+    """
+    others = [name for name in names if name != compared]
+    marks = dict(zip(others, _OTHERS[: len(others)], strict=True))
+    return marks | {compared: _OWN}
