@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,10 @@ def test_time_left_is_that_of_the_same_row_or_else_of_all() -> None:
     )
     told.took["B ×4, seed 1"] = 1200  # by another table, say
     assert told.at(3, "training").endswith("about 10.0 min of training left in all")
-    assert told.at(3, "step 2", 10).endswith("about a minute of training left in all")
+    assert told.at(3, "step 2", 10).endswith("about 10 s of training left in all")
+    assert told.at(3, "step 2", 9.2).endswith("about 10 s of training left in all")
+    assert told.at(3, "step 3", 0.3).endswith("about 1 s of training left in all")
+    assert told.at(3, "step 1", 90).endswith("about 1.5 min of training left in all")
     told.took["A ×4, seed 1"] = 600
     assert told.at(4, "testing") == "Table I, run 5 of 5: B ×4, seed 1: testing"
 
@@ -109,8 +113,7 @@ def test_the_folder_of_a_run_says_which_rows_it_serves(
     Driver(plan, CancelToken(), said.append).run()
     begin = "Table II, run 1 of 1: + WR: CWT-Net ×2, seed 0: "
     assert said[0] == f"{begin}training, 2 steps"
-    assert said[1].startswith(f"{begin}step 1 of 2, 0.")
-    assert said[1].endswith(" min left of this run")
+    assert re.fullmatch(rf"{re.escape(begin)}step 1 of 2, \d+ s left of this run", said[1])
     (folder,) = (plan.output / "runs").iterdir()
     assert (folder / ROWS).read_text(encoding="utf-8") == ("Table II: + WR: CWT-Net ×2, seed 0\n")
     # as a folder from before there was such a file: found again, and told

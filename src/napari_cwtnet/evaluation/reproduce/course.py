@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from napari_cwtnet.evaluation.reproduce.experiment import Row
 
-_SHORT, _LONG = 60.0, 5400.0
+_SHORT, _LONG = 90.0, 5400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Course:
     def __call__(self, words: str, own_left: float | None = None) -> None:
         """Say it of the place at hand, whose training takes ``own_left`` more seconds if known."""
         seconds = self._seconds_left(own_left)
-        left = "" if seconds is None else f"; about {_duration(seconds)} of training left in all"
+        left = "" if seconds is None else f"; about {time_left(seconds)} of training left in all"
         number = f"run {self._number + 1} of {len(self._places)}"
         self._say(f"{self.table}, {number}: {self.place}: {words}{left}")
 
@@ -103,7 +104,12 @@ class Course:
         )
 
 
-def _duration(seconds: float) -> str:
+def time_left(seconds: float) -> str:
+    """Seconds, rounded up, below a minute and a half; else minutes or hours.
+
+    >>> time_left(4.2), time_left(100), time_left(9000)
+    ('5 s', '1.7 min', '2.5 h')
+    """
     if seconds < _SHORT:
-        return "a minute"
+        return f"{math.ceil(seconds)} s"
     return f"{seconds / 3600:.1f} h" if seconds > _LONG else f"{seconds / 60:.1f} min"

@@ -16,7 +16,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
-from napari_cwtnet.evaluation.reproduce.course import Course
+from napari_cwtnet.evaluation.reproduce.course import Course, time_left
 from napari_cwtnet.evaluation.reproduce.data import fingerprint, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Degradation, Row, Run, Table
 from napari_cwtnet.files import written_whole
@@ -145,7 +145,7 @@ def train(
 
 def _how_far(trainer: Trainer, budget: Budget) -> str:
     steps = f"step {trainer.state.step}" + (f" of {budget.steps}" if budget.steps else "")
-    return f"{steps}, {(trainer.seconds_left or 0.0) / 60:.1f} min left of this run"
+    return f"{steps}, {time_left(trainer.seconds_left or 0.0)} left of this run"
 
 
 def read_record(folder: Path, run: Run) -> RunRecord | None:
