@@ -369,7 +369,11 @@ def test_ends_by_itself_when_a_layer_or_the_dock_goes(
 
 
 def test_an_opened_export_can_be_compared(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path, tmp_path: Path
+    enhance_dock: Callable[..., Any],
+    ome: Path,
+    models: Path,
+    tmp_path: Path,
+    messages: list[str],
 ) -> None:
     from napari_cwtnet.export import save_image
     from napari_cwtnet.slides import open_slide
@@ -383,3 +387,11 @@ def test_an_opened_export_can_be_compared(
     assert dock.compare.comparer.mode == "split"
     press(dock, "difference")
     assert "this session" in dock.compare.words
+    dock.result.export_to(tmp_path / "b.png")
+    assert messages[-1].startswith("a.ome.tif is a file already")
+    viewer.dims.ndisplay = 3
+    assert dock.compare.words.startswith("Show the slide in 2D")
+    viewer.dims.ndisplay = 2
+    viewer.layers.remove(viewer.layers[0])
+    assert dock.compare.words.startswith("Open the slide of the computed image")
+    assert dock.compare.buttons["split"].toolTip() == dock.compare.words

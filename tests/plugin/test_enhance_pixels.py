@@ -111,6 +111,11 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     shapes = viewer.add_shapes([[[0, 0], [9, 9]], corners], units=("um", "um"), scale=(0.25, 0.25))
     shapes.selected_data = {1}
     qtbot.waitUntil(dock.roi_button.isEnabled, timeout=5000)
+    words = "ROI: writes 0.125 µm/px (80×), 120 × 160 pixels, "
+    assert dock.sentence.splitlines()[-1].startswith(words)
+    dock.form.level.setCurrentIndex(dock.form.level.findData(8.0))
+    assert "ROI: writes 1.000 µm/px (10×), 16 × 22 pixels, 1 tile. The slide" in dock.sentence
+    dock.form.level.setCurrentIndex(0)
     assert finish(qtbot, dock, dock.enhance_roi).kind == "done"
     (layer,) = results(viewer)
     assert layer.metadata[RESULT_KEY]["region"] == [200, 100, 60, 80]

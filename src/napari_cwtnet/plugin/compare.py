@@ -19,6 +19,8 @@ from napari_cwtnet.plugin.results import compared_slide, shown_computed, source_
 ModeName = Literal["split", "blink", "side", "difference"]
 
 NOTHING = "Enhance something first; then compare it with the slide here."
+NO_SLIDE = "Open the slide of the computed image; then compare them here."
+FLAT = "Show the slide in 2D; then compare."
 BLINK_KEY = "K"
 
 
@@ -69,11 +71,20 @@ class Comparer(QObject):
         return self._find() is not None
 
     @property
+    def hindrance(self) -> str:
+        """Why nothing can be compared, and what to do; empty where it can."""
+        if self.possible:
+            return ""
+        if shown_computed(self._viewer) is None:
+            return NOTHING
+        return NO_SLIDE if self._viewer.dims.ndisplay == 2 else FLAT
+
+    @property
     def words(self) -> str:
         """What is seen, or why there is nothing to compare."""
         if self.mode is not None:
             return str(self._modes[self.mode].words)
-        return "" if self.possible else NOTHING
+        return self.hindrance
 
     def choose(self, mode: ModeName | None, result: Any | None = None) -> None:
         """Compare in this way from now on, the foremost result if none is given; None ends it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_cwtnet.enhancement import Plan
+from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.enhance_run import Run
 
 
@@ -34,13 +35,26 @@ def time_words(seconds: float) -> str:
     return f"{whole} s" if whole <= 120 else f"{-(-whole // 60)} min"
 
 
-def what_will_happen(plan: Plan) -> str:
-    """The plan's sentence, and how much work it is."""
+def of_the_roi(plan: Plan) -> str:
+    """How large and how fine an ROI's result will be, which is seldom looked at before."""
+    pixel = describe_resolution(plan.native_mpp, plan.output_downsample)
+    words = f"ROI: writes {pixel}, {_work(plan)}."
+    if plan.output_downsample > 1:
+        words += " The slide is finer: zoom in, or choose a finer source level."
+    return words
+
+
+def _work(plan: Plan) -> str:
     width, height = plan.output_size
     count = len(plan.tiles)
     tiles = "1 tile" if count == 1 else f"{count:,} tiles"
+    return f"{width:,} × {height:,} pixels, {tiles}"
+
+
+def what_will_happen(plan: Plan) -> str:
+    """The plan's sentence, and how much work it is."""
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
-    words = f"{sentence}.\n{width:,} × {height:,} pixels, {tiles}."
+    words = f"{sentence}.\n{_work(plan)}."
     if plan.checkable:
         # Without this, people wonder why the enhanced view is not sharper than the slide.
         words += "\nA check: the slide is as sharp here itself. Zoom in further to go beyond it."

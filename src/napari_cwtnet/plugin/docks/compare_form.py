@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cwtnet.plugin.compare import BLINK_KEY, NOTHING, Comparer, ModeName
+from napari_cwtnet.plugin.compare import BLINK_KEY, Comparer, ModeName
 
 _MODES: dict[ModeName, tuple[str, str]] = {
     "split": ("Split", "The slide left of a line that you drag, the computed image right of it"),
@@ -92,11 +92,11 @@ class CompareForm(QWidget):
         self.comparer.refresh()
 
     def _show(self) -> None:
-        comparer, possible = self.comparer, self.comparer.possible
+        comparer, hindrance = self.comparer, self.comparer.hindrance
         for mode, button in self.buttons.items():
             button.setChecked(mode == comparer.mode)
-            button.setEnabled(possible)
-            button.setToolTip(_MODES[mode][1] if possible else NOTHING)
+            button.setEnabled(not hindrance)
+            button.setToolTip(hindrance or _MODES[mode][1])
         self.against.setVisible(comparer.mode == "difference")
         self._words.setText(comparer.words)
         self._words.setVisible(bool(comparer.words))

@@ -21,7 +21,7 @@ from napari_cwtnet.plugin.enhance_choice import (
     view_job,
 )
 from napari_cwtnet.plugin.enhance_run import Job
-from napari_cwtnet.plugin.enhance_words import what_will_happen
+from napari_cwtnet.plugin.enhance_words import of_the_roi, what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import source_layer_in
 from napari_cwtnet.plugin.results import Source, shown_quality
@@ -101,8 +101,8 @@ class EnhanceDock(QWidget):
         """Say what would happen now; do it where Live is on."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
-        job, sentence = self._preview(view_job, layer)
-        roi, roi_sentence = self._preview(roi_job, layer)
+        job, sentence = self._preview(view_job, layer, what_will_happen)
+        roi, roi_sentence = self._preview(roi_job, layer, of_the_roi)
         self.panel.show_plan(
             sentence, roi_sentence, view_possible=job is not None, roi_possible=roi is not None
         )
@@ -120,12 +120,12 @@ class EnhanceDock(QWidget):
         self._last_view = None
         self._on_rest()
 
-    def _preview(self, make: Any, layer: Any) -> tuple[Job | None, str]:
+    def _preview(self, make: Any, layer: Any, words: Any) -> tuple[Job | None, str]:
         try:
             job, plan = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
             return None, str(error)
-        return job, what_will_happen(plan)
+        return job, words(plan)
 
     def _view_source(self) -> Source:
         layer = source_layer_in(self._viewer, self._layer)

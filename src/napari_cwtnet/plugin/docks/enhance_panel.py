@@ -68,7 +68,7 @@ class EnhancePanel(QWidget):
 
     def show_plan(self, view: str, roi: str, *, view_possible: bool, roi_possible: bool) -> None:
         """Say what would happen to the view and the ROI, or why nothing can."""
-        self.sentence.setText(view)
+        self.sentence.setText(f"{view}\n{roi}" if roi_possible else view)
         enable(self.view_button, view_possible, view)
         enable(self.roi_button, roi_possible, roi)
         enable(self.live, view_possible or self.live.isChecked(), self.live.toolTip())
@@ -76,7 +76,7 @@ class EnhancePanel(QWidget):
     def show_run(self, controller: Enhancer) -> None:
         """Show where the run is; called ten times a second at most."""
         busy, run = controller.busy, controller.run
-        tip = "" if busy else "Nothing is running"
+        tip = "Ends after the tile at work; Live goes off" if busy else "Nothing is running"
         enable(self.cancel_button, busy and not controller.cancelling, tip)
         self._bar.setVisible(busy)
         if not busy:

@@ -18,7 +18,7 @@ from napari_cwtnet.plugin.docks.parts import copy, show_progress, thin_bar
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
-from napari_cwtnet.plugin.results import Source, shown_result, source_of
+from napari_cwtnet.plugin.results import Source, shown_computed, shown_result, source_of
 from napari_cwtnet.plugin.rois import rois_of, shapes_layer
 from napari_cwtnet.plugin.slide_layer import slide_of
 
@@ -88,7 +88,7 @@ class ResultForm(QWidget):
 
     def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write the shown result; an error is shown in one line."""
-        layer = shown_result(self._viewer)
+        layer = shown_computed(self._viewer)
         self._tell(lambda: self.exporter.start(layer, path, badge_on_pixels=badge_on_pixels))
 
     def copy_command(self) -> str | None:
@@ -134,7 +134,7 @@ class ResultForm(QWidget):
         show_info(f"Read: {_polygons(len(rois))}{note}")
 
     def _ask_and_export(self) -> None:
-        found = self._tell(lambda: exportable(shown_result(self._viewer)))
+        found = self._tell(lambda: exportable(shown_computed(self._viewer)))
         if found is not None:
             answer = ask_for_target(self, self._folder / suggested_name(found[1]))
             if answer is not None:
