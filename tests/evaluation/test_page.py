@@ -51,6 +51,7 @@ def test_every_mark_is_told_beside_the_plot_in_order_of_psnr(what: str) -> None:
         assert marks[words].get_xydata().tolist() == [[row[field] / unit, row["psnr"]["mean"]]]
         assert beside[words].get_marker() == marks[words].get_marker()
         assert beside[words].get_color() == marks[words].get_color()
+    assert len({line.get_marker() for label, line in marks.items() if label in told}) == len(NAMES)
     assert not figure.axes[0].texts  # a name in the plot may stand over another's mark
 
 

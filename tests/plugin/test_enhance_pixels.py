@@ -113,9 +113,10 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     qtbot.waitUntil(dock.roi_button.isEnabled, timeout=5000)
     words = "ROI: writes 0.125 µm/px (80×), 120 × 160 pixels, "
     assert dock.sentence.splitlines()[-1].startswith(words)
+    chosen = dock.form.level.currentIndex()
     dock.form.level.setCurrentIndex(dock.form.level.findData(8.0))
     assert "ROI: writes 1.000 µm/px (10×), 16 × 22 pixels, 1 tile. The slide" in dock.sentence
-    dock.form.level.setCurrentIndex(0)
+    dock.form.level.setCurrentIndex(chosen)
     assert finish(qtbot, dock, dock.enhance_roi).kind == "done"
     (layer,) = results(viewer)
     assert layer.metadata[RESULT_KEY]["region"] == [200, 100, 60, 80]
