@@ -70,7 +70,7 @@ def attention_map(field: Field, block: int | None = None) -> Map:
         meaning=(
             "How alike a patch of the image that is being sharpened and its match in the wavelet "
             "branch are: 1 the same direction, 0 nothing in common, −1 opposite. Texture is taken "
-            "over in proportion to it."
+            "over in proportion to it, below 0 with its sign turned."
         ),
         unit="cosine",
         values=attention(field, block),
@@ -110,7 +110,8 @@ def probe_map(field: Field, probe: Probe) -> Map:
         name=f"probe-block-{probe.block}",
         title=f"Relevance to the patch at {x:.0f}, {y:.0f}, block {probe.block}",
         meaning=(
-            "r(i, ·): how alike every patch that the network could see is to the one asked. "
+            "r(i, ·): how alike every patch that the network could see, which is those of one "
+            "tile, is to the one asked. "
             f"{probe.sentence}"
         ),
         unit="cosine",

@@ -49,11 +49,19 @@ class Probe:
     """What the network took: the place that h points at."""
     rank: int
     """How many patches of the tile are more alike than the match, plus one."""
+    aligned: bool = False
+    """Whether the network looked at the same place only, whatever is more alike."""
 
     @property
     def sentence(self) -> str:
         """What was found, in plain words."""
         count = self.relevance.size
+        if self.aligned:
+            return (
+                f"Block {self.block}: this model looks only at the same place, of relevance "
+                f"{self.match.relevance:.3f}. Of {count:,} patches {self.rank - 1:,} are more "
+                f"alike, up to {self.best[0].relevance:.3f}; it makes no use of them."
+            )
         return (
             f"Block {self.block}: the network took the patch of relevance "
             f"{self.match.relevance:.3f}, number {self.rank:,} of {count:,} by likeness; the most "
@@ -129,6 +137,7 @@ def probe(
         ),
         match=Patch(box.around(*match), taken),
         rank=1 + int(np.count_nonzero(relevance > taken)),
+        aligned=field.aligned,
     )
 
 

@@ -18,7 +18,8 @@ class EnergyTable(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setToolTip(
-            "Squared grey levels per value of the image; with LL, they add up to its mean square"
+            "Squared grey levels per value of the image; with LL, they add up to its mean square. "
+            "Each image's own finest octave: that of SR is finer than that of LR"
         )
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
