@@ -143,7 +143,8 @@ def test_stopped_within_a_step_and_resumed(tune_dock: Dock, qtbot: Any, runs: Pa
     dock._menu.fill()
     assert dock._menu.actions()[0].text().startswith(f"tiny-x2-tuned · {so_far} ·")
     dock._menu.actions()[0].trigger()
-    assert dock.sentence.startswith(f"Goes on with tiny-x2-tuned at {so_far} of its")
+    taken_up = f"step {outcome.step}, where {found.share:.0%} of its budget was used"
+    assert dock.sentence.startswith(f"Goes on with tiny-x2-tuned from {taken_up}")
     again = wait_for_step(qtbot, dock, outcome.step + 2)
     assert [one.step for one in again.history.validations] == [0, outcome.step]
     assert gain_words(again.history) == gain_words(run.history)
