@@ -12,6 +12,7 @@ from PIL import Image
 from cli.conftest import Run
 from cli.test_refusals import refused
 from napari_cwtnet.model import load_model
+from napari_cwtnet.training.recipe import shipped_recipes
 
 RECIPE = """
 name: tiny
@@ -56,6 +57,8 @@ def test_report_and_going_on(run: Run, words: list[object], tmp_path: Path) -> N
 def test_refusals(run: Run, words: list[object], tmp_path: Path) -> None:
     words[1] = tmp_path / "none.yaml"
     refused(run(*words), "none.yaml", "cannot be read")
+    words[1] = "nosuch"
+    refused(run(*words), "Recipe 'nosuch' is unknown", *shipped_recipes(), "YAML file")
     words[1], words[3] = tmp_path / "recipe.yaml", tmp_path / "nowhere"
     refused(run(*words), "nowhere", "--data")
     assert not (tmp_path / "run").exists()

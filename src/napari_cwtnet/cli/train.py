@@ -20,7 +20,13 @@ _SAY_EVERY = 100
 def run(arguments: argparse.Namespace) -> None:
     """Train to the end of the recipe, going on with a run that is already in the folder."""
     path: Path = arguments.recipe
-    recipe = load_recipe(shipped_recipes().get(str(path), path))
+    shipped = shipped_recipes()
+    if str(path) not in shipped and path.suffix not in (".yaml", ".yml") and not path.exists():
+        raise TrainingError(
+            f"Recipe {str(path)!r} is unknown; choose one of {', '.join(shipped)} or give a YAML "
+            "file."
+        )
+    recipe = load_recipe(shipped.get(str(path), path))
     if not arguments.data.is_dir():
         raise TrainingError(f"Data folder {arguments.data} does not exist; check --data.")
     trainer = Trainer(recipe, arguments.data, arguments.output)

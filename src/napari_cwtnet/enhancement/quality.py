@@ -33,16 +33,26 @@ class Quality:
 
     @property
     def warning(self) -> str:
-        """That bicubic is better here, in words; empty where it is not, or not known."""
-        for name, bicubic in (
-            ("bicubic of the reference", self.psnr_reference_bicubic),
-            ("bicubic", self.psnr_bicubic),
-        ):
+        """That bicubic is better here, by PSNR or by SSIM alone, in words.
+
+        Empty where it is not, or not known, or where the figures as they are told are equal.
+        """
+        names = ("bicubic of the reference", "bicubic")
+        ratios = (self.psnr_reference_bicubic, self.psnr_bicubic)
+        for name, bicubic in zip(names, ratios, strict=True):
             if self.psnr is not None and bicubic is not None and self.psnr < bicubic:
                 return (
                     f"Worse than {name} here ({self.psnr:.2f} against {bicubic:.2f} dB): fine-tune "
                     "the model on such slides, or do not use it on them"
                 )
+        likenesses = (self.ssim_reference_bicubic, self.ssim_bicubic)
+        for name, bicubic in zip(names, likenesses, strict=True):
+            if self.ssim is None or bicubic is None or round(self.ssim, 4) >= round(bicubic, 4):
+                continue
+            return (
+                f"SSIM is below that of {name} here ({self.ssim:.4f} against {bicubic:.4f}), "
+                "though PSNR is not: compare the two by eye"
+            )
         return ""
 
     def as_dict(self) -> dict[str, float | None]:

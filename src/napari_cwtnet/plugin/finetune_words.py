@@ -32,8 +32,8 @@ def what_will_go_on(run: RunFolder) -> str:
     start = "a model" if recipe.start is None else Path(recipe.start.name).stem
     slides = ", ".join(Path(slide.path).stem for slide in recipe.slides)
     return (
-        f"Goes on with {recipe.name} from step {run.step:,}, where {run.share:.0%} of its budget was "
-        f"used.\n{_for_how_long(recipe, start)}\nLearns from {slides}."
+        f"Goes on with {recipe.name} from step {run.step:,}, where {run.share:.0%} of its budget "
+        f"was used.\n{_for_how_long(recipe, start)}\nLearns from {slides}."
     )
 
 
