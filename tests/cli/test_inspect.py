@@ -72,7 +72,7 @@ def test_maps_say_where_they_lie_and_that_they_are_computed(
     with tifffile.TiffFile(output / "attention-block-1.ome.tif") as tiff:
         notes = tiff.ome_metadata
     assert re.search(
-        r'Name="COMPUTED ×4 · 0.25 µm/px from native 0.25 · read at 1 · .*small-x4 · research', notes
+        r'Name="COMPUTED ×4 · 0.25 µm/px from native 0.25 · read at 1 · .*small-x4 ·', notes
     )
     assert 'PhysicalSizeX="1.0"' in notes  # LR: 4 pixels of 0.25 µm
     assert 'PositionX="25.375"' in notes  # centre of LR pixel 0, from pixel centre 0
