@@ -308,3 +308,25 @@ def test_worse_than_bicubic_is_said() -> None:
     assert "Worse than bicubic here (30.00 against 31.00 dB)" in Quality(30.0, 0.9, 31.0).warning
     beaten = Quality(psnr=30.0, psnr_bicubic=25.0, psnr_reference_bicubic=30.5)
     assert "bicubic of the reference here (30.00 against 30.50 dB)" in beaten.warning
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ((0.91, 0.92, None), "SSIM is below that of bicubic here (0.9100 against 0.9200), though"),
+        ((0.9155, 0.9156, None), "SSIM is a little below that of bicubic here (0.9155 against"),
+        ((0.93, 0.92, 0.94), "SSIM is below that of bicubic of the reference here (0.9300 against"),
+        ((0.92, 0.92, None), ""),
+        ((0.91234, 0.91235, None), ""),  # nobody sees in the figures that it is less
+        ((None, 0.92, None), ""),  # a whole slide has no SSIM
+    ],
+)
+def test_ssim_below_bicubic_is_said_where_psnr_is_above(
+    figures: tuple[float | None, ...], words: str
+) -> None:
+    ssim, bicubic, reference = figures
+    quality = Quality(31.0, ssim, 30.0, bicubic, 30.5, reference)
+    assert quality.warning.startswith(words)
+    assert bool(quality.warning) == bool(words)
+    worse = Quality(29.0, ssim, 30.0, bicubic, 30.5, reference)
+    assert worse.warning.startswith("Worse than bicubic of the reference here (29.00")

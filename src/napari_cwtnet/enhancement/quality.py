@@ -15,6 +15,7 @@ from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.slides import Slide
 
 _SMALLEST = 11
+_LITTLE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Quality:
         for name, bicubic in zip(names, likenesses, strict=True):
             if self.ssim is None or bicubic is None or round(self.ssim, 4) >= round(bicubic, 4):
                 continue
+            little = "a little " if bicubic - self.ssim < _LITTLE else ""
             return (
-                f"SSIM is below that of {name} here ({self.ssim:.4f} against {bicubic:.4f}), "
+                f"SSIM is {little}below that of {name} here ({self.ssim:.4f} against {bicubic:.4f}), "
                 "though PSNR is not: compare the two by eye"
             )
         return ""
