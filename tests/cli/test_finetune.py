@@ -64,7 +64,7 @@ def test_report_and_weights(run: Run, words: list[object], tmp_path: Path) -> No
     assert model.path == tmp_path / "run" / "small-x2-finetuned.safetensors"
     assert model.provenance["parent"]["name"] == "small-x2"
     assert "1 held out" not in done.stdout
-    assert "stripes.png: 1 fields to train on" in done.stderr
+    assert "stripes.png: 1 field to train on (" in done.stderr
 
 
 def test_cross_scale_model_reports_both_modes(run: Run, words: list[object]) -> None:

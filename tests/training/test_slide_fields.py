@@ -115,8 +115,17 @@ def test_glass_and_blur_are_left_out(tmp_path: Path) -> None:
         "slide.png at 1: 0,0,256,256",
         "slide.png at 1: 768,0,256,256",
     ]
-    assert "2 fields to train on" in data.remarks[0]
+    assert "2 fields to train on (32,768 LR pixels), " in data.remarks[0]
+    assert " held out (16,384, 33% of both), " in data.remarks[0]
+    assert "more held out" not in data.remarks[0]
     assert "1 blank and 1 blurred" in data.remarks[0]
+
+
+def test_where_most_is_held_out_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "slide.png"
+    Image.fromarray(np.concatenate([tiles(n, 256) for n in range(4)], 1)).save(path)
+    data, _ = load(path, held_out_share=0.6)
+    assert "more held out than trained on: hold out a smaller share" in data.remarks[0]
 
 
 def test_slide_of_glass_is_refused(tmp_path: Path) -> None:

@@ -93,10 +93,7 @@ def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None
             cuts.append((slide.fingerprint, name, cut))
         training.append((slide_source.weight, tuple(placed.field for placed in cut.training)))
         held_out += [placed.field for placed in cut.held_out]
-        remarks.append(
-            f"{name}: {len(cut.training)} fields to train on, {len(cut.held_out)} held out, "
-            f"{cut.blank} blank and {cut.blurred} blurred ones left out, guard band {guard:g} px"
-        )
+        remarks.append(f"{name}: {cut.words}; guard band {guard:g} px")
     _refuse_near_slides(cuts, guard)
     if not held_out:
         raise TrainingError(

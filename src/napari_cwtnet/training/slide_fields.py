@@ -50,6 +50,29 @@ class SlideCut:
     blank: int
     blurred: int
 
+    @property
+    def words(self) -> str:
+        """How much is trained on, held out and left out.
+
+        In LR pixels, too: fields to train on are larger, and their number says little.
+        """
+        train, kept = (
+            sum(math.prod(placed.field.lr.shape[:2]) for placed in fields)
+            for fields in (self.training, self.held_out)
+        )
+        noun = "field" if len(self.training) == 1 else "fields"
+        words = f"{len(self.training)} {noun} to train on"
+        words += f" ({train:,} LR pixels)" if train else ""
+        words += f", {len(self.held_out)} held out"
+        words += f" ({kept:,}, {kept / (train + kept):.0%} of both)" if train and kept else ""
+        words += f", {self.blank} blank and {self.blurred} blurred ones left out"
+        if 0 < train < kept:
+            words += (
+                ", more held out than trained on: hold out a smaller share, or a place with less "
+                "tissue"
+            )
+        return words
+
 
 def cut_fields(
     slide: Slide,
