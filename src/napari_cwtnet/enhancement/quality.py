@@ -52,8 +52,8 @@ class Quality:
                 continue
             little = "a little " if bicubic - self.ssim < _LITTLE else ""
             return (
-                f"SSIM is {little}below that of {name} here ({self.ssim:.4f} against {bicubic:.4f}), "
-                "though PSNR is not: compare the two by eye"
+                f"SSIM is {little}below that of {name} here "
+                f"({self.ssim:.4f} against {bicubic:.4f}), though PSNR is not: compare the two by eye"
             )
         return ""
 
