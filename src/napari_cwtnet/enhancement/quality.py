@@ -53,7 +53,8 @@ class Quality:
             little = "a little " if bicubic - self.ssim < _LITTLE else ""
             return (
                 f"SSIM is {little}below that of {name} here "
-                f"({self.ssim:.4f} against {bicubic:.4f}), though PSNR is not: compare the two by eye"
+                f"({self.ssim:.4f} against {bicubic:.4f}), though PSNR is not: compare "
+                "the two by eye"
             )
         return ""
 
