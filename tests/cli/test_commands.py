@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.export import Roi, write_rois
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, preset, save_weights
+
+_BEYOND = "no, beyond native"
 
 
 def test_info(run: Run, slide_file: Path) -> None:
@@ -35,13 +38,46 @@ def test_info(run: Run, slide_file: Path) -> None:
     assert modes["small-x4", 4.0] == "cross-scale"
     assert modes["small-x4", 1.0] == "single-image"
     assert modes["small-x2", 4.0] == "single-image"
+    checkable = {(e["model"], e["downsample"]) for e in said["enhance"] if e["checkable"]}
+    assert {d for name, d in checkable if name == "small-x2"} == {2, 4, 8}
+    assert {d for name, d in checkable if name == "small-x4"} == {4, 8}
 
 
 def test_info_for_people_has_the_same_facts(run: Run, slide_file: Path) -> None:
     said = run("info", slide_file, "--mpp", "0.5").stdout
     assert "731 × 517" in said
     assert "set by user" in said
-    assert "beyond native" in said
+    lines = [re.split(r"  +", line.strip()) for line in said.splitlines()]
+    heads = lines.index(["enhance"]) + 1
+    assert lines[heads] == ["model", "downsample", "reads", "writes", "mode", "can be checked"]
+    first = next(number for number, line in enumerate(lines) if line[0] == "small-x2")
+    assert lines[first : first + 5] == [
+        ["small-x2", "1", "0.500 µm/px (20×)", "0.250 µm/px (40×)", "single-image", _BEYOND],
+        ["2", "1.000 µm/px (10×)", "0.500 µm/px (20×)", "single-image", "yes"],
+        ["small-x4", "1", "0.500 µm/px (20×)", "0.125 µm/px (80×)", "single-image", _BEYOND],
+        ["2", "1.000 µm/px (10×)", "0.250 µm/px (40×)", "cross-scale", _BEYOND],
+        ["4", "2.000 µm/px (5×)", "0.500 µm/px (20×)", "cross-scale", "yes"],
+    ]
+    assert [line[0].partition(":")[0] for line in lines[-2:]] == ["yes", "beyond native"]
+
+
+def test_info_of_a_computed_slide_promises_no_check(
+    run: Run, slide_file: Path, tmp_path: Path
+) -> None:
+    computed = tmp_path / "computed.ome.tif"
+    words = ("--region", "0,0,200,200", "--model", "small-x2", "--device", "cpu")
+    assert run("enhance", slide_file, *words, "--output", computed).returncode == 0
+    said = run("info", computed).stdout
+    assert said.count("  no, a computed slide\n") >= 5
+    assert "yes" not in said
+    assert "beyond native" not in said.partition("enhance\n")[2]
+
+
+def test_info_without_models_says_so(
+    run: Run, slide_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_cwtnet.cli.info.list_models", dict)
+    assert "no model is at hand" in run("info", slide_file).stdout
 
 
 def test_enhance_writes_the_pixels_that_python_gives(

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.enhancement import EnhanceRequest, make_plan
 from napari_cwtnet.errors import ModelError
-from napari_cwtnet.geometry import magnification
+from napari_cwtnet.geometry import describe_resolution, magnification
 from napari_cwtnet.model import list_models
 from napari_cwtnet.model.header import read_header
 from napari_cwtnet.slides import Slide, open_slide
 
-_DOWNSAMPLES = (1.0, 2.0, 4.0)
+_DOWNSAMPLES = (1.0, 2.0, 4.0, 8.0)
+_HEADS = ("model", "downsample", "reads", "writes", "mode", "can be checked")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the report."""
     with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
-        report(describe(slide), as_json=arguments.json)
+        said = describe(slide)
+    if arguments.json:
+        report(said, as_json=True)
+        return
+    report({name: value for name, value in said.items() if name != "enhance"}, as_json=False)
+    print(*table(said), sep="\n")
 
 
 def describe(slide: Slide) -> dict[str, Any]:
@@ -52,10 +59,47 @@ def _possibilities(slide: Slide) -> list[dict[str, Any]]:
             possible.append(
                 {
                     "model": name,
+                    "scale": model.scale,
                     "downsample": downsample,
                     "mode": plan.mode,
                     "beyond_native": plan.beyond_native,
+                    "checkable": plan.checkable,
                     "what": plan.sentence,
                 }
             )
     return possible
+
+
+def table(said: dict[str, Any]) -> Iterator[str]:
+    """What each model would do, as lines for people, from what `describe` says.
+
+    A model's last line is the finest input whose result is no finer than the slide; what is coarser
+    is as that, and left out.
+    """
+    possible, mpp = said["enhance"], said["mpp"]
+    if not possible:
+        yield "enhance: no model is at hand; `napari-cwtnet models` says where they belong"
+        return
+    rows = [_HEADS]
+    for one in possible:
+        downsample, scale = one["downsample"], one["scale"]
+        if downsample > scale:
+            continue
+        read, written = (describe_resolution(mpp, d) for d in (downsample, downsample / scale))
+        if one["checkable"]:
+            check = "yes"
+        else:
+            check = "no, beyond native" if said["computed"] is None else "no, a computed slide"
+        rows.append((one["model"], f"{downsample:g}", read, written, one["mode"], check))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    before = ""
+    yield "enhance"
+    for name, *others in rows:
+        cells = ("" if name == before else name, *others)
+        yield "  " + "  ".join(map(str.ljust, cells, widths)).rstrip()
+        before = name
+    if said["computed"] is not None:
+        yield "  A computed slide is no truth to compare with."
+        return
+    yield "  yes: the slide holds the truth, and PSNR and SSIM are told; coarser input likewise."
+    yield "  beyond native: finer than the slide itself, so that there is nothing to compare with."
