@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.enhance_run import Run
@@ -26,13 +28,22 @@ def progress_words(run: Run | None, *, cancelling: bool) -> str:
 
 
 def time_words(seconds: float) -> str:
-    """Seconds up to two minutes, minutes beyond.
+    """Seconds up to two minutes, minutes beyond, rounded up: what is left.
 
     >>> time_words(4.2), time_words(150)
     ('5 s', '3 min')
     """
-    whole = int(seconds) + (seconds > int(seconds))
+    whole = math.ceil(seconds)
     return f"{whole} s" if whole <= 120 else f"{-(-whole // 60)} min"
+
+
+def spent_words(seconds: float) -> str:
+    """The same of the past, which is rounded to the nearest.
+
+    >>> spent_words(120.8), spent_words(200)
+    ('2 min', '3 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.0f} min"
 
 
 def of_the_roi(plan: Plan) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.geometry import describe_resolution
-from napari_cwtnet.plugin.enhance_words import time_words
+from napari_cwtnet.plugin.enhance_words import spent_words, time_words
 from napari_cwtnet.plugin.finetune_choice import FinetunePlan, SlideChoice
 from napari_cwtnet.plugin.finetune_history import History, cross_scale
 from napari_cwtnet.plugin.finetune_run import FinetuneRun, Outcome
@@ -100,7 +100,7 @@ def outcome_words(run: FinetuneRun, outcome: Outcome) -> str:
         kept = f" The best model until then is {outcome.installed}." if outcome.installed else ""
         return outcome.message + kept
     ended = {"done": "Done", "stopped": "Stopped", "closed": "Broken off and saved"}[outcome.kind]
-    words = f"{ended} at step {outcome.step:,}, after {time_words(run.seconds)} of work."
+    words = f"{ended} at step {outcome.step:,}, after {spent_words(run.seconds)} of work."
     if outcome.kind == "done" and outcome.step == 0:
         return f"{words} Measuring the start model took all the time there was; give more minutes."
     if outcome.installed is not None:

@@ -47,8 +47,8 @@ def shown_result(viewer: Any) -> Any | None:
 def shown_quality(viewer: Any) -> tuple[Plan, Quality] | None:
     """What was measured of the result that is meant; None if it is not complete, or not known."""
     result = shown_result(viewer)
-    source = None if result is None else source_of(result)
-    if source is None or not any(one == source.slide_layer for one in viewer.layers):
+    source = source_of(result)
+    if result is None or source is None or not any(one == source.slide_layer for one in viewer.layers):
         return None
     figures = result.metadata[RESULT_KEY].get("quality")
     return None if figures is None else (source.plan, Quality(**figures))
