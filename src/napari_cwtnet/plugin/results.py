@@ -48,7 +48,7 @@ def shown_quality(viewer: Any) -> tuple[Plan, Quality] | None:
     """What was measured of the result that is meant; None if it is not complete, or not known."""
     result = shown_result(viewer)
     source = source_of(result)
-    if result is None or source is None or not any(one == source.slide_layer for one in viewer.layers):
+    if result is None or source is None or not _holds(viewer, source.slide_layer):
         return None
     figures = result.metadata[RESULT_KEY].get("quality")
     return None if figures is None else (source.plan, Quality(**figures))
@@ -64,10 +64,14 @@ def shown_computed(viewer: Any) -> Any | None:
 def compared_slide(viewer: Any, result: Any) -> Any | None:
     """The slide layer that a computed layer is to be compared with."""
     source = source_of(result)
-    if source is not None and any(one == source.slide_layer for one in viewer.layers):
+    if source is not None and _holds(viewer, source.slide_layer):
         return source.slide_layer
     own = slide_made_of(result, scanned_slides(viewer))
     return own or _foremost(viewer, lambda one: slide_of(one) is not None and not is_computed(one))
+
+
+def _holds(viewer: Any, layer: Any) -> bool:
+    return any(one == layer for one in viewer.layers)
 
 
 def _foremost(viewer: Any, suits: Any) -> Any | None:
