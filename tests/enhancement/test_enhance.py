@@ -304,6 +304,7 @@ def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
 
 def test_worse_than_bicubic_is_said() -> None:
     assert Quality().warning == ""
+    assert Quality(30.001, 0.9, 30.004, 0.8).warning == ""  # told, both would be 30.00
     assert Quality(psnr=30.0, psnr_bicubic=29.0).warning == ""
     assert "Worse than bicubic here (30.00 against 31.00 dB)" in Quality(30.0, 0.9, 31.0).warning
     beaten = Quality(psnr=30.0, psnr_bicubic=25.0, psnr_reference_bicubic=30.5)

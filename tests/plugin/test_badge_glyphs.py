@@ -24,12 +24,13 @@ def test_the_badge_is_drawn_with_characters_that_are_there(
         load(self, char)
 
     monkeypatch.setattr(QtTextureFont, "_load_char", noted)
-    viewer, dock = enhance_dock(ome, show=True)
+    viewer, dock = enhance_dock(ome, "tiny-x4", 4.0, show=True)
     qtbot.waitUntil(lambda: not viewer.canvas.overlays[GLYPHS].visible, timeout=20000)
     assert {"C", "×", "µ"} <= set(made)  # prepared here: each viewer has its own
     made.clear()
     viewer.scene.camera.zoom *= 4
     finish(qtbot, dock)
     qtbot.wait(200)
-    assert "COMPUTED" in viewer.canvas.overlays[OVERLAY].text
-    assert set(made) <= {"y"}  # of the name "tiny-x2"
+    told = viewer.canvas.overlays[OVERLAY].text
+    assert all(words in told for words in ("COMPUTED", "read at", "cross-scale"))
+    assert set(made) <= {"y"}  # of the name "tiny-x4"

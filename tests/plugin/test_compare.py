@@ -156,6 +156,35 @@ def test_blink_shows_slide_and_result_in_turn(compared: Callable[..., Any], qtbo
     assert len(seen) == count
 
 
+def test_while_it_blinks_the_docks_go_on_and_mean_what_is_compared(
+    compared: Callable[..., Any], qtbot: Any
+) -> None:
+    viewer, dock, result = compared()
+    dock.form.model.setCurrentText("other-x2")
+    finish(qtbot, dock)
+    other = next(layer for layer in results(viewer) if layer != result)
+    other.visible = False
+    viewer.layers.selection.active = viewer.layers[0]
+    press(dock, "blink")
+    seen: list[bool] = []
+    meant: set[tuple[str | None, str]] = set()
+
+    def note(_: Any) -> None:
+        seen.append(result.visible)
+        meant.add((dock.result.copy_command(), dock.quality.text().split("\n")[1].split("\t")[0]))
+
+    result.events.visible.connect(note)
+    before = dock.sentence
+    viewer.scene.camera.zoom *= 2
+    qtbot.waitUntil(lambda: dock.sentence != before, timeout=5000)
+    qtbot.waitUntil(lambda: len(seen) >= 4, timeout=10000)
+    assert {True, False} == set(seen)
+    ((line, model),) = meant
+    assert "--model tiny-x2" in (line or "")
+    assert "tiny-x2" in model
+    assert not other.visible
+
+
 def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot: Any) -> None:
     viewer, dock, _ = compared()
     shapes = viewer.add_shapes([[[0, 0], [9, 9]]], units=("um", "um"))
@@ -370,6 +399,7 @@ def test_ends_by_itself_when_a_layer_or_the_dock_goes(
 
 def test_an_opened_export_can_be_compared(
     enhance_dock: Callable[..., Any],
+    qtbot: Any,
     ome: Path,
     models: Path,
     tmp_path: Path,
@@ -381,9 +411,18 @@ def test_an_opened_export_can_be_compared(
     with open_slide(ome) as slide:
         made = enhance(slide, (0, 0, 300, 200), model=models / "tiny-x2.safetensors")
     save_image(tmp_path / "a.ome.tif", made.image, made.provenance, made.mpp)
-    viewer, dock = enhance_dock(ome)
+    viewer, dock = enhance_dock(ome, level=2.0)
+    finish(qtbot, dock)
+    (hidden,) = results(viewer)
+    assert dock.quality.text()
+    hidden.visible = False
     viewer.open(tmp_path / "a.ome.tif", plugin=PLUGIN)
+    qtbot.waitUntil(lambda: dock.quality.text() == "", timeout=3000)  # it is not about the hidden
+    dock.result.copy_command()
+    assert messages[-1].startswith("a.ome.tif is a file already")
     press(dock, "split")
+    assert not hidden.visible
+    viewer.layers.remove(hidden)
     assert dock.compare.comparer.mode == "split"
     press(dock, "difference")
     assert "this session" in dock.compare.words

@@ -176,10 +176,16 @@ def test_figures_and_command_are_of_the_result_that_is_shown(
     qtbot.waitUntil(lambda: meant() == "auto", timeout=3000)
     viewer.layers.selection.active = viewer.layers[0]
     qtbot.waitUntil(lambda: meant() == "none", timeout=3000)
-    viewer.layers.selection.active = alone
     for layer in both:
         layer.visible = False
-    assert meant() == "none"
+    viewer.layers.selection.active = paired
+    qtbot.waitUntil(lambda: meant() == "auto", timeout=3000)  # of all that are hidden
+    for layer in both:
+        layer.visible = True
+    viewer.layers.selection.active = viewer.layers[0]
+    qtbot.waitUntil(lambda: meant() == "none", timeout=3000)
+    viewer.layers.move(viewer.layers.index(paired), len(viewer.layers))
+    qtbot.waitUntil(lambda: meant() == "auto", timeout=3000)
 
 
 @pytest.mark.parametrize("deleted", ["result", "slide"])

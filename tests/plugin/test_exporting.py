@@ -159,7 +159,7 @@ def test_what_cannot_be_exported_is_said(
     assert "not complete (1 of" in messages[-1]
     viewer.layers.remove(layer)
     form.export_to(tmp_path / "a.png")
-    assert "no result to export" in messages[-1]
+    assert "There is no result" in messages[-1]
     assert not form.exporter.busy
     assert [path.name for path in tmp_path.glob("a.*")] == []
     assert (tmp_path / AWKWARD).read_bytes() == slide_bytes

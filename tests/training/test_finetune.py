@@ -148,9 +148,15 @@ def test_no_mode_may_lose_for_the_other(slide: Path, tmp_path: Path) -> None:
     assert trainer._judge(25.0, 30.1).best
 
 
-def test_preview_is_one_held_out_field(slide: Path, tmp_path: Path) -> None:
-    model = start_model(tmp_path)
-    trainer = Trainer(recipe_for(slide, model), Path(), tmp_path / "run")
+@pytest.mark.parametrize(("scale", "share"), [(2, 0.0), (4, 0.5)])
+def test_preview_is_one_held_out_field(
+    slide: Path, tmp_path: Path, scale: int, share: float
+) -> None:
+    """In single-image mode, also where the run trains both."""
+    model = start_model(tmp_path, scale, share)
+    recipe = recipe_for(slide, model)
+    assert recipe.reference_share == share
+    trainer = Trainer(recipe, Path(), tmp_path / "run")
     previews = [event for event in trainer.run() if isinstance(event, Preview)]
     assert [event.step for event in previews] == [0, 3, 6]
     (field,) = (f for f in trainer.held_out if np.array_equal(f.truth, previews[0].truth))

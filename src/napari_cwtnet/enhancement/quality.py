@@ -41,11 +41,12 @@ class Quality:
         names = ("bicubic of the reference", "bicubic")
         ratios = (self.psnr_reference_bicubic, self.psnr_bicubic)
         for name, bicubic in zip(names, ratios, strict=True):
-            if self.psnr is not None and bicubic is not None and self.psnr < bicubic:
-                return (
-                    f"Worse than {name} here ({self.psnr:.2f} against {bicubic:.2f} dB): fine-tune "
-                    "the model on such slides, or do not use it on them"
-                )
+            if self.psnr is None or bicubic is None or round(self.psnr, 2) >= round(bicubic, 2):
+                continue
+            return (
+                f"Worse than {name} here ({self.psnr:.2f} against {bicubic:.2f} dB): fine-tune "
+                "the model on such slides, or do not use it on them"
+            )
         likenesses = (self.ssim_reference_bicubic, self.ssim_bicubic)
         for name, bicubic in zip(names, likenesses, strict=True):
             if self.ssim is None or bicubic is None or round(self.ssim, 4) >= round(bicubic, 4):

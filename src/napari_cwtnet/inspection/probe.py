@@ -57,10 +57,15 @@ class Probe:
         """What was found, in plain words."""
         count = self.relevance.size
         if self.aligned:
-            return (
+            here = (
                 f"Block {self.block}: this model looks only at the same place, of relevance "
-                f"{self.match.relevance:.3f}. Of {count:,} patches {self.rank - 1:,} are more "
-                f"alike, up to {self.best[0].relevance:.3f}; it makes no use of them."
+                f"{self.match.relevance:.3f}"
+            )
+            if self.rank == 1:
+                return f"{here}, which no other of {count:,} patches exceeds."
+            return (
+                f"{here}. More alike: {self.rank - 1:,} of {count:,} patches, up to "
+                f"{self.best[0].relevance:.3f}; it makes no use of them."
             )
         return (
             f"Block {self.block}: the network took the patch of relevance "

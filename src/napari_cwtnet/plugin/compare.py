@@ -14,7 +14,7 @@ from napari_cwtnet.plugin.compare_difference import Difference
 from napari_cwtnet.plugin.compare_side import SideBySide
 from napari_cwtnet.plugin.compare_split import Split
 from napari_cwtnet.plugin.pair import Hidden, Pair
-from napari_cwtnet.plugin.results import compared_slide, shown_computed, source_of
+from napari_cwtnet.plugin.results import compared_slide, shown_result, source_of
 
 ModeName = Literal["split", "blink", "side", "difference"]
 
@@ -30,7 +30,7 @@ class Comparer(QObject):
     Attributes
     ----------
     changed : Signal
-        There is something new in `mode`, `words` or `possible`.
+        There is something new in `mode`, `meant`, `words` or `hindrance`.
     """
 
     changed = Signal()
@@ -71,11 +71,16 @@ class Comparer(QObject):
         return self._find() is not None
 
     @property
+    def meant(self) -> Any | None:
+        """The result that is compared, though it may be out of sight just now, else the shown."""
+        return shown_result(self._viewer) if self._pair is None else self._pair.result
+
+    @property
     def hindrance(self) -> str:
         """Why nothing can be compared, and what to do; empty where it can."""
         if self.possible:
             return ""
-        if shown_computed(self._viewer) is None:
+        if shown_result(self._viewer) is None:
             return NOTHING
         return NO_SLIDE if self._viewer.dims.ndisplay == 2 else FLAT
 
@@ -122,7 +127,7 @@ class Comparer(QObject):
             self._hidden.show_again()
 
     def _find(self, result: Any | None = None) -> Pair | None:
-        result = result if result is not None else shown_computed(self._viewer)
+        result = result if result is not None else shown_result(self._viewer)
         slide = compared_slide(self._viewer, result) if result is not None else None
         if slide is None or self._viewer.dims.ndisplay != 2:
             return None

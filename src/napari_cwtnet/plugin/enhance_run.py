@@ -73,9 +73,7 @@ class Outcome:
             return f"Cancelled: {self.done} of {self.total} tiles kept"
         reused = f", {self.cached} of them from memory" if self.cached else ""
         tiles = "1 tile" if self.total == 1 else f"{self.total} tiles"
-        done = f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tally.words}"
-        warning = "" if self.quality is None else self.quality.warning
-        return f"{done}. {warning}." if warning else done
+        return f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tally.words}"
 
 
 @dataclass(frozen=True, slots=True)

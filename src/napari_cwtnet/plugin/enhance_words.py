@@ -51,7 +51,7 @@ def of_the_roi(plan: Plan) -> str:
     pixel = describe_resolution(plan.native_mpp, plan.output_downsample)
     words = f"ROI: writes {pixel}, {_work(plan)}."
     if plan.output_downsample > 1:
-        words += " The slide is finer: zoom in, or choose a finer source level."
+        words += " The slide is finer: choose a finer source level, or Auto and zoom in."
     return words
 
 

@@ -15,8 +15,7 @@ from napari_cwtnet.export import check_badge, check_output, export_image
 from napari_cwtnet.plugin.background import in_background
 from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.device_turns import TURNS
-from napari_cwtnet.plugin.results import Source, source_of
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.results import Source, made_here
 
 _LOOK_MS = 100
 _OF_THE_RUN = ("quality", "tiles", "tiles_done")
@@ -112,12 +111,7 @@ def exportable(layer: Any) -> tuple[Source, dict[str, Any]]:
     RequestError
         If it is no result of this session, or not complete.
     """
-    source = source_of(layer)
-    slide = slide_of(layer)
-    if source is None and slide is not None:
-        raise RequestError(f"{slide.path.name} is a file already; copy it and its record.")
-    if source is None:
-        raise RequestError("There is no result to export; enhance the view or an ROI first.")
+    source = made_here(layer)
     known = dict(layer.metadata[RESULT_KEY])
     done, total = known.get("tiles_done"), known.get("tiles")
     if done is None or done != total:

@@ -11,7 +11,7 @@ from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.badge import RESULT_KEY, is_computed, keep_badge, update_badge
 from napari_cwtnet.plugin.enhance_run import Job, Picture, Run
-from napari_cwtnet.plugin.results import SOURCE_KEY, Source
+from napari_cwtnet.plugin.results import SOURCE_KEY, Source, holds
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import result_transform
 
@@ -61,12 +61,14 @@ class ResultLayer:
     @property
     def shown(self) -> Image | None:
         """The layer, if it is in the viewer."""
-        return self.layer if self._holds(self.layer) else None
+        return self.layer if holds(self._viewer, self.layer) else None
 
     @property
     def gone(self) -> bool:
         """Whether the user has deleted the layer, or the slide that it lies over."""
-        return (self.layer is not None and self.shown is None) or not self._holds(self.slide_layer)
+        return (self.layer is not None and self.shown is None) or not holds(
+            self._viewer, self.slide_layer
+        )
 
     def show(self, run: Run) -> None:
         """Bring the layer up to what ``run`` has computed by now."""
@@ -150,9 +152,6 @@ class ResultLayer:
         if layer.name.startswith(old):  # not renamed by the user
             layer.name = f"{result_name(self._slide_name, now)}{layer.name[len(old) :]}"
         update_badge(self._viewer)
-
-    def _holds(self, layer: Any) -> bool:
-        return any(one == layer for one in self._viewer.layers)
 
     def _insert(self, layer: Image) -> None:
         """Above the slide and other results, below shapes and the like."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from napari_cwtnet.enhancement import Plan, Quality
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.plugin.badge import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.enhance_run import Job
 from napari_cwtnet.plugin.following import scanned_slides, slide_made_of
@@ -39,38 +41,73 @@ def source_of(layer: Any) -> Source | None:
     return found if isinstance(found, Source) else None
 
 
+def made_here(layer: Any | None) -> Source:
+    """How a result was made.
+
+    Raises
+    ------
+    RequestError
+        If there is none, or it is a file that was opened again.
+    """
+    source, slide = source_of(layer), slide_of(layer)
+    if source is not None:
+        return source
+    if slide is not None:
+        raise RequestError(
+            f"{slide.path.name} is a file already; copy it with its record, which tells how it was "
+            "made."
+        )
+    raise RequestError("There is no result; enhance the view or an ROI first.")
+
+
 def shown_result(viewer: Any) -> Any | None:
-    """The result that is meant: of those that are shown, or else of all, the active or topmost."""
-    return _foremost(viewer, lambda layer: source_of(layer) is not None)
+    """The result that is meant, exported ones that were opened again among them.
+
+    Of those that are shown, or else of all, the active one, else the topmost.
+    """
+    return _foremost(
+        viewer,
+        lambda layer: (
+            source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
+        ),
+    )
 
 
-def shown_quality(viewer: Any) -> tuple[Plan, Quality] | None:
-    """What was measured of the result that is meant; None if it is not complete, or not known."""
-    result = shown_result(viewer)
+def follow_shown(viewer: Any, call: Callable[..., None]) -> None:
+    """Call whenever another result may be the one that is meant."""
+
+    def inserted(event: Any) -> None:
+        event.value.events.visible.connect(call)
+        call()
+
+    layers = viewer.layers
+    for layer in layers:
+        layer.events.visible.connect(call)
+    layers.events.inserted.connect(inserted)
+    for changed in (layers.events.removed, layers.events.reordered, layers.selection.events.active):
+        changed.connect(call)
+
+
+def quality_of(viewer: Any, result: Any | None) -> tuple[Plan, Quality] | None:
+    """What was measured of a result; None if it is not complete, not known, or has no slide."""
     source = source_of(result)
-    if result is None or source is None or not _holds(viewer, source.slide_layer):
+    if result is None or source is None or not holds(viewer, source.slide_layer):
         return None
     figures = result.metadata[RESULT_KEY].get("quality")
     return None if figures is None else (source.plan, Quality(**figures))
 
 
-def shown_computed(viewer: Any) -> Any | None:
-    """The same among all computed pictures, such as exported results that were opened again."""
-    return shown_result(viewer) or _foremost(
-        viewer, lambda layer: is_computed(layer) and slide_of(layer) is not None
-    )
-
-
 def compared_slide(viewer: Any, result: Any) -> Any | None:
     """The slide layer that a computed layer is to be compared with."""
     source = source_of(result)
-    if source is not None and _holds(viewer, source.slide_layer):
+    if source is not None and holds(viewer, source.slide_layer):
         return source.slide_layer
     own = slide_made_of(result, scanned_slides(viewer))
     return own or _foremost(viewer, lambda one: slide_of(one) is not None and not is_computed(one))
 
 
-def _holds(viewer: Any, layer: Any) -> bool:
+def holds(viewer: Any, layer: Any) -> bool:
+    """Whether a layer is in the viewer."""
     return any(one == layer for one in viewer.layers)
 
 

@@ -9,6 +9,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.badge import keep_badge
 from napari_cwtnet.plugin.badge_glyphs import prepare_badge
@@ -24,7 +25,7 @@ from napari_cwtnet.plugin.enhance_run import Job
 from napari_cwtnet.plugin.enhance_words import of_the_roi, what_will_happen
 from napari_cwtnet.plugin.enhancing import Enhancer
 from napari_cwtnet.plugin.following import source_layer_in
-from napari_cwtnet.plugin.results import Source, shown_quality
+from napari_cwtnet.plugin.results import Source, follow_shown
 from napari_cwtnet.plugin.slide_layer import slide_of
 
 
@@ -91,6 +92,8 @@ class EnhanceDock(QWidget):
         self.controller.changed.connect(self._show_run)
         self.controller.finished.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
         self._rest.follow(self._viewer)
+        follow_shown(self._viewer, self._show_figures)
+        self.compare.comparer.changed.connect(self._show_figures)
         self._viewer.layers.events.removed.connect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:
@@ -101,12 +104,12 @@ class EnhanceDock(QWidget):
         """Say what would happen now; do it where Live is on."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
-        job, sentence = self._preview(view_job, layer, what_will_happen)
-        roi, roi_sentence = self._preview(roi_job, layer, of_the_roi)
-        self.panel.show_plan(
-            sentence, roi_sentence, view_possible=job is not None, roi_possible=roi is not None
-        )
-        self._show_figures()
+        job, plan, sentence = self._preview(view_job, layer)
+        _, roi, roi_sentence = self._preview(roi_job, layer)
+        shown = sentence if roi is None else f"{sentence}\n{of_the_roi(roi)}"
+        self.panel.sentence.setText(shown)
+        self.panel.allow_view(plan is not None, sentence)
+        self.panel.allow_roi(roi is not None, roi_sentence)
         try:
             self.form.set_scale(chosen_header(self.form.choice).scale)
         except CwtnetError:
@@ -120,12 +123,12 @@ class EnhanceDock(QWidget):
         self._last_view = None
         self._on_rest()
 
-    def _preview(self, make: Any, layer: Any, words: Any) -> tuple[Job | None, str]:
+    def _preview(self, make: Any, layer: Any) -> tuple[Job | None, Plan | None, str]:
         try:
             job, plan = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
-            return None, str(error)
-        return job, words(plan)
+            return None, None, str(error)
+        return job, plan, what_will_happen(plan)
 
     def _view_source(self) -> Source:
         layer = source_layer_in(self._viewer, self._layer)
@@ -151,7 +154,7 @@ class EnhanceDock(QWidget):
         self.panel.show_run(self.controller)
         self._show_figures()
 
-    def _show_figures(self) -> None:
+    def _show_figures(self, *_: Any) -> None:
         """Of the result that is shown, which need not be the last one."""
-        if not self.controller.busy:
-            self.panel.show_figures(shown_quality(self._viewer))
+        if isalive(self) and not self.controller.busy:  # napari's events outlive the dock
+            self.panel.show_figures(self._viewer)

@@ -8,7 +8,6 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
-from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.parts import enable, show_progress, thin_bar, words_label
@@ -17,7 +16,7 @@ from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.enhance_run import Outcome
 from napari_cwtnet.plugin.enhance_words import progress_words
 from napari_cwtnet.plugin.enhancing import Enhancer
-from napari_cwtnet.plugin.results import Source
+from napari_cwtnet.plugin.results import Source, quality_of
 
 
 class EnhancePanel(QWidget):
@@ -44,7 +43,7 @@ class EnhancePanel(QWidget):
         self.cancel_button = QPushButton("Cancel")
         self.form, self.quality = EnhanceForm(), QualityTable()
         self.compare = CompareForm(viewer)
-        self.result = ResultForm(viewer, view_source, keep)
+        self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
         self.sentence, self.status, self._bar = (
             words_label(),
             words_label(),
@@ -66,12 +65,14 @@ class EnhancePanel(QWidget):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
 
-    def show_plan(self, view: str, roi: str, *, view_possible: bool, roi_possible: bool) -> None:
-        """Say what would happen to the view and the ROI, or why nothing can."""
-        self.sentence.setText(f"{view}\n{roi}" if roi_possible else view)
-        enable(self.view_button, view_possible, view)
-        enable(self.roi_button, roi_possible, roi)
-        enable(self.live, view_possible or self.live.isChecked(), self.live.toolTip())
+    def allow_view(self, possible: bool, words: str) -> None:
+        """Let the view be enhanced or not; what would happen, or why nothing can."""
+        enable(self.view_button, possible, words)
+        enable(self.live, possible or self.live.isChecked(), self.live.toolTip())
+
+    def allow_roi(self, possible: bool, words: str) -> None:
+        """The same of the ROI."""
+        enable(self.roi_button, possible, words)
 
     def show_run(self, controller: Enhancer) -> None:
         """Show where the run is; called ten times a second at most."""
@@ -90,13 +91,14 @@ class EnhancePanel(QWidget):
             self.quality.clear()
 
     def show_outcome(self, outcome: Outcome | None) -> None:
-        """Say what has happened, and how good it is; None where nothing of it is shown."""
+        """Say what has happened; None where nothing of it is shown."""
         if outcome is not None:
             self.status.setText(outcome.sentence)
         self.compare.refresh()
 
-    def show_figures(self, measured: tuple[Plan, Quality] | None) -> None:
-        """How good the result is that is shown; None where that is not known."""
+    def show_figures(self, viewer: Any) -> None:
+        """How good the result is that is compared or shown, if that is known."""
+        measured = quality_of(viewer, self.compare.comparer.meant)
         if measured is None:
             self.quality.clear()
         else:

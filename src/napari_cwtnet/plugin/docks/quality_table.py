@@ -48,7 +48,6 @@ class QualityTable(QWidget):
             self._note.setText(_why_not(plan))
             self._note.show()
             return
-        self._note.hide()
         mode = ", cross-scale" if plan.mode == "cross-scale" else ""
         rows = [
             (f"{plan.model_name}{mode}", quality.psnr, quality.ssim),
@@ -60,12 +59,14 @@ class QualityTable(QWidget):
             ),
         ]
         self._fill([row for row in rows if row[1] is not None])
+        self._note.setText(f"{quality.warning}.")
+        self._note.setVisible(bool(quality.warning))
 
     def text(self) -> str:
         """All that is shown, line by line."""
         rows = [cells for cells in self._cells if not cells[0].isHidden()]
         lines = ["\t".join(cell.text() for cell in cells) for cells in rows]
-        return self._note.text() if not self._note.isHidden() else "\n".join(lines)
+        return "\n".join([*lines, *([] if self._note.isHidden() else [self._note.text()])])
 
     def _fill(self, rows: list[tuple[str, float | None, float | None]]) -> None:
         best = max((row[1] or 0 for row in rows), default=0)

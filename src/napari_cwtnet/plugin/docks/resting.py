@@ -56,7 +56,6 @@ class Resting(QTimer):
         self.on_change()
 
     def _watch(self, layer: Any) -> None:
-        layer.events.visible.connect(self.on_change)
         if isinstance(layer, Shapes):
             layer.events.data.connect(self.on_change)
             layer.events.highlight.connect(self.on_change)

@@ -18,7 +18,7 @@ from napari_cwtnet.plugin.docks.parts import copy, show_progress, thin_bar
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
-from napari_cwtnet.plugin.results import Source, shown_computed, shown_result, source_of
+from napari_cwtnet.plugin.results import Source, made_here
 from napari_cwtnet.plugin.rois import rois_of, shapes_layer
 from napari_cwtnet.plugin.slide_layer import slide_of
 
@@ -29,7 +29,9 @@ class ResultForm(QWidget):
     Parameters
     ----------
     viewer : Viewer
-        Where results and shapes are.
+        Where shapes are.
+    meant : callable
+        The layer of the result that is meant, or None.
     view_source : callable
         How the view would be enhanced now, for a command line before there is a result; raises
         `CwtnetError` where it cannot be.
@@ -38,10 +40,15 @@ class ResultForm(QWidget):
     """
 
     def __init__(
-        self, viewer: Any, view_source: Callable[[], Source], keep: Callable[[Any], None]
+        self,
+        viewer: Any,
+        meant: Callable[[], Any],
+        view_source: Callable[[], Source],
+        keep: Callable[[Any], None],
     ) -> None:
         super().__init__()
-        self._viewer, self._view_source, self._keep = viewer, view_source, keep
+        self._viewer, self._meant = viewer, meant
+        self._view_source, self._keep = view_source, keep
         self._folder = Path.home()
         self.exporter = Exporter(self)
         self.keep_button = QPushButton("Keep layer")
@@ -83,17 +90,19 @@ class ResultForm(QWidget):
 
     def keep(self) -> None:
         """Leave the shown result as it is, whatever is enhanced next."""
-        layer = shown_result(self._viewer)
-        self._tell(lambda: self._keep(layer))
+        self._tell(lambda: self._keep(self._meant()))
 
     def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write the shown result; an error is shown in one line."""
-        layer = shown_computed(self._viewer)
+        self._export(self._meant(), path, badge_on_pixels=badge_on_pixels)
+
+    def _export(self, layer: Any, path: Path, *, badge_on_pixels: bool) -> None:
         self._tell(lambda: self.exporter.start(layer, path, badge_on_pixels=badge_on_pixels))
 
     def copy_command(self) -> str | None:
         """Put the command line of the shown result on the clipboard; gives it."""
-        source = source_of(shown_result(self._viewer)) or self._tell(self._view_source)
+        layer = self._meant()
+        source = self._tell(self._view_source if layer is None else lambda: made_here(layer))
         if source is None:
             return None
         line = command_line(enhance_words(source))
@@ -134,12 +143,13 @@ class ResultForm(QWidget):
         show_info(f"Read: {_polygons(len(rois))}{note}")
 
     def _ask_and_export(self) -> None:
-        found = self._tell(lambda: exportable(shown_computed(self._viewer)))
+        layer = self._meant()  # another may be meant once the dialog is closed
+        found = self._tell(lambda: exportable(layer))
         if found is not None:
             answer = ask_for_target(self, self._folder / suggested_name(found[1]))
             if answer is not None:
                 self._folder = answer.path.parent
-                self.export_to(answer.path, badge_on_pixels=answer.badge_on_pixels)
+                self._export(layer, answer.path, badge_on_pixels=answer.badge_on_pixels)
 
     def _ask_and_import(self) -> None:
         path = ask_for_rois(self, self._rois_folder(), save=False)
