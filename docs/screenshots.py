@@ -85,9 +85,6 @@ def take_pictures(folder: Path) -> None:
         pump(1)
         outcomes.clear()
         dock.enhance_view()
-        if name == "enhance":
-            wait_until(lambda: bool(outcomes) or dock.controller.run.done >= 5)
-            shoot("enhance-running")
         wait_until(lambda: bool(outcomes))
         print(outcomes[0].sentence)
         shoot(name)

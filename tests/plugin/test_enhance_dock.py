@@ -248,18 +248,22 @@ def test_the_badge_stays_small_and_names_the_topmost(
     assert sizes[-1] == sizes[-2] <= 4  # it has long ceased to grow
 
 
+@pytest.mark.parametrize("width", [1150, 1500])
+@pytest.mark.parametrize("given", ["", " · read at 0.998", " · read at 0.998 · cross-scale"])
 def test_the_badge_s_words_are_within_its_box(
-    make_napari_viewer: Callable[..., Any], qtbot: Any
+    make_napari_viewer: Callable[..., Any], qtbot: Any, given: str, width: int
 ) -> None:
     viewer = make_napari_viewer(show=True)
-    viewer.window.resize(1500, 900)
+    viewer.window.resize(width, 900)
+    qtbot.wait(100)
     keep_badge(viewer)
-    badge = "COMPUTED ×4 · 0.125 µm/px from native 0.499 · a-model-x4 · research use only"
+    made = f"COMPUTED ×4 · 0.499 µm/px from native 0.499{given}"
+    badge = f"{made} · cwtnet-lite-x4 · research use only"
     viewer.add_image(np.zeros((4, 4)), metadata={RESULT_KEY: {"badge": badge}})
     viewer.layers[0].opacity = 0
     qtbot.wait(300)
     top = viewer.screenshot(canvas_only=True, flash=False)[:60, :, :3].astype(int)
     box = np.flatnonzero((top[..., 0] > top[..., 1] + 60).any(axis=0))
     words = np.flatnonzero((top.min(axis=-1) > 150).any(axis=0))
-    assert words[0] - box[0] >= 4
-    assert box[-1] - words[-1] >= 4
+    assert words[0] - box[0] >= 8
+    assert box[-1] - words[-1] >= 8

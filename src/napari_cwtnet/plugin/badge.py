@@ -68,7 +68,7 @@ def update_badge(viewer: Any) -> None:
             lines += _wrapped(f"also {' · '.join(others)}", fitting)
         # The canvas draws text some percent wider than the box that it lays around it.
         longest = max(map(len, lines), default=0)
-        margin = " " * (2 + longest // 40)
+        margin = " " * (2 + longest // 20)
         overlay.text = "\n".join(f"{margin}{line}{margin}" for line in lines)
         overlay.visible = bool(badges)
 
