@@ -18,7 +18,7 @@ from napari_cwtnet.plugin.docks.parts import copy, show_progress, thin_bar
 from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
 from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.following import scanned_slide_in
-from napari_cwtnet.plugin.results import Source, made_here
+from napari_cwtnet.plugin.results import Source, source_of
 from napari_cwtnet.plugin.rois import rois_of, shapes_layer
 from napari_cwtnet.plugin.slide_layer import slide_of
 
@@ -101,8 +101,7 @@ class ResultForm(QWidget):
 
     def copy_command(self) -> str | None:
         """Put the command line of the shown result on the clipboard; gives it."""
-        layer = self._meant()
-        source = self._tell(self._view_source if layer is None else lambda: made_here(layer))
+        source = source_of(self._meant()) or self._tell(self._view_source)
         if source is None:
             return None
         line = command_line(enhance_words(source))
