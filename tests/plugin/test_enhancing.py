@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from napari_cwtnet.enhancement import enhance
@@ -155,6 +156,7 @@ def test_closed_in_mid_run(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, what: str
 ) -> None:
     viewer, dock = enhance_dock(ome)
+    dock.controller._timer.setInterval(1500)  # it goes before a layer is made
     dock.enhance_view()
     wait_for_tiles(qtbot, dock, 1)
     run = dock.controller.run
@@ -162,8 +164,12 @@ def test_closed_in_mid_run(
         viewer.close()
     else:
         viewer.window.remove_dock_widget(dock)
+    controller = dock.controller
     del dock
     qtbot.waitUntil(lambda: threads() == [], timeout=10000)
+    if what == "dock":
+        qtbot.waitUntil(lambda: not isalive(controller) or not controller.busy, timeout=5000)
+        assert results(viewer) == []  # the window may be on its way out, too
     assert run.outcome.kind == "cancelled"
     assert run.outcome.done < run.outcome.total
 

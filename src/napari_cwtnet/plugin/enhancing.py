@@ -46,6 +46,7 @@ class Enhancer(QObject):
         self._waiting: tuple[Job, Any] | None = None
         self.outcome: Outcome | None = None
         """Of the newest job that has ended, as long as its slide and what it made are shown."""
+        self._leaving = False
         self._told: tuple[Any, ...] = ()
         """The layers that `outcome` is about."""
         self.generation = 0
@@ -80,6 +81,7 @@ class Enhancer(QObject):
     def start(self, job: Job, slide_layer: Any) -> int:
         """Begin a job, in place of any other; returns its generation."""
         self.generation += 1
+        self._leaving = False
         if self._run is not None:
             self._waiting = (job, slide_layer)
             self._run.cancel("a newer request came")
@@ -96,6 +98,11 @@ class Enhancer(QObject):
             self._run.cancel()
         if dropped or self._run is not None:
             self.changed.emit()
+
+    def leave(self) -> None:
+        """Cancel because the dock goes: no layer is made any more, for the window may go, too."""
+        self._leaving = True
+        self.cancel()
 
     def keep(self, layer: Any) -> None:
         """Leave a result's layer as it is: the next run makes one of its own.
@@ -159,7 +166,7 @@ class Enhancer(QObject):
             return
         outcome = run.outcome  # before looking at tiles, so that the last ones are seen
         if outcome is None:
-            if self._waiting is None:
+            if self._waiting is None and not self._leaving:
                 result.show(run)
             # A dock that nobody holds any more may be collected while napari adds the layer.
             if not self._gone.is_set():
@@ -174,7 +181,8 @@ class Enhancer(QObject):
             self.changed.emit()
             return
         self._timer.stop()
-        result.show(run)
+        if not self._leaving:
+            result.show(run)
         result.end(run)
         if self._gone.is_set():
             return

@@ -79,7 +79,8 @@ class EnhanceDock(QWidget):
         """End the work when the dock is taken out of its window."""
         super().changeEvent(event)
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self._cancel()
+            self.live.setChecked(False)
+            self.controller.leave()
             self.compare.stop()
 
     def _connect(self) -> None:
