@@ -44,6 +44,8 @@ class Network(nn.Module):
     """A network that super-resolves; subclasses take their own config as the only argument."""
 
     config: BaseConfig
+    takes_degradation: bool = False
+    """Whether ``forward`` takes ``told=``, what is known of the degradation of its input."""
     takes_half: ClassVar[bool] = False
     """Whether, with weights of half precision, float32 images go in and float32 images come out."""
 

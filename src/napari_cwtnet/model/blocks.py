@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from napari_cwtnet.model.conditioning import modulated
 from napari_cwtnet.model.config import NetworkConfig
 from napari_cwtnet.model.records import BlockRecord
 from napari_cwtnet.model.resample import bicubic
@@ -93,7 +94,11 @@ class CrossScaleBlock(nn.Module):
             self.fuse = conv(2 * channels, channels)
 
     def forward(
-        self, f_sr: Tensor, f_hwt: Tensor | None, record: bool = False
+        self,
+        f_sr: Tensor,
+        f_hwt: Tensor | None,
+        record: bool = False,
+        film: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, BlockRecord | None]:
         """Advance both branches by one block.
 
@@ -103,11 +108,13 @@ class CrossScaleBlock(nn.Module):
             ``(N, C, h, w)``; ``f_hwt`` is None where there is no WT branch.
         record : bool
             Also give the attention of this block.
+        film : Tensor, optional
+            Scales and shifts of Q and of K, ``(2, 2, N, C, 1, 1)``.
         """
-        query = self.sr(f_sr)
+        query = modulated(self.sr(f_sr), film, 0)
         if f_hwt is None:
             return query, None, None
-        key = self.wt(f_hwt)
+        key = modulated(self.wt(f_hwt), film, 1)
         index, relevance = attention(query, key, self.config)
         texture = transfer(self._value(key), index, self.config.patch_normalisation)
         fused = query + self.fuse(torch.cat((query, texture), 1)) * relevance
@@ -127,10 +134,28 @@ class CrossScaleBlock(nn.Module):
 
 
 class Upsampler(nn.Sequential):
-    """B_up: one sub-pixel shuffle per octave, then a convolution to RGB."""
+    """B_up: to RGB on the SR grid.
 
-    def __init__(self, channels: int, scale: int) -> None:
+    Parameters
+    ----------
+    channels : int
+        Features of the LR grid.
+    scale : int
+        Super-resolution factor.
+    direct : bool
+        A single convolution and sub-pixel shuffle, instead of one an octave and a last one to RGB.
+    """
+
+    def __init__(self, channels: int, scale: int, direct: bool = False) -> None:
+        if direct:
+            super().__init__(conv(channels, 3 * scale**2), nn.PixelShuffle(scale))
+            return
         steps: list[nn.Module] = []
         for _ in range(round(math.log2(scale))):
             steps += [conv(channels, 4 * channels), nn.PixelShuffle(2)]
         super().__init__(*steps, conv(channels, 3))
+
+    @property
+    def last(self) -> nn.Module:
+        """The convolution that gives RGB."""
+        return self[0] if isinstance(self[-1], nn.PixelShuffle) else self[-1]

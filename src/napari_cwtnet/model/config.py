@@ -33,8 +33,10 @@ class NetworkConfig(BaseConfig):
         "dwt", description="what brings the reference to the LR grid: Haar, or 2×2 means (Table II)"
     )
     bands: tuple[Band, ...] = Field(("HH",), min_length=1, description="Haar sub-bands kept")
-    wt_source: Literal["wr", "lr_up"] = Field(
-        "wr", description="stand-in for a missing reference: WR module, or bicubic LR (Table III)"
+    wt_source: Literal["wr", "lr_up", "none"] = Field(
+        "wr",
+        description="stand-in for a missing reference: WR module, or bicubic LR (Table III); none: "
+        "the SR branch then works alone",
     )
     reference_filter: Literal["none", "down_up"] = Field(
         "none", description="down_up: the reference loses its finest octave first (Table III)"
@@ -57,6 +59,15 @@ class NetworkConfig(BaseConfig):
         "none",
         description="global skip: none (add the mean), or the bicubic enlargement of LR, of the "
         "finest input, or of what feeds the WT branch: the reference, else what stands in for it",
+    )
+    upsampler: Literal["steps", "direct"] = Field(
+        "steps", description="one sub-pixel shuffle an octave at full width, or a single one"
+    )
+    conditioning: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="hidden units of the MLP that takes what is known of the degradation; 0: none",
     )
     lr_gain: float = Field(
         1.0, gt=0, le=64, description="factor of LR, less its mean, on entering the SR branch"
@@ -89,7 +100,7 @@ class NetworkConfig(BaseConfig):
             block += search + resampled
         entry = 1
         if self.wt_branch:
-            stand_in = 1 + 2 * self.wr_blocks + 2 + _BICUBIC
+            stand_in = 1 + 2 * self.wr_blocks + 2 + _BICUBIC if self.wt_source == "wr" else 0
             filtered = 4 * _BICUBIC
             entry += 2 + max(stand_in, filtered)
         return entry + self.blocks * block + _UPSAMPLER + _BICUBIC
@@ -100,12 +111,14 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
 
     Parameters
     ----------
-    name : {"paper", "paper-octave", "house", "lite"}
+    name : {"paper", "paper-octave", "house", "lite", "lite-2"}
         ``paper`` follows the text as literally as it can be built: WT depth grows by one RB (and
         WR by two WRBs) per +1 of the factor. ``paper-octave`` lets it grow per octave.
         ``house`` (paper size) and ``lite`` feed three detail bands, take the aligned match, add
         the bicubic enlargement of what feeds the WT branch, and bring both inputs to the range
-        of features (decision 0015).
+        of features (decision 0015). ``lite-2`` is what ships: without a reference the SR branch
+        works alone, at ×2 there is no other, and the network is told the degradation of its input
+        (decision 0016).
     scale : {2, 4, 8}
         Super-resolution factor.
     **changes
@@ -134,6 +147,17 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
         "house": by_octave | house,
         "lite": house
         | {"blocks": 4, "channels": 32, "wt_residual_blocks": 2, "wr_blocks": 4, "halo": 8},
+        "lite-2": house
+        | {
+            "blocks": 5,
+            "channels": 48,
+            "wt_branch": scale > 2,
+            "bands": ("LL", "LH", "HL", "HH"),
+            "wt_source": "none",
+            "upsampler": "direct",
+            "conditioning": 64,
+            "halo": 8,
+        },
     }
     if name not in presets:
         raise ValueError(f"preset {name!r} is unknown; choose one of {', '.join(presets)}")

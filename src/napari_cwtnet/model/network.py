@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.blocks import CrossScaleBlock, Upsampler, WaveletReconstruction, conv
+from napari_cwtnet.model.conditioning import LENGTH, Conditioning, modulated
 from napari_cwtnet.model.config import NetworkConfig
 from napari_cwtnet.model.records import NetworkOutput
 from napari_cwtnet.model.resample import bicubic
@@ -34,24 +36,33 @@ class CwtNet(Network):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.takes_degradation = config.conditioning > 0
         channels = config.channels
         self.head = conv(3, channels)
         self.blocks = nn.ModuleList(CrossScaleBlock(config) for _ in range(config.blocks))
-        self.tail = Upsampler(channels, config.scale)
+        self.tail = Upsampler(channels, config.scale, config.upsampler == "direct")
         if config.wt_branch:
             wt_channels = 3 if config.wt_front == "average" else 3 * len(config.bands)
             self.wt_head = conv(wt_channels, channels)
             self.wt_tail = conv(channels, wt_channels)
             if config.wt_source == "wr":
                 self.wr = WaveletReconstruction(config)
+        if config.conditioning:
+            # After both heads, and in every block for Q and for K.
+            self.conditioning = Conditioning(2 + 2 * config.blocks, channels, config.conditioning)
         if config.skip != "none":
             # An untrained network with a global skip is exactly the bicubic enlargement.
-            self._begin_at_zero(self.tail[-1])
+            self._begin_at_zero(self.tail.last)
             if config.skip == "source" and hasattr(self, "wr"):
                 self._begin_at_zero(self.wr.tail)
 
     def forward(
-        self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
+        self,
+        lr: Tensor,
+        reference: Tensor | None = None,
+        *,
+        told: Tensor | None = None,
+        record: bool = False,
     ) -> NetworkOutput:
         """Super-resolve a batch.
 
@@ -61,22 +72,30 @@ class CwtNet(Network):
             ``(N, 3, h, w)`` RGB in 0..1.
         reference : Tensor, optional
             The same field one octave finer, ``(N, 3, 2h, 2w)``: the next-higher level, the paper's
-            I_GT'. Without it the WR module (or bicubic LR) stands in.
+            I_GT'. Without it the WR module (or bicubic LR) stands in, or the SR branch works alone.
+        told : Tensor, optional
+            What is known of the degradation of LR and of the reference, ``(N, 2, LENGTH)`` as
+            :func:`~napari_cwtnet.model.conditioning.told` gives it; nothing is known without it.
         record : bool
             Also give the attention of every block; costs memory for N·C·h·w features a block.
 
         Raises
         ------
         ValueError
-            If ``lr`` is not such a batch, ``reference`` does not fit it, or ``lr`` has an odd side
-            and V is made by halving (``value="down_up"``).
+            If ``lr`` is not such a batch, ``reference`` or ``told`` does not fit it, or ``lr`` has
+            an odd side and V is made by halving (``value="down_up"``).
         """
         self._check_shapes(lr, reference)
-        f_sr = first = self.head(self._as_weights(self.config.lr_gain * (lr - self._mean(lr))))
+        film = self._film(lr, told)
+        f_sr = self.head(self._as_weights(self.config.lr_gain * (lr - self._mean(lr))))
+        f_sr = first = modulated(f_sr, film, 0)
         f_hwt, source = self._enter_wt(lr, reference)
+        if f_hwt is not None:
+            f_hwt = modulated(f_hwt, film, 1)
         records = []
-        for block in self.blocks:
-            f_sr, f_hwt, taken = block(f_sr, f_hwt, record)
+        for number, block in enumerate(self.blocks, start=1):
+            own = None if film is None else film[2 * number : 2 * number + 2]
+            f_sr, f_hwt, taken = block(f_sr, f_hwt, record, own)
             records += [taken] if taken else []
         residual = self.tail(first + f_sr).to(lr.dtype)
         return NetworkOutput(
@@ -117,13 +136,37 @@ class CwtNet(Network):
         if not self.config.wt_branch:
             return None, None
         if reference is None:
+            if self.config.wt_source == "none":
+                return None, None
             source = self.wr(lr) if self.config.wt_source == "wr" else bicubic(lr, 2)
         elif self.config.reference_filter == "down_up":
             source = bicubic(bicubic(reference, 0.5), 2)
         else:
             source = reference
-        bands = self.config.band_gain * self.wt_target(source)
-        return self.wt_head(self._as_weights(bands)), source
+        return self.wt_head(self._as_weights(self._scaled_bands(source))), source
+
+    def _scaled_bands(self, source: Tensor) -> Tensor:
+        """Sub-bands in the range of features; LL less its mean, as LR is."""
+        bands, config = self.wt_target(source), self.config
+        if config.wt_front == "average" or "LL" not in config.bands:
+            return config.band_gain * bands
+        scaled = [
+            config.lr_gain * (band / 2 - self._mean(band)) if name == "LL"
+            else config.band_gain * band
+            for name, band in zip(config.bands, torch.split(bands, 3, 1), strict=True)
+        ]  # fmt: skip
+        return torch.cat(scaled, 1)
+
+    def _film(self, lr: Tensor, told: Tensor | None) -> Tensor | None:
+        if not self.config.conditioning:
+            return None
+        wanted = (lr.shape[0], 2, LENGTH)
+        if told is None:
+            told = lr.new_zeros(wanted)
+        if tuple(told.shape) != wanted:
+            raise ValueError(f"told must be {wanted}, got {tuple(told.shape)}")
+        film: Tensor = self.conditioning(told)
+        return film
 
     def _base(self, lr: Tensor, reference: Tensor | None, source: Tensor | None) -> Tensor:
         skip = self.config.skip

@@ -15,8 +15,13 @@ from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import image_files
-from napari_cwtnet.training.recipe import ImageSource
+from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
+from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.training.degrade import DegradationMix, PatchMaker
+from napari_cwtnet.training.sources import ImageSource
 
+NOT_KNOWN = (UNKNOWN, UNKNOWN)
 _MULTIPLE = 16
 
 
@@ -31,6 +36,8 @@ class Field:
     lr: NDArray[np.uint8]
     reference: NDArray[np.uint8]
     truth: NDArray[np.uint8]
+    known: tuple[Degradation, Degradation] = NOT_KNOWN
+    """What can be said of how LR and reference were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +47,18 @@ class Batch:
     lr: Tensor
     reference: Tensor
     truth: Tensor
+    told: Tensor | None = None
+    """What the network is told of LR and reference, ``(N, 2, LENGTH)``; None: nothing."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(*(t.to(device) for t in (self.lr, self.reference, self.truth)))
+        known = None if self.told is None else self.told.to(device)
+        return Batch(self.lr.to(device), self.reference.to(device), self.truth.to(device), known)
+
+    def part(self, rows: slice) -> Batch:
+        """Some of its patches."""
+        known = None if self.told is None else self.told[rows]
+        return Batch(self.lr[rows], self.reference[rows], self.truth[rows], known)
 
 
 def shrink(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
@@ -72,8 +87,12 @@ def source_files(source: ImageSource, root: Path, *, held_out: bool) -> list[Pat
     return [
         path
         for path in files
-        if held_out == any(fnmatch.fnmatch(path.name, pattern) for pattern in source.held_out)
+        if held_out == _matches(path, source.held_out) and not _matches(path, source.tested)
     ]
+
+
+def _matches(path: Path, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns)
 
 
 def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) -> Iterator[Field]:
@@ -103,6 +122,18 @@ def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) 
         yield Field(path.name, shrink(truth, scale), shrink(truth, scale // 2), truth)
 
 
+def degraded_as(field: Field, spec: str, scale: int) -> Field:
+    """A field whose LR and reference are made of its truth as a SPEC says, and known to be."""
+    made = Degradation.parse(spec)
+    seed = np.random.default_rng(len(field.name))
+    lr = degrade(field.truth, made, scale, random=seed)
+    reference = field.truth
+    if scale > 2:
+        reference = degrade(field.truth, made, scale // 2, random=seed)
+    known = made.without("noise")
+    return Field(f"{field.name} {spec}", lr, reference, field.truth, (known, known))
+
+
 class PatchSampler:
     """Random patches, flips and turns from several sources; the same seed, the same patches.
 
@@ -114,16 +145,24 @@ class PatchSampler:
         Super-resolution factor.
     patch : int
         Side of the LR patch, pixels.
+    mix : DegradationMix, optional
+        How LR and reference are made for each patch; without it they are the field's own, as they
+        are of fields of which it is known how they were made.
     """
 
     def __init__(
-        self, sources: Sequence[tuple[float, Sequence[Field]]], scale: int, patch: int
+        self,
+        sources: Sequence[tuple[float, Sequence[Field]]],
+        scale: int,
+        patch: int,
+        mix: DegradationMix | None = None,
     ) -> None:
         self._scale, self._patch = scale, patch
+        self._maker = None if mix is None else PatchMaker(mix, scale, patch)
         self._fields: list[Field] = []
         chances: list[float] = []
         for weight, fields in sources:
-            usable = [f for f in fields if min(f.lr.shape[:2]) >= patch]
+            usable = [f for f in fields if self._is_large_enough(f)]
             area = sum(f.lr.size for f in usable)
             self._fields += usable
             chances += [weight * f.lr.size / area for f in usable]
@@ -137,10 +176,21 @@ class PatchSampler:
     def batch(self, count: int, generator: np.random.Generator) -> Batch:
         """Draw ``count`` patches."""
         drawn = generator.choice(len(self._fields), size=count, p=self._chances)
-        triples = [self._patch_of(self._fields[i], generator) for i in drawn]
-        return Batch(*(_stack(images) for images in zip(*triples, strict=True)))
+        patches = [self._patch_of(self._fields[i], generator) for i in drawn]
+        return _batch([images for images, _ in patches], [known for _, known in patches])
 
-    def _patch_of(self, field: Field, generator: np.random.Generator) -> list[NDArray[np.uint8]]:
+    def _is_large_enough(self, field: Field) -> bool:
+        if self._makes(field) and self._maker is not None:
+            return self._maker.fits(field.truth)
+        return bool(min(field.lr.shape[:2]) >= self._patch)
+
+    def _makes(self, field: Field) -> bool:
+        return self._maker is not None and field.known is NOT_KNOWN
+
+    def _patch_of(self, field: Field, generator: np.random.Generator) -> _Patch:
+        if self._makes(field) and self._maker is not None:
+            lr, reference, truth, known = self._maker.make(field.truth, generator)
+            return [lr, reference, truth], known
         height, width = field.lr.shape[:2]
         y = int(generator.integers(height - self._patch + 1))
         x = int(generator.integers(width - self._patch + 1))
@@ -151,7 +201,16 @@ class PatchSampler:
             part = image[factor * y : factor * y + side, factor * x : factor * x + side]
             part = np.rot90(part, turns)
             patches.append(part[:, ::-1] if mirrored else part)
-        return patches
+        return patches, field.known
+
+
+_Known = tuple[Degradation, Degradation]
+_Patch = tuple[list[NDArray[np.uint8]], _Known]
+
+
+def _batch(triples: Sequence[list[NDArray[np.uint8]]], known: Sequence[_Known]) -> Batch:
+    lr, reference, truth = (_stack(list(same)) for same in zip(*triples, strict=True))
+    return Batch(lr, reference, truth, torch.stack([told(*each) for each in known]))
 
 
 def _stack(images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -161,4 +220,4 @@ def _stack(images: Sequence[NDArray[np.uint8]]) -> Tensor:
 
 def batch_of(field: Field) -> Batch:
     """A whole field as a batch of one."""
-    return Batch(_stack([field.lr]), _stack([field.reference]), _stack([field.truth]))
+    return _batch([[field.lr, field.reference, field.truth]], [field.known])

@@ -16,6 +16,7 @@ class Loss(BaseModel):
     wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
     sr_ssim: float = Field(0.2, ge=0, description="λ3")
     wt_ssim: float = Field(0.2, ge=0, description="λ4")
+    sr_haar: float = Field(0.0, ge=0, description="weight of L1 between Haar detail bands of SR")
     pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
 
 

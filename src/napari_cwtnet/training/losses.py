@@ -7,9 +7,13 @@ from torch import Tensor
 
 from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.model.base import Network
+from napari_cwtnet.model.config import Band
 from napari_cwtnet.model.records import NetworkOutput
+from napari_cwtnet.model.wavelet import sub_bands
 from napari_cwtnet.training.fields import Batch
 from napari_cwtnet.training.recipe import Loss
+
+_DETAILS: tuple[Band, ...] = ("LH", "HL", "HH")
 
 
 def distance(image: Tensor, truth: Tensor, ssim_weight: float, pixel: str) -> Tensor:
@@ -23,6 +27,9 @@ def distance(image: Tensor, truth: Tensor, ssim_weight: float, pixel: str) -> Te
 def total_loss(network: Network, output: NetworkOutput, batch: Batch, loss: Loss) -> Tensor:
     """L (Eq. 10), a scalar; the WT term is left out where there is no WT branch."""
     total = loss.sr * distance(output.sr.float(), batch.truth, loss.sr_ssim, loss.pixel)
+    if loss.sr_haar > 0:
+        details = (sub_bands(image, _DETAILS) for image in (output.sr.float(), batch.truth))
+        total = total + loss.sr * loss.sr_haar * F.l1_loss(*details)
     if output.wt is not None and loss.wt > 0:
         target = network.wt_target(batch.reference)
         total = total + loss.wt * distance(output.wt.float(), target, loss.wt_ssim, loss.pixel)

@@ -18,6 +18,7 @@ from pydantic import (
 from napari_cwtnet.errors import ModelError, TrainingError
 from napari_cwtnet.model.architectures import CWTNET, find_architecture
 from napari_cwtnet.model.base import BaseConfig, Network, Scale
+from napari_cwtnet.training.degrade import DegradationMix
 from napari_cwtnet.training.loss_fields import Adversarial, Loss
 from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
 from napari_cwtnet.training.wrong_field import first_wrong
@@ -57,7 +58,14 @@ class Recipe(BaseModel):
     reference_share: float = Field(
         0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
     )
+    degradation: DegradationMix | None = Field(
+        None, description="how LR and reference are made; none: antialiased bicubic, clean"
+    )
     patch: int = Field(48, ge=16, multiple_of=2, description="patch side, LR pixels")
+    late_patch: int | None = Field(
+        None, ge=16, multiple_of=2, description="patch side in the last part of the budget"
+    )
+    late_share: float = Field(0.1, gt=0, lt=1, description="how much of it that part is")
     batch: int = Field(8, ge=1, description="patches a step")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's peak rate; cosine to 1 % of it")
     warm_up: int = Field(100, ge=0, description="steps of linear warm-up")

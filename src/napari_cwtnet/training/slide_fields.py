@@ -224,7 +224,8 @@ def read_field(slide: Slide, region: Region, downsample: int, scale: int, levels
         if d not in made:  # at ×2 the reference is the truth
             size = region.size_at(d)
             made[d] = np.asarray(picture.resize(size, Image.Resampling.BICUBIC, box=box))
-    return Field(name, *(made[d] for d in downsamples))
+    lr, reference, truth = (made[d] for d in downsamples)
+    return Field(name, lr, reference, truth)
 
 
 class _Tissue:

@@ -23,6 +23,9 @@ class ImageSource(BaseModel):
     halvings: int = Field(0, ge=0, le=3, description="times the image is halved before use")
     weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
     held_out: tuple[str, ...] = Field((), description="file name patterns kept for validation")
+    tested: tuple[str, ...] = Field(
+        (), description="file name patterns kept for figures that are reported: neither is done"
+    )
 
 
 class SlideSource(BaseModel):

@@ -35,7 +35,7 @@ from napari_cwtnet.training.run_lock import RunLock, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
 from napari_cwtnet.training.start import load_start, provenance
 from napari_cwtnet.training.state import RunState
-from napari_cwtnet.training.validation import centre_crops
+from napari_cwtnet.training.validation import centre_crops, forward
 from napari_cwtnet.training.workers import Workers, worker_device
 
 
@@ -81,7 +81,7 @@ class Trainer:
         if self.leads:
             self._lock.look_ahead()
         self.data = load_data(recipe, data_root, cancel)
-        self.sampler = PatchSampler(self.data.training, recipe.scale, recipe.patch)
+        self.sampler = self._sampler(recipe.patch)
         self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
         self._exam = HeldOut(self.held_out, recipe, self.start)
         if self.leads:
@@ -93,10 +93,15 @@ class Trainer:
         )
         self._device = device
         self._losses: list[float] = []
+        self._late: PatchSampler | None = None
         self._log = RunLog(output / "log.csv")
         if self.leads:
             self._prepare_output()
         self._workers.wait()
+
+    def _sampler(self, patch: int) -> PatchSampler:
+        recipe = self.recipe
+        return PatchSampler(self.data.training, recipe.scale, patch, recipe.degradation)
 
     def _prepare_output(self) -> None:
         try:
@@ -211,7 +216,12 @@ class Trainer:
         rate = state.learning_rate()
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        batch = self.sampler.batch(recipe.batch, state.generator)
+        if recipe.late_patch is not None and self.done_share >= 1 - recipe.late_share:
+            if self._late is None:
+                self._late = self._sampler(recipe.late_patch)
+            batch = self._late.batch(recipe.batch, state.generator)
+        else:
+            batch = self.sampler.batch(recipe.batch, state.generator)
         with_reference = bool(state.generator.random() < recipe.reference_share)
         part = self._workers.part_of(batch).to(self._device)
         loss, sr = self._loss(part, with_reference)
@@ -248,10 +258,9 @@ class Trainer:
     def _loss(self, batch: Batch, with_reference: bool) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and SR."""
         network = self.state.network
-        lr = batch.lr.contiguous(memory_format=torch.channels_last)
         in_bfloat16 = self.recipe.dtype == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=in_bfloat16):
-            output = network(lr, batch.reference if with_reference else None)
+            output = forward(network, batch, with_reference=with_reference)
         loss, sr = total_loss(network, output, batch, self.recipe.loss), output.sr.float()
         adversary = self.state.adversary
         if adversary is not None and adversary.begins(self.state.step):

@@ -12,14 +12,27 @@ from torch import Tensor
 
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model.base import Network
+from napari_cwtnet.model.records import NetworkOutput
 from napari_cwtnet.model.resample import bicubic
-from napari_cwtnet.training.fields import Field, batch_of
+from napari_cwtnet.training.fields import Batch, Field, batch_of
 
 
 def to_image(tensor: Tensor) -> NDArray[np.uint8]:
     """``(1, 3, H, W)`` in 0..1 to ``(H, W, 3)`` uint8, rounded and clipped."""
     array = tensor[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
     return np.ascontiguousarray(array.cpu().numpy())
+
+
+def forward(network: Network, batch: Batch, *, with_reference: bool) -> NetworkOutput:
+    """A forward pass; a network that takes it is told what is known of the degradation."""
+    reference = batch.reference if with_reference else None
+    lr = batch.lr.contiguous(memory_format=torch.channels_last)
+    if not network.takes_degradation or batch.told is None:
+        return network(lr, reference)  # type: ignore[no-any-return]
+    known = batch.told
+    if not with_reference:
+        known = known * known.new_tensor([1.0, 0.0]).view(1, 2, 1)
+    return network(lr, reference, told=known)  # type: ignore[no-any-return]
 
 
 def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
@@ -29,11 +42,11 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
         height, width = field.lr.shape[:2]
         h, w = min(side, height), min(side, width)
         y, x = (height - h) // 2, (width - w) // 2
-        parts = [
+        lr, reference, truth = (
             image[f * y : f * (y + h), f * x : f * (x + w)]
             for image, f in ((field.lr, 1), (field.reference, 2), (field.truth, scale))
-        ]
-        crops.append(Field(field.name, *parts))
+        )
+        crops.append(Field(field.name, lr, reference, truth, field.known))
     return crops
 
 
@@ -48,7 +61,7 @@ def enhanced(network: Network, field: Field, *, with_reference: bool) -> NDArray
     """
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     batch = batch_of(field).to(device)
-    sr = network(batch.lr, batch.reference if with_reference else None).sr
+    sr = forward(network, batch, with_reference=with_reference).sr
     if not bool(sr.isfinite().all()):
         raise FloatingPointError(f"what the network makes of {field.name} is not finite")
     return to_image(sr)

@@ -56,7 +56,7 @@ class Workers:
         if self.count == 1:
             return batch
         own = slice(self.rank, None, self.count)
-        return Batch(batch.lr[own], batch.reference[own], batch.truth[own])
+        return batch.part(own)
 
     def mean_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
         """Replace gradients by their mean over all processes."""

@@ -28,10 +28,14 @@ class NaiveBlock(CrossScaleBlock):
     """A CWTB that holds the whole matrix, and unfolds, gathers and folds whole patches."""
 
     def forward(
-        self, f_sr: Tensor, f_hwt: Tensor | None, record: bool = False
+        self,
+        f_sr: Tensor,
+        f_hwt: Tensor | None,
+        record: bool = False,
+        film: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None, BlockRecord | None]:
         """As :class:`CrossScaleBlock` with the full search."""
-        if f_hwt is None or record:
+        if f_hwt is None or record or film is not None:
             raise ValueError("the naive formulation is for timing whole networks")
         query, key = self.sr(f_sr), self.wt(f_hwt)
         patches = F.unfold(key, 3, padding=1)

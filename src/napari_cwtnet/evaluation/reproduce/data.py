@@ -164,11 +164,11 @@ def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> lis
         for row in range(rows):
             for column in range(columns):
                 y, x = top + row * h, left + column * w
-                parts = [
+                lr, reference, truth = (
                     image[f * y : f * (y + h), f * x : f * (x + w)]
                     for image, f in ((field.lr, 1), (field.reference, 2), (field.truth, scale))
-                ]
-                found.append(Field(f"{field.name} {row},{column}", *parts))
+                )
+                found.append(Field(f"{field.name} {row},{column}", lr, reference, truth))
     if not found:
         raise RequestError(
             f"No held-out image has {_LEAST_SIDE} pixels along each side to be tested on at "

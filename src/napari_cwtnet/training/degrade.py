@@ -1,0 +1,243 @@
+"""LR and reference as scanners make them, drawn anew for every patch from a mix of degradations.
+
+What is drawn for a patch depends on the run's random numbers alone, so that a run that is taken up
+again goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.model.conditioning import libjpeg_tables
+from napari_cwtnet.slides.degradation import (
+    Compression,
+    Degradation,
+    Kernel,
+    KernelName,
+    Subsampling,
+)
+from napari_cwtnet.slides.degrade import degrade
+
+Pixels = NDArray[np.uint8]
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = TypeVar("Name", bound=str)
+
+MARGIN = 8
+"""LR pixels around a patch that its degradation is made with, then cut off."""
+_BLOCK = 16
+_JITTER_KERNELS = (
+    Image.Resampling.BICUBIC, Image.Resampling.BOX, Image.Resampling.LANCZOS,
+)  # fmt: skip
+
+
+class DegradationMix(BaseModel):
+    """From what degradations those of a patch are drawn, and how much of each is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kernels: dict[KernelName, Annotated[float, Field(ge=0)]] = Field(
+        {"bicubic": 0.25, "box": 0.3, "bilinear": 0.1, "lanczos": 0.1, "gauss": 0.25},
+        description="shares of the kernels",
+    )
+    sigma: tuple[float, float] = Field((0.3, 1.3), description="least and most of gauss, finer px")
+    sharpening: Share = Field(0.2, description="share that is sharpened")
+    most_sharpening: float = Field(1.0, gt=0, le=4)
+    noise: Share = Field(0.25, description="share with noise")
+    most_noise: float = Field(2.5, gt=0, le=64, description="standard deviation, grey levels")
+    jpeg: Share = Field(0.7, description="share that is compressed as JPEG")
+    quality: tuple[int, int] = Field((25, 98), description="least and most of JPEG")
+    subsamplings: dict[Subsampling, Annotated[float, Field(ge=0)]] = Field(
+        {"420": 0.55, "422": 0.2, "444": 0.25}, description="shares of chroma's"
+    )
+    tables: Share = Field(
+        0.25, description="share of JPEG whose tables are not libjpeg's: flatter or steeper ones"
+    )
+    jpeg2000: Share = Field(0.05, description="share that is compressed as JPEG 2000")
+    rate: tuple[float, float] = Field((0.7, 6.0), description="bits per pixel of JPEG 2000")
+    twice: Share = Field(
+        0.15, description="share of references that LR is made of as it is stored, compressed"
+    )
+    unknown_kernel: Share = Field(0.3, description="share whose kernel and sharpening are not told")
+    unknown_noise: Share = Field(0.7, description="share whose noise is not told")
+    unknown_compression: Share = Field(0.15, description="share whose compression is not told")
+    scale_jitter: Share = Field(0.5, description="share whose truth is shrunk before, by up to 3")
+    most_jitter: float = Field(3.0, ge=1, le=8)
+    colour_jitter: Share = Field(0.3, description="share with other gain, offset and contrast")
+    validation: tuple[str, ...] = Field(
+        ("bicubic", "box+jpeg75-420", "gauss0.8", "bicubic+jpeg90-444", "box", "box+jpeg50-420"),
+        min_length=1,
+        description="degradations of the validation fields, in turn",
+    )
+
+    @field_validator("kernels", "subsamplings")
+    @classmethod
+    def _one_has_a_share(cls, shares: dict[str, float]) -> dict[str, float]:
+        if sum(shares.values()) <= 0:
+            raise ValueError("give one of them a share above 0")
+        return shares
+
+    @field_validator("kernels")
+    @classmethod
+    def _kernels_can_be_drawn(cls, shares: dict[KernelName, float]) -> dict[KernelName, float]:
+        if "fitted" in shares:
+            raise ValueError("a fitted kernel belongs to one slide and cannot be drawn")
+        return shares
+
+    @field_validator("validation")
+    @classmethod
+    def _can_be_parsed(cls, specs: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for spec in specs:
+                Degradation.parse(spec)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
+        return specs
+
+    def draw(self, random: np.random.Generator) -> Degradation:
+        """Everything that a patch's LR goes through."""
+        kernel = Kernel(_chosen(self.kernels, random))
+        if kernel.name == "gauss":
+            kernel = Kernel("gauss", round(float(random.uniform(*self.sigma)), 2))
+        sharpening = noise = 0.0
+        if random.random() < self.sharpening:
+            sharpening = round(float(random.uniform(0, self.most_sharpening)), 2)
+        if random.random() < self.noise:
+            noise = round(float(random.uniform(0, self.most_noise)), 1)
+        return Degradation(kernel, sharpening, noise, self._compression(random))
+
+    def tell(self, degradation: Degradation, random: np.random.Generator) -> Degradation:
+        """What the network is told of it: parts are left out as a file leaves them out."""
+        left_out = []
+        if random.random() < self.unknown_kernel:
+            left_out += ["kernel", "sharpening"]
+        if random.random() < self.unknown_noise:
+            left_out.append("noise")
+        if random.random() < self.unknown_compression:
+            left_out.append("compression")
+        return degradation.without(*left_out)
+
+    def _compression(self, random: np.random.Generator) -> Compression:
+        kind = random.random()
+        if kind < self.jpeg2000:
+            least, most = np.log(self.rate)
+            rate = float(np.exp(random.uniform(least, most)))
+            return Compression("jpeg2000", rate=round(rate, 2))
+        if kind >= self.jpeg2000 + self.jpeg:
+            return Compression("none")
+        quality = int(random.integers(self.quality[0], self.quality[1] + 1))
+        sampling = _chosen(self.subsamplings, random)
+        tables: tuple[tuple[int, ...], ...] = ()
+        if random.random() < self.tables:
+            tables = other_tables(quality, random)
+        return Compression("jpeg", quality, sampling, tables)
+
+
+def other_tables(quality: int, random: np.random.Generator) -> tuple[tuple[int, ...], ...]:
+    """Quantisation tables as other makers have them: of another slope over frequency.
+
+    Flat tables (Kodak, some cameras), steeper ones, and luma's own for chroma.
+    """
+    slope = random.uniform(-0.6, 0.4)
+    ramp = np.linspace(-1, 1, 64)
+    luma, chroma = (np.asarray(table, float) for table in libjpeg_tables(quality))
+    if random.random() < 0.2:
+        chroma = luma
+    return tuple(
+        tuple(int(step) for step in np.clip(np.rint(table * np.exp(slope * ramp)), 1, 255))
+        for table in (luma, chroma)
+    )
+
+
+class PatchMaker:
+    """Makes LR, reference and truth of a patch from a place of a field's truth.
+
+    Parameters
+    ----------
+    mix : DegradationMix
+        What may happen to it.
+    scale : int
+        Super-resolution factor.
+    patch : int
+        Side of the LR patch, pixels.
+    """
+
+    def __init__(self, mix: DegradationMix, scale: int, patch: int) -> None:
+        self.mix, self._scale, self._patch = mix, scale, patch
+        self._side = (patch + 2 * MARGIN) * scale
+
+    def fits(self, truth: Pixels) -> bool:
+        """Whether the truth is as large as a patch with its margin."""
+        return bool(min(truth.shape[:2]) >= self._side)
+
+    def make(
+        self, truth: Pixels, random: np.random.Generator
+    ) -> tuple[Pixels, Pixels, Pixels, tuple[Degradation, Degradation]]:
+        """LR, reference and truth of a random place, and what is told of the first two."""
+        window = self._coloured(self._window(truth, random), random)
+        lr_made = self.mix.draw(random)
+        reference_made = self.mix.draw(random) if random.random() < 0.2 else lr_made
+        x, y = (int(n) for n in random.integers(0, _BLOCK, 2))
+        known = reference_known = self.mix.tell(lr_made, random)
+        if reference_made is not lr_made:
+            reference_known = self.mix.tell(reference_made, random)
+        twice = random.random() < self.mix.twice
+        if self._scale == 2:
+            reference = window
+        else:
+            reference = degrade(
+                window, reference_made, self._scale // 2, random=random, grid=(y, x)
+            )
+        source, factor = (reference, 2) if twice and self._scale > 2 else (window, self._scale)
+        lr = degrade(source, lr_made, factor, random=random, grid=(x, y))
+        cut = MARGIN
+        return (
+            _core(lr, cut),
+            _core(reference, 2 * cut),
+            _core(window, self._scale * cut),
+            (known, reference_known),
+        )
+
+    def _window(self, truth: Pixels, random: np.random.Generator) -> Pixels:
+        """A random square, shrunk in some cases, turned and mirrored: ``(side, side, 3)``."""
+        height, width = truth.shape[:2]
+        side = self._side
+        jitter = 1.0
+        if random.random() < self.mix.scale_jitter:
+            most = min(self.mix.most_jitter, min(height, width) / side)
+            jitter = float(random.uniform(1, most))
+        taken = min(round(side * jitter), height, width)
+        y = int(random.integers(height - taken + 1))
+        x = int(random.integers(width - taken + 1))
+        part = truth[y : y + taken, x : x + taken]
+        if taken != side:
+            kernel = _JITTER_KERNELS[int(random.integers(len(_JITTER_KERNELS)))]
+            part = np.asarray(Image.fromarray(part).resize((side, side), kernel))
+        part = np.rot90(part, int(random.integers(4)))
+        return part[:, ::-1] if random.integers(2) else part
+
+    def _coloured(self, window: Pixels, random: np.random.Generator) -> Pixels:
+        if random.random() >= self.mix.colour_jitter:
+            return np.ascontiguousarray(window)
+        gain = random.uniform(0.8, 1.2, 3) * random.uniform(0.7, 1.2)
+        offset = random.uniform(-25, 25, 3)
+        values = (window.astype(np.float32) - 128) * gain.astype(np.float32) + 128 + offset
+        if random.random() < 0.25:
+            values = values[..., random.permutation(3)]
+        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def _core(image: Pixels, cut: int) -> Pixels:
+    return image[cut:-cut, cut:-cut]
+
+
+def _chosen(shares: dict[Name, float], random: np.random.Generator) -> Name:
+    names: Sequence[Name] = list(shares)
+    weights = np.asarray([shares[name] for name in names])
+    return names[int(random.choice(len(names), p=weights / weights.sum()))]
