@@ -1,21 +1,23 @@
 """Put a trained model among those that ship: float16 weights, and a card with held-out figures.
 
-Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE``
+Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE...``
 
-``--data`` is the folder that the recipe's sources are relative to, ``--slide`` a slide that was
+``--data`` is the folder that the recipe's sources are relative to, ``--slide`` slides that were
 never trained on. All figures are those of the float16 weights that ship.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from napari_cwtnet import enhance, load_model, open_slide
+from napari_cwtnet import load_model, open_slide
+from napari_cwtnet.enhancement.check import check
+from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
 from napari_cwtnet.model import Model, NetworkConfig, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe
@@ -23,7 +25,13 @@ from napari_cwtnet.training.recipe import ImageSource, Recipe
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / "src" / "napari_cwtnet" / "model" / "weights"
 CARDS = ROOT / "docs" / "models"
-Figures = dict[str, float | None]
+SPECS = (
+    "bicubic", "box", "gauss0.8", "bicubic+jpeg90-444", "bicubic+jpeg80-420", "box+jpeg75-420",
+    "bicubic+jpeg30-420", "bicubic+sharpen0.5",
+)  # fmt: skip
+"""LR without compression, by three kernels; compressed; sharpened."""
+Gain = tuple[float, float]
+"""PSNR (dB) and SSIM over bicubic."""
 
 
 def main() -> None:
@@ -31,40 +39,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--slide", type=Path, required=True)
+    parser.add_argument("--slide", type=Path, nargs="+", required=True)
     arguments = parser.parse_args()
     trained = load_model(arguments.weights)
     WEIGHTS.mkdir(exist_ok=True)
     CARDS.mkdir(exist_ok=True)
     shipped = WEIGHTS / arguments.weights.name
-    save_weights(shipped, trained.network, dict(trained.provenance), torch.float16)
+    if shipped.resolve() != arguments.weights.resolve():
+        save_weights(shipped, trained.network, dict(trained.provenance), torch.float16)
     model = load_model(shipped)
     card = CARDS / f"{model.name}.md"
     card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
     print(card.read_text(encoding="utf-8"))
 
 
-def held_out_sources(recipe: Recipe) -> Iterator[ImageSource]:
-    """Sources at their own size of which some images were kept out of training."""
-    return (s for s in recipe.sources if s.held_out and s.halvings == 0)
+def tested_sources(recipe: Recipe) -> Iterator[ImageSource]:
+    """Sources of which some images took no part in training or selection."""
+    return (source for source in recipe.sources if source.tested)
 
 
-def measurements(model: Model, data: Path, slide: Path) -> Iterator[tuple[str, str, Figures]]:
-    """Name of the data, mode, and mean figures."""
-    recipe = Recipe.model_validate(model.provenance["recipe"])
-    modes: tuple[Literal["none", "next"], ...] = ("none",)
-    if model.takes_reference:
-        modes = ("none", "next")
-    for reference in modes:
-        for source in held_out_sources(recipe):
-            files = chosen_images(data / source.folder, source.held_out)
-            evaluation = evaluate_images(files, model, reference, device="cpu")
-            yield f"{source.name} ({len(files)} images)", evaluation.mode, evaluation.means()
-        with open_slide(slide) as opened:
-            result = enhance(
-                opened, opened.bounds, model.scale, model=model, reference=reference, device="cpu"
-            )
-        yield f"{slide.name}, whole", result.mode, result.metrics.as_dict()
+def modes_of(model: Model) -> tuple[Literal["none", "next"], ...]:
+    """The references that a model is measured with."""
+    return ("none", "next") if model.takes_reference else ("none",)
+
+
+def gains(
+    model: Model, source: ImageSource, data: Path, reference: Literal["none", "next"]
+) -> Iterator[Gain]:
+    """Over bicubic of LR, or of the reference, for each of :data:`SPECS`."""
+    files = chosen_images(data / source.folder, source.tested)
+    base = "reference_bicubic" if reference == "next" else "bicubic"
+    for spec in SPECS:
+        means = evaluate_images(files, model, reference, degradation=spec, device="cpu").means()
+        yield (
+            (means["psnr"] or 0) - (means[f"psnr_{base}"] or 0),
+            (means["ssim"] or 0) - (means[f"ssim_{base}"] or 0),
+        )
 
 
 def _kind(model: Model) -> str:
@@ -81,7 +91,48 @@ def _size(model: Model) -> str:
     )
 
 
-def write_card(model: Model, data: Path, slide: Path) -> str:
+def _table(
+    model: Model, recipe: Recipe, data: Path, reference: Literal["none", "next"]
+) -> list[str]:
+    names = " | ".join(f"`{spec}`" for spec in SPECS)
+    lines = [f"| LR, gain in dB | {names} |", "|---" * (1 + len(SPECS)) + "|"]
+    rows: list[list[Gain]] = []
+    for source in tested_sources(recipe):
+        found = list(gains(model, source, data, reference))
+        rows.append(found)
+        lines.append(f"| {source.name} | {_cells(found)} |")
+    mean = [
+        (sum(row[n][0] for row in rows) / len(rows), min(row[n][1] for row in rows))
+        for n in range(len(SPECS))
+    ]
+    lines.append(f"| **mean** | {_cells(mean)} |")
+    lines += ["", f"Least gain of SSIM in any cell: {min(g for row in rows for _, g in row):+.4f}."]
+    return lines
+
+
+def _cells(found: Sequence[Gain]) -> str:
+    return " | ".join(f"{psnr:+.2f}" for psnr, _ in found)
+
+
+def _slides(model: Model, slides: Sequence[Path]) -> Iterator[str]:
+    yield "| slide | mode | LR | made by | PSNR | gain |"
+    yield "|---|---|---|---|---|---|"
+    for path in slides:
+        with open_slide(path) as slide:
+            for reference in modes_of(model):
+                try:
+                    found = check(slide, model, reference=reference, device="cpu")
+                except CwtnetError:
+                    continue
+                quality = found.quality
+                over = quality.psnr_reference_bicubic or quality.psnr_bicubic or 0
+                yield (
+                    f"| {path.name} | {found.mode} | {found.degradation} | {found.made_by} "
+                    f"| {quality.psnr:.2f} dB | **{(quality.psnr or 0) - over:+.2f} dB** |"
+                )
+
+
+def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
     """The card as Markdown."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
     modes = "single-image and cross-scale" if model.takes_reference else "single-image"
@@ -95,73 +146,76 @@ def write_card(model: Model, data: Path, slide: Path) -> str:
         "",
         "## Figures",
         "",
-        "On images that were kept out of training, and on a whole slide that was. RGB, 8-bit "
-        "rounded, cropped by the scale; LR (and reference) by antialiased bicubic. Gains are over "
-        "bicubic of LR; in cross-scale mode, over bicubic of the reference.",
+        "Gain in PSNR over bicubic enlargement of the same LR (in cross-scale mode, of the equally "
+        "degraded reference), on images that took no part in training or in the choice of weights. "
+        "RGB, 8-bit, cropped by the scale. Each column is one way of making LR: the kernel, then "
+        "what was done after it. `box+jpeg75-420`, the 2×2 mean and JPEG 75 with 4:2:0, is what "
+        "many scanners store. The model knows kernel and compression, as from a slide's file.",
         "",
-        "How far apart the images are: osteosarcoma is held out by patient, BCSS by case. The "
-        "source of the CAMELYON tiles does not say from which slide they are: none that is held "
-        "out has an edge in common with one that was trained on (their borders were matched), but "
-        "they may be of one slide; OCDC is one slide, held out by its rows. Read those two as "
-        "figures on a slide that was seen. The best checkpoint is chosen by the centres of these "
-        "same images; CMU-1 took no part in any choice.",
-        "",
-        "| data | mode | PSNR | gain | SSIM | SSIM of bicubic |",
-        "|---|---|---|---|---|---|",
+        "Osteosarcoma is held out by patient, BCSS by case. The CAMELYON tiles may share a slide "
+        "with training tiles, though none has an edge in common with one; OCDC is one slide, held "
+        "out by rows; the kidney images (PAS) do not say which slides they are from.",
     ]
-    for name, mode, figures in measurements(model, data, slide):
-        base = "reference_bicubic" if mode == "cross-scale" else "bicubic"
-        gain = (figures["psnr"] or 0) - (figures[f"psnr_{base}"] or 0)
-        lines.append(
-            f"| {name} | {mode} | {figures['psnr']:.2f} dB | **{gain:+.2f} dB** "
-            f"| {figures['ssim']:.4f} | {figures[f'ssim_{base}']:.4f} |"
-        )
-    lines += ["", "Get them again with", "", "```sh"]
+    for reference in modes_of(model):
+        title = "Cross-scale" if reference == "next" else "Single-image"
+        lines += ["", f"### {title}", "", *_table(model, recipe, data, reference)]
+    lines += [
+        "",
+        "### On slides",
+        "",
+        "`napari-cwtnet check`: the finest pixels are hidden and computed again from the slide's "
+        "own coarser level, or from one made like it. Means over four fields with tissue.",
+        "",
+        *_slides(model, slides),
+        "",
+        "Measure again with",
+        "",
+        "```sh",
+    ]
     option = " --reference next" if model.takes_reference else ""
-    for source in held_out_sources(recipe):
-        patterns = " ".join(f"--pattern '{p}'" for p in source.held_out)
+    for source in tested_sources(recipe):
+        patterns = " ".join(f"--pattern '{p}'" for p in source.tested)
         lines.append(
             f"napari-cwtnet evaluate --images {source.folder} {patterns} "
-            f"--model {model.name}{option}"
+            f"--degradation box+jpeg75-420 --model {model.name}{option}"
         )
     lines += [
-        f"napari-cwtnet enhance {slide.name} --region 0,0,WIDTH,HEIGHT --downsample {model.scale} "
-        f"--model {model.name} --output out.png --json",
+        f"napari-cwtnet check {slides[0].name} --model {model.name}",
         "```",
-        "",
-        "WIDTH and HEIGHT are the slide's, as `napari-cwtnet info` says."
-        + (" For single-image figures, `--reference none`." if model.takes_reference else ""),
         "",
         "## Training",
         "",
-        f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the best by "
-        f"validation was step {model.provenance['step']:,}, after "
-        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core. "
-        f"Again: `napari-cwtnet train {model.name} --data FOLDER --output RUN`.",
+        f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the shipped weights "
+        f"are of step {model.provenance['step']:,}, after "
+        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core, and began as the earlier "
+        "weights of the same name, widened (`tools/warm_start.py`). LR and reference of every "
+        "patch go through a degradation drawn from the recipe's `degradation` section.",
         "",
-        "| source | size used | share | kept out | licence and origin |",
-        "|---|---|---|---|---|",
+        "| source | size used | share | validation | reported above | licence and origin |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {s.name} | {('native', 'halved', 'quartered', 'eighth')[s.halvings]} | {s.weight:.2f} "
-        f"| {', '.join(f'`{p}`' for p in s.held_out) or 'none'} | {s.licence} |"
+        f"| {_patterns(s.held_out)} | {_patterns(s.tested)} | {s.licence} |"
         for s in recipe.sources
     ]
     lines += [
         "",
         "## Limits",
         "",
-        "* Haematoxylin and eosin only; other stains and fluorescence were not trained on.",
-        "* Trained on octaves that were computed by antialiased bicubic. Beyond native the gain is "
-        "not known and can be smaller. On LR that another filter made, such as a scanner's own "
-        "coarser levels, the model is worse than bicubic; where a slide has finer levels, LR is "
-        "therefore made of these ([0014](../decisions/0014-levels-made-by-one-kernel.md)).",
-        "* What a scanner's compression leaves in the input is sharpened with the rest: on a JPEG "
-        "of low quality, block edges become clearer too.",
+        "* Stains: haematoxylin and eosin, and PAS. Immunohistochemistry and fluorescence were not "
+        "trained on.",
+        "* Where a slide has a single level, nobody knows how soft its pixels are; the model then "
+        "relies on what it sees, or on the sharpness that you choose.",
+        "* Beyond native there is no truth: a check at half the magnification is the best there is.",
         "* Detail that LR does not hold is a guess, plausible at best: it is no evidence.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _patterns(patterns: Sequence[str]) -> str:
+    return ", ".join(f"`{pattern}`" for pattern in patterns) or "none"
 
 
 if __name__ == "__main__":

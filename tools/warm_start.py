@@ -15,10 +15,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_cwtnet.model import load_model, preset, save_weights
-from napari_cwtnet.model.blocks import CrossScaleBlock
 from napari_cwtnet.model.config import Band, NetworkConfig
 from napari_cwtnet.model.network import CwtNet
 
@@ -75,18 +74,16 @@ def _wide(weight: Tensor, channels: int) -> Tensor:
 
 
 def _by_bands(weight: Tensor, old: tuple[Band, ...], new: tuple[Band, ...]) -> Tensor:
-    parts = dict(zip(old, weight.split(3, 1), strict=True))
+    parts = dict(zip(old, torch.split(weight, 3, 1), strict=True))
     nothing = torch.zeros_like(weight[:, :3])
     return torch.cat([parts.get(band, nothing) for band in new], 1)
 
 
-def _pass_through(block: CrossScaleBlock) -> None:
+def _pass_through(block: nn.Module) -> None:
     """A block that gives what it gets, until it is trained."""
-    last = [unit.second for unit in (*block.sr, *getattr(block, "wt", ()))]
-    last += [block.fuse] if hasattr(block, "fuse") else []
-    for layer in last:
-        layer.weight.zero_()
-        layer.bias.zero_()
+    for name, parameter in block.named_parameters():
+        if ".second." in name or name.startswith("fuse."):
+            parameter.zero_()
 
 
 def _merge_steps(old: CwtNet, new: CwtNet) -> None:
@@ -98,10 +95,10 @@ def _merge_steps(old: CwtNet, new: CwtNet) -> None:
     bias = responses[-1, :, side // 2, side // 2]
     near = slice(side // 2 - 1, side // 2 + 2)
     weight = (responses[:-1] - responses[-1:])[:, :, near, near].flip(2, 3).transpose(0, 1)
-    target = new.tail.last
-    target.weight.zero_()
-    target.weight[:, :channels] = weight
-    target.bias.copy_(bias)
+    target = dict(new.tail.last.named_parameters())
+    target["weight"].zero_()
+    target["weight"][:, :channels] = weight
+    target["bias"].copy_(bias)
 
 
 def main() -> None:

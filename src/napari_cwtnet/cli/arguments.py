@@ -55,10 +55,21 @@ def build_parser() -> argparse.ArgumentParser:
 
     _enhance(add("enhance", "super-resolve a region of a slide, or all of it"))
 
+    _check(add("check", "hide the finest pixels of a slide, compute them again, and measure"))
+
     evaluate = add("evaluate", "measure a model on a folder of images")
     evaluate.add_argument("--images", type=Path, required=True, help="folder")
     evaluate.add_argument("--model", required=True)
     evaluate.add_argument("--reference", choices=("next", "none", "oracle"), default="none")
+    evaluate.add_argument(
+        "--degradation", metavar="SPEC", default="bicubic",
+        help="how LR is made: KERNEL[+sharpenA][+noiseS][+jpegQ[-444|-422|-420]], KERNEL one of "
+        "bicubic, box, bilinear, lanczos, gaussS; for instance box+jpeg75-420",
+    )  # fmt: skip
+    evaluate.add_argument(
+        "--told", choices=("file", "all", "nothing"), default="file",
+        help="what the model learns of it: what a slide would give away, everything, or nothing",
+    )  # fmt: skip
     evaluate.add_argument("--pattern", action="append", default=[], help="only these file names")
     _device(evaluate)
     _json(evaluate)
@@ -94,6 +105,7 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _sharpness(parser)
     parser.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
     _dtype(parser)
     parser.add_argument("--grid", metavar="X,Y,STEPX,STEPY", help="of the tiles, LR pixels")
@@ -116,12 +128,32 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path)
+    parser.add_argument(
+        "--region", action="append", default=[], help="X,Y,W,H in level-0 pixels; may be repeated;"
+        " a few fields with tissue if left out",
+    )  # fmt: skip
+    parser.add_argument(
+        "--downsample", type=float, help="of the input; the model's scale if left out"
+    )
+    parser.add_argument("--model", required=True, help="a name or a .safetensors file")
+    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _sharpness(parser)
+    _dtype(parser)
+    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _mpp(parser)
+    _device(parser)
+    _json(parser)
+
+
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--region", required=True, help="X,Y,W,H in level-0 pixels")
     parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _sharpness(parser)
     parser.add_argument("--probe", help="X,Y in level-0 pixels: a query to ask in every block")
     parser.add_argument("--depth", type=int, default=1, help="octaves of the sub-bands")
     parser.add_argument("--output", type=Path, required=True, help="new folder")
@@ -138,6 +170,7 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, help="YAML with fields of the recipe")
     parser.add_argument("--minutes", type=float, help="time budget; 10 if none is given")
+    _sharpness(parser)
     parser.add_argument("--held-out", type=float, help="share kept for measuring; a third")
     parser.add_argument("--name", help="put the result among your models, under this name")
     parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
@@ -180,6 +213,14 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 def _mpp(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mpp", type=float, help="µm per level-0 pixel, instead of the file's")
+
+
+def _sharpness(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sharpness", choices=("auto", "sharp", "medium", "soft", "softest"), default="auto",
+        help="how soft the slide is taken to be where its file does not tell: the softer, the more "
+        "the model sharpens",
+    )  # fmt: skip
 
 
 def _dtype(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         region = slide.bounds if region is None else region
         grid = None if arguments.grid is None else Grid.parse(arguments.grid)
-        request = EnhanceRequest(region, arguments.downsample, arguments.reference, grid)
+        request = EnhanceRequest(
+            region, arguments.downsample, arguments.reference, grid, arguments.sharpness
+        )
         width, height = make_plan(slide, model, request).output_size
         if width * height > MAX_OUTPUT_PIXELS:
             return _whole(arguments, region)
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             grid=grid,
             skip_background=not arguments.no_skip_background,
+            sharpness=arguments.sharpness,
             progress=Progress("tile"),
         )
     export_image(

@@ -40,6 +40,7 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
         dtype=arguments.dtype,
         grid=None if arguments.grid is None else Grid.parse(arguments.grid),
         skip_background=not arguments.no_skip_background,
+        sharpness=arguments.sharpness,
         mpp=arguments.mpp,
         icc=not arguments.no_icc,
     )

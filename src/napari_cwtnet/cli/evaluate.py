@@ -13,10 +13,13 @@ from napari_cwtnet.model import load_model
 def run(arguments: argparse.Namespace) -> None:
     """Measure and report."""
     files = chosen_images(arguments.images, arguments.pattern)
+    model = load_model(arguments.model)
     evaluation = evaluate_images(
         files,
-        load_model(arguments.model),
+        model,
         arguments.reference,
+        degradation=arguments.degradation,
+        told=arguments.told,
         device=arguments.device,
         progress=Progress("image"),
     )
@@ -27,6 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
             "model": evaluation.model,
             "scale": evaluation.scale,
             "mode": evaluation.mode,
+            "degradation": evaluation.degradation,
+            "told": evaluation.told if model.takes_degradation else "nothing",
             "images": len(files),
             **means,
             **({"warning": warning} if warning else {}),

@@ -17,7 +17,10 @@ from napari_cwtnet.slides import open_slide
 def run(arguments: argparse.Namespace) -> None:
     """Capture, write, report."""
     request = EnhanceRequest(
-        Region.parse(arguments.region), arguments.downsample, arguments.reference
+        Region.parse(arguments.region),
+        arguments.downsample,
+        arguments.reference,
+        sharpness=arguments.sharpness,
     )
     place = None if arguments.probe is None else _place(arguments.probe)
     check_folder(arguments.output)

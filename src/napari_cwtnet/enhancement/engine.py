@@ -18,13 +18,16 @@ from napari_cwtnet.enhancement.devices import choose_device
 from napari_cwtnet.enhancement.forward import Forward, Passed
 from napari_cwtnet.enhancement.numerics import choose_dtype
 from napari_cwtnet.enhancement.plan import Plan
+from napari_cwtnet.enhancement.request import with_sharpness
 from napari_cwtnet.enhancement.room import free_bytes
 from napari_cwtnet.enhancement.threads import compute_with, share_cores
 from napari_cwtnet.enhancement.tile_memory import Computed, TileMemory
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.model import Model, NetworkOutput
+from napari_cwtnet.model.conditioning import told
 from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
@@ -32,6 +35,8 @@ _READ_AHEAD = 3
 _MEMORY_SHARE = 0.5
 """Of the free memory, for all tiles that are computed at the same time."""
 
+Known = tuple[Degradation, Degradation]
+"""Of LR and of the reference."""
 _Read = tuple[Tile, Pixels, Pixels | None]
 
 
@@ -123,6 +128,7 @@ class Engine:
         self, slide: Slide, plan: Plan, tiles: list[Tile], cancel: CancelToken
     ) -> Generator[TileResult, None, None]:
         workers, inner = self._shares(plan, len(tiles))
+        known = self.known(slide, plan)
 
         def read(tile: Tile) -> _Read:
             cancel.raise_if_cancelled()
@@ -131,7 +137,7 @@ class Engine:
         def compute(given: _Read) -> TileResult:
             cancel.raise_if_cancelled()
             tile, lr, reference = given
-            done = self._computed(plan, tile, lr, reference)
+            done = self._computed(plan, tile, lr, reference, known)
             self._memory.keep(self._key(slide, plan, tile), done)
             return _result(tile, done, cached=False)
 
@@ -155,12 +161,14 @@ class Engine:
         bearable = max(1, int(room // self._forward.expected_bytes(rows, columns)))
         return share_cores(min(tiles, bearable))
 
-    def _computed(self, plan: Plan, tile: Tile, lr: Pixels, reference: Pixels | None) -> Computed:
+    def _computed(
+        self, plan: Plan, tile: Tile, lr: Pixels, reference: Pixels | None, known: Known
+    ) -> Computed:
         finest = lr if reference is None else reference
         if self.skip_background and is_background(finest):
             return Computed(self._enlarged(plan, tile, finest), background=True)
         small, fine = self._tensors(lr, reference)
-        passed: Passed = self._forward.tile(small, fine)
+        passed: Passed = self._forward.tile(small, fine, self._told(known))
         sr = self.counted(plan, tile, passed.sr)
         return Computed(sr, repeated=passed.repeated, parts=passed.parts)
 
@@ -180,7 +188,8 @@ class Engine:
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
-        return (*source, plan.mode, self.model.sha256, plan.lattice.grid, tile)
+        how = (plan.mode, plan.sharpness, self.model.sha256)
+        return (*source, *how, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """What the network is given for a tile: LR, and the reference or None, uint8."""
@@ -190,13 +199,35 @@ class Engine:
             return lr, None
         return lr, slide.read(tile.read, plan.downsample / 2, replicate=True, source=source)
 
-    def infer(self, lr: Pixels, reference: Pixels | None, *, record: bool = False) -> NetworkOutput:
+    def known(self, slide: Slide, plan: Plan) -> Known:
+        """What the model is told of LR and of the reference; nothing where it takes none.
+
+        The first time it looks at the slide's levels, which can take a second.
+        """
+        if not self.model.takes_degradation:
+            return UNKNOWN, UNKNOWN
+        lr = with_sharpness(slide.degradation(plan.downsample), plan.sharpness)
+        if not plan.with_reference:
+            return lr, UNKNOWN
+        reference = slide.degradation(plan.downsample / 2)
+        return lr, with_sharpness(reference, plan.sharpness)
+
+    def infer(
+        self,
+        lr: Pixels,
+        reference: Pixels | None,
+        known: Known = (UNKNOWN, UNKNOWN),
+        *,
+        record: bool = False,
+    ) -> NetworkOutput:
         """One forward pass on the engine's device.
 
         Parameters
         ----------
         lr, reference : ndarray
             ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` gives them.
+        known : (Degradation, Degradation)
+            What they went through, as :meth:`known` gives it.
         record : bool
             Also give the attention of every block, as float32.
 
@@ -205,7 +236,8 @@ class Engine:
         ModelError
             If the network gives values that are not finite.
         """
-        output, _ = self._forward.whole(*self._tensors(lr, reference), record=record)
+        tensors = self._tensors(lr, reference)
+        output, _ = self._forward.whole(*tensors, self._told(known), record=record)
         return output
 
     @staticmethod
@@ -227,6 +259,9 @@ class Engine:
         ]
         image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
         return np.ascontiguousarray(image.cpu().numpy())
+
+    def _told(self, known: Known) -> Tensor:
+        return told(*known)[None].to(self.device)
 
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
         fine = None if reference is None else _to_tensor(reference, self.device)

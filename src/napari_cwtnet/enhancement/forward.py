@@ -66,7 +66,12 @@ class Forward:
 
     @torch.inference_mode()
     def whole(
-        self, lr: Tensor, reference: Tensor | None, *, record: bool = False
+        self,
+        lr: Tensor,
+        reference: Tensor | None,
+        told: Tensor | None = None,
+        *,
+        record: bool = False,
     ) -> tuple[NetworkOutput, bool]:
         """One pass, and whether it had to be repeated in float32.
 
@@ -75,11 +80,11 @@ class Forward:
         ModelError
             If float32 gives values that are not finite either.
         """
-        output = self._pass(lr, reference, self.dtype, record)
+        output = self._pass(lr, reference, told, self.dtype, record)
         if _finite(output):
             return output, False
         if self.dtype != torch.float32:
-            output = self._pass(lr, reference, torch.float32, record)
+            output = self._pass(lr, reference, told, torch.float32, record)
             if _finite(output):
                 self._warn(
                     f"Model {self._model.name!r} gave values that are not finite in "
@@ -91,13 +96,15 @@ class Forward:
             "damaged or the device is at fault."
         )
 
-    def tile(self, lr: Tensor, reference: Tensor | None) -> Passed:
+    def tile(self, lr: Tensor, reference: Tensor | None, told: Tensor | None = None) -> Passed:
         """SR of a tile; in parts where it does not fit into the memory.
 
         Parameters
         ----------
         lr, reference : Tensor
             ``(1, 3, h, w)`` and ``(1, 3, 2h, 2w)``, 0..1.
+        told : Tensor, optional
+            What is known of their degradation, ``(1, 2, LENGTH)``.
 
         Raises
         ------
@@ -111,9 +118,9 @@ class Forward:
         if bearable is None and not self._fits(rows, columns):
             bearable = self._less(max(rows, columns))
         if bearable is not None and max(rows, columns) > bearable:
-            return self._in_parts(lr, reference)
+            return self._in_parts(lr, reference, told)
         try:
-            output, repeated = self.whole(lr, reference)
+            output, repeated = self.whole(lr, reference, told)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -123,7 +130,7 @@ class Forward:
         # Here the error is gone, and with it what its traceback held.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._in_parts(lr, reference)
+        return self._in_parts(lr, reference, told)
 
     def _fits(self, rows: int, columns: int) -> bool:
         if max(rows, columns) <= SMALLEST_SIDE:
@@ -147,7 +154,7 @@ class Forward:
         )
         return smaller
 
-    def _in_parts(self, lr: Tensor, reference: Tensor | None) -> Passed:
+    def _in_parts(self, lr: Tensor, reference: Tensor | None, told: Tensor | None) -> Passed:
         """Cut along the longer side, compute both halves with a halo, and put them together."""
         scale, halo = self._model.scale, self._model.config.halo
         axis = -2 if lr.shape[-2] >= lr.shape[-1] else -1
@@ -166,17 +173,23 @@ class Forward:
             fine = (
                 None if reference is None else reference.narrow(axis, 2 * begin, 2 * (end - begin))
             )
-            found = self.tile(_packed(part), None if fine is None else _packed(fine))
+            found = self.tile(_packed(part), None if fine is None else _packed(fine), told)
             own = found.sr.narrow(axis, (start - begin) * scale, (stop - start) * scale)
             whole.narrow(axis, start * scale, (stop - start) * scale).copy_(own)
             repeated, parts = repeated or found.repeated, parts + found.parts
         return Passed(whole, repeated, parts)
 
     def _pass(
-        self, lr: Tensor, reference: Tensor | None, dtype: torch.dtype, record: bool
+        self,
+        lr: Tensor,
+        reference: Tensor | None,
+        told: Tensor | None,
+        dtype: torch.dtype,
+        record: bool,
     ) -> NetworkOutput:
         network = self.networks.get(dtype)
-        output: NetworkOutput = network(lr, reference, record=record)
+        known = {"told": told} if network.takes_degradation else {}
+        output: NetworkOutput = network(lr, reference, record=record, **known)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())
             for b in output.blocks

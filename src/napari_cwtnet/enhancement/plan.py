@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from napari_cwtnet.enhancement.grid import Grid, steps
-from napari_cwtnet.enhancement.request import EnhanceRequest
+from napari_cwtnet.enhancement.request import EnhanceRequest, Sharpness
 from napari_cwtnet.enhancement.tiling import Lattice, Tile
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size, describe_resolution
@@ -38,7 +38,11 @@ class Plan:
     source_computed: bool = False
     """Whether the slide is itself an image that this package wrote."""
     stored_levels: bool = False
-    """Whether the model has learnt from the scanner's own coarser levels, and is given them."""
+    """Whether the model is given the scanner's own coarser levels.
+
+    It has learnt from them, or it knows degradations and is told theirs.
+    """
+    sharpness: Sharpness = "auto"
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
@@ -59,8 +63,9 @@ class Plan:
     def source_downsample(self) -> float:
         """LR and reference are made of a stored level of at most this downsample.
 
-        That is the output's own, as in training: scanners make their levels with filters of their
-        own, and a network that learnt another one does worse than bicubic on them.
+        A model that is given stored levels takes LR as it is. For others that is the output's
+        own, as in their training: scanners make their levels with filters of their own, and a
+        network that learnt another one and is not told does worse than bicubic on them.
         """
         return self.downsample if self.stored_levels else max(1.0, self.output_downsample)
 
@@ -157,7 +162,8 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         model_name=model.name,
         lattice=lattice,
         source_computed=slide.computed is not None,
-        stored_levels=_learnt_stored_levels(model),
+        stored_levels=model.takes_degradation or _learnt_stored_levels(model),
+        sharpness=request.sharpness,
     )
 
 

@@ -22,7 +22,7 @@ from napari_cwtnet.enhancement.grid import Grid
 from napari_cwtnet.enhancement.numerics import DtypeChoice, dtype_name
 from napari_cwtnet.enhancement.plan import RESEARCH_USE, Mode, Plan, make_plan
 from napari_cwtnet.enhancement.quality import Quality, measure
-from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice
+from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice, Sharpness
 from napari_cwtnet.enhancement.tally import Tally
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
@@ -84,6 +84,7 @@ def provenance(
         What became of the tiles; left out before they are computed.
     """
     lattice = plan.lattice
+    degradation, reference = engine.known(slide, plan)
     return {
         "computed": True,
         "notice": RESEARCH_USE,
@@ -96,6 +97,9 @@ def provenance(
         "native_mpp": plan.native_mpp,
         "output_mpp": plan.output_mpp,
         "mode": plan.mode,
+        "degradation": degradation.as_dict(),
+        "reference_degradation": reference.as_dict() if plan.with_reference else None,
+        "sharpness": plan.sharpness,
         "beyond_native": plan.beyond_native,
         "icc_to_srgb": slide.icc,
         "model": engine.model.name,
@@ -142,6 +146,7 @@ def enhance(
     dtype: DtypeChoice = "auto",
     grid: Grid | Sequence[int] | None = None,
     skip_background: bool = True,
+    sharpness: Sharpness = "auto",
     cancel: CancelToken | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Result:
@@ -167,6 +172,8 @@ def enhance(
         Where the tiles lie, LR pixels; fitted to the region if none is given.
     skip_background : bool
         Whether tiles that show nothing are enlarged bicubically, without the network.
+    sharpness : {"auto", "sharp", "medium", "soft", "softest"}
+        How soft the slide is taken to be where its file does not tell.
     cancel : CancelToken, optional
         Stops the work within one tile.
     progress : callable, optional
@@ -190,7 +197,7 @@ def enhance(
         region = Region.parse(",".join(map(str, region)))
     if grid is not None and not isinstance(grid, Grid):
         grid = Grid.parse(",".join(map(str, grid)))
-    request = EnhanceRequest(region, downsample, reference, grid)
+    request = EnhanceRequest(region, downsample, reference, grid, sharpness)
     loaded = model if isinstance(model, Model) else load_model(model)
     began = time.perf_counter()
     plan = make_plan(slide, loaded, request)

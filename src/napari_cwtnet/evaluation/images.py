@@ -16,6 +16,11 @@ from napari_cwtnet.files import image_files
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.array_slide import ArraySlide
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
+from napari_cwtnet.slides.degrade import degrade
+
+Told = Literal["file", "all", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class Evaluation:
     model: str
     scale: int
     mode: str
+    degradation: str
+    """What LR and the reference went through, as a SPEC."""
+    told: Told
+    """What the model was told of it."""
     images: dict[str, dict[str, float | None]]
 
     def means(self) -> dict[str, float | None]:
@@ -64,10 +73,12 @@ def evaluate_images(
     model: Model,
     reference: Literal["next", "none", "oracle"] = "none",
     *,
+    degradation: str = "bicubic",
+    told: Told = "file",
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Shrink each image by the scale (antialiased bicubic), enhance it, compare with itself.
+    """Make LR of each image as a degradation says, enhance it, compare with the image itself.
 
     Parameters
     ----------
@@ -76,8 +87,14 @@ def evaluate_images(
     model : Model
         What to measure.
     reference : {"next", "none", "oracle"}
-        ``next`` makes the WT input by the same kernel at half the downsample. At ×2 that is the
-        image itself, and only ``oracle`` asks for it.
+        ``next`` makes the WT input by the same degradation at half the downsample. At ×2 that is
+        the image itself, and only ``oracle`` asks for it.
+    degradation : str
+        A SPEC as :meth:`~napari_cwtnet.slides.degradation.Degradation.parse` takes it, of LR and of
+        the reference.
+    told : {"file", "all", "nothing"}
+        What a model that takes it is told of the degradation: what a slide's file and its levels
+        give away (kernel with sharpening, and compression), everything, or nothing.
     device : str
         As :func:`napari_cwtnet.enhance` takes it.
     progress : callable, optional
@@ -86,30 +103,24 @@ def evaluate_images(
     Raises
     ------
     RequestError
-        If the reference does not suit the model, or an image is smaller than the scale.
+        If the degradation cannot be parsed, the reference does not suit the model, or an image is
+        smaller than the scale.
     """
+    made = Degradation.parse(degradation)
     if reference == "next" and model.scale == 2:
         raise RequestError(
             "Reference next at ×2 is the answer itself; use reference none, or oracle to see what "
             "the answer is worth."
         )
-    factor = model.scale
+    known = {"file": made.without("noise"), "all": made, "nothing": UNKNOWN}[told]
     figures: dict[str, dict[str, float | None]] = {}
     mode = ""
     for done, path in enumerate(files, start=1):
-        with open_slide(path) as slide:
-            if slide.computed is not None:
-                raise RequestError(
-                    f"Image {path} is itself computed ({slide.computed}), so it is no truth; "
-                    "leave it out."
-                )
-            width, height = (side - side % factor for side in slide.size)
-            if min(width, height) == 0:
-                raise RequestError(f"Image {path} is smaller than {factor} pixels; leave it out.")
+        with _degraded(path, model.scale, made, known) as slide:
             result = enhance(
                 slide,
-                Region(0, 0, width, height),
-                factor,
+                slide.bounds,
+                model.scale,
                 model=model,
                 reference="none" if reference == "none" else "next",
                 device=device,
@@ -118,4 +129,22 @@ def evaluate_images(
             mode = result.mode
         if progress is not None:
             progress(done, len(files))
-    return Evaluation(model.name, model.scale, mode, figures)
+    return Evaluation(model.name, model.scale, mode, degradation, told, figures)
+
+
+def _degraded(path: Path, scale: int, made: Degradation, known: Degradation) -> ArraySlide:
+    """An image as the finest level, with LR and reference made of it."""
+    with open_slide(path) as slide:
+        if slide.computed is not None:
+            raise RequestError(
+                f"Image {path} is itself computed ({slide.computed}), so it is no truth; "
+                "leave it out."
+            )
+        width, height = (side - side % scale for side in slide.size)
+        if min(width, height) == 0:
+            raise RequestError(f"Image {path} is smaller than {scale} pixels; leave it out.")
+        truth = slide.read(Region(0, 0, width, height), 1)
+    random = np.random.default_rng(0)
+    downsamples = sorted({scale // 2, scale} - {1})
+    images = {1: truth} | {d: degrade(truth, made, d, random=random) for d in downsamples}
+    return ArraySlide(images, dict.fromkeys(downsamples, known), name=path.name)

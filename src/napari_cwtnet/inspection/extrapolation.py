@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Quality, make_plan, measure
+from napari_cwtnet.enhancement.request import KERNELS, ReferenceChoice
 from napari_cwtnet.inspection.field import Field
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 
 _NUMBERS = {1: "one octave", 2: "two octaves", 3: "three octaves"}
 
@@ -79,17 +81,19 @@ def extrapolation(
     octaves = 1
     while plan.output_downsample * 2**octaves < 1:
         octaves += 1
-    request = EnhanceRequest(
-        plan.region,
-        plan.downsample * 2**octaves,
-        "none" if plan.mode == "single-image" else "next",
-    )
-    coarser = make_plan(slide, engine.model, request)
-    canvas = Canvas(coarser)
-    for finished in engine.run(slide, coarser, cancel):
-        canvas.add(finished.tile, finished.sr)
+    downsample = plan.downsample * 2**octaves
+    likely = KERNELS.get(plan.sharpness, MOST_LIKELY)
+    levels = check_levels(slide, plan.region, downsample, plan.scale, likely)
+    with levels.slide as pyramid:
+        reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
+        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
+        coarser = make_plan(pyramid, engine.model, request)
+        canvas = Canvas(coarser)
+        for finished in engine.run(pyramid, coarser, cancel):
+            canvas.add(finished.tile, finished.sr)
+        quality = measure(pyramid, coarser, canvas.image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
-    return Extrapolation(octaves, measure(slide, coarser, canvas.image, cancel), here)
+    return Extrapolation(octaves, quality, here)
 
 
 def untold(field: Field) -> str | None:

@@ -25,6 +25,7 @@ from torch import Tensor
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
+from napari_cwtnet.enhancement.engine import Known
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
@@ -54,6 +55,8 @@ class Part:
     """``(h, w, 3)`` uint8, with the halo."""
     reference: Pixels | None
     """``(2h, 2w, 3)`` uint8."""
+    known: Known
+    """What LR and reference went through, as far as the network is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +160,14 @@ def capture(
     config = cwtnet_config(engine.model)
     plan = make_plan(slide, engine.model, field_request(slide, request))
     cancel = cancel or CancelToken()
+    known = engine.known(slide, plan)
     taking, canvas, parts = _Taking(plan, config), Canvas(plan), []
     for done, tile in enumerate(plan.tiles, start=1):
         cancel.raise_if_cancelled()
         lr, reference = engine.read(slide, plan, tile)
-        output = engine.infer(lr, reference, record=True)
+        output = engine.infer(lr, reference, known, record=True)
         canvas.add(tile, engine.counted(plan, tile, output.sr[0]))
-        part = Part(tile, placement(plan.lattice, tile), lr, reference)
+        part = Part(tile, placement(plan.lattice, tile), lr, reference, known)
         taking.add(part, output)
         parts.append(part)
         if progress is not None:

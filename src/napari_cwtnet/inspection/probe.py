@@ -126,7 +126,7 @@ def probe(
     check_block(field, block)
     check_model(field, engine)
     part, row, column = _asked(field, x, y)
-    record = engine.infer(part.lr, part.reference, record=True).blocks[block - 1]
+    record = engine.infer(part.lr, part.reference, part.known, record=True).blocks[block - 1]
     relevance = relevance_of(record.query, record.key, row, column)
     match = divmod(int(record.index[0, row, column]), relevance.shape[1])
     box = _Boxes(field, part)

@@ -60,7 +60,8 @@ def _answer(engine: Engine, part: Part, quarters: int, flip: bool) -> Floats:
     """SR of a tile seen turned, turned back; ``(s·h, s·w, 3)`` in grey levels."""
     lr = _turned(part.lr, quarters, flip)
     reference = None if part.reference is None else _turned(part.reference, quarters, flip)
-    sr = engine.infer(lr, reference).sr[0].clamp(0, 1).mul(255).permute(1, 2, 0).cpu().numpy()
+    answer = engine.infer(lr, reference, part.known).sr[0]
+    sr = answer.clamp(0, 1).mul(255).permute(1, 2, 0).cpu().numpy()
     back = np.flip(sr, 1) if flip else sr
     return np.asarray(np.rot90(back, -quarters))
 

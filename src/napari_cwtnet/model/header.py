@@ -36,6 +36,11 @@ class ModelHeader:
         return self.config.scale
 
     @property
+    def takes_degradation(self) -> bool:
+        """Whether it can be told what its input went through."""
+        return getattr(self.config, "conditioning", 0) > 0
+
+    @property
     def takes_reference(self) -> bool:
         """Whether it was trained with the next-higher level as WT input."""
         share = self.provenance.get("reference_share", 0)

@@ -10,7 +10,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
-from napari_cwtnet.training.fields import Field, degraded_as, load_fields, source_files
+from napari_cwtnet.training.fields import NOT_KNOWN, Field, degraded_as, load_fields, source_files
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import SlideCut, cut_fields
 from napari_cwtnet.training.sources import SlideSource
@@ -71,12 +71,6 @@ def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None
         fields = load_fields(source, data_root, recipe.scale, held_out=False)
         training.append((source.weight, tuple(fields)))
         held_out += load_fields(source, data_root, recipe.scale, held_out=True)
-    if recipe.degradation is not None:
-        specs = recipe.degradation.validation
-        held_out = [
-            degraded_as(field, specs[number % len(specs)], recipe.scale)
-            for number, field in enumerate(held_out)
-        ]
     guard = guard_band(recipe)
     cuts: list[tuple[str, str, SlideCut]] = []
     remarks = []
@@ -100,6 +94,14 @@ def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None
         training.append((slide_source.weight, tuple(placed.field for placed in cut.training)))
         held_out += [placed.field for placed in cut.held_out]
         remarks.append(f"{name}: {cut.words}; guard band {guard:g} px")
+    if recipe.degradation is not None:
+        specs = recipe.degradation.validation
+        held_out = [
+            degraded_as(field, specs[number % len(specs)], recipe.scale)
+            if field.known is NOT_KNOWN
+            else field
+            for number, field in enumerate(held_out)
+        ]
     _refuse_near_slides(cuts, guard)
     if not held_out:
         raise TrainingError(

@@ -201,7 +201,14 @@ class PatchSampler:
             part = image[factor * y : factor * y + side, factor * x : factor * x + side]
             part = np.rot90(part, turns)
             patches.append(part[:, ::-1] if mirrored else part)
-        return patches, field.known
+        return patches, self._told_of(field, generator)
+
+    def _told_of(self, field: Field, generator: np.random.Generator) -> _Known:
+        """Less than is known of some patches, for another slide's file may not tell as much."""
+        if self._maker is None or field.known is NOT_KNOWN:
+            return field.known
+        lr, reference = (self._maker.mix.tell(each, generator) for each in field.known)
+        return lr, reference
 
 
 _Known = tuple[Degradation, Degradation]

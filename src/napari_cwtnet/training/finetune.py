@@ -104,8 +104,13 @@ def finetune_recipe(
             raise TrainingError(
                 f"{where}: {name}: the start model says it; leave it out, or use train."
             )
+    if model.takes_degradation:
+        slides = [
+            slide.model_copy(update={"levels": "own"}) if slide.levels == "computed" else slide
+            for slide in slides
+        ]
     share = model.provenance.get("reference_share", 0.0) if model.takes_reference else 0.0
-    made = {
+    made: dict[str, Any] = {
         "name": f"{model.name}-finetuned",
         "scale": model.scale,
         "architecture": model.config.architecture,
@@ -118,6 +123,8 @@ def finetune_recipe(
         "reference_share": share,
         "steps": _MOST_STEPS,
     }
+    if model.takes_degradation:
+        made["degradation"] = {}
     if "steps" not in given:
         made["minutes"] = DEFAULT_MINUTES
     return make_recipe(DEFAULTS | made | given, where)

@@ -28,8 +28,8 @@ def total_loss(network: Network, output: NetworkOutput, batch: Batch, loss: Loss
     """L (Eq. 10), a scalar; the WT term is left out where there is no WT branch."""
     total = loss.sr * distance(output.sr.float(), batch.truth, loss.sr_ssim, loss.pixel)
     if loss.sr_haar > 0:
-        details = (sub_bands(image, _DETAILS) for image in (output.sr.float(), batch.truth))
-        total = total + loss.sr * loss.sr_haar * F.l1_loss(*details)
+        found, wanted = (sub_bands(i, _DETAILS) for i in (output.sr.float(), batch.truth))
+        total = total + loss.sr * loss.sr_haar * F.l1_loss(found, wanted)
     if output.wt is not None and loss.wt > 0:
         target = network.wt_target(batch.reference)
         total = total + loss.wt * distance(output.wt.float(), target, loss.wt_ssim, loss.pixel)

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.request import KERNELS
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
+from napari_cwtnet.slides.degradation import Kernel
 from napari_cwtnet.training.fields import Field
 from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.split import Split, grown
@@ -134,7 +137,9 @@ def cut_fields(
         ) -> PlacedField:
             if cancel is not None:
                 cancel.raise_if_cancelled()
-            return PlacedField(read_field(slide, region, downsample, scale, levels), region)
+            likely = KERNELS.get(source.sharpness, MOST_LIKELY)
+            field = read_field(slide, region, downsample, scale, levels, likely=likely)
+            return PlacedField(field, region)
 
         found, used = [], 0
         for index in generator.permutation(len(good)):
@@ -191,7 +196,15 @@ def blocks(areas: Iterable[Region], step: float, side: int, least: int) -> list[
     return found
 
 
-def read_field(slide: Slide, region: Region, downsample: int, scale: int, levels: str) -> Field:
+def read_field(
+    slide: Slide,
+    region: Region,
+    downsample: int,
+    scale: int,
+    levels: str,
+    *,
+    likely: Kernel = MOST_LIKELY,
+) -> Field:
     """LR, reference and truth of a region of whole LR pixels.
 
     Parameters
@@ -204,11 +217,21 @@ def read_field(slide: Slide, region: Region, downsample: int, scale: int, levels
         Of the truth; LR has ``scale`` times that, the reference half of LR's.
     scale : int
         Super-resolution factor.
-    levels : {"computed", "stored"}
-        Everything from level 0, or from the coarsest stored level that is fine enough.
+    levels : {"computed", "stored", "own"}
+        Everything from level 0, or from the coarsest stored level that is fine enough; own: as a
+        check reads it.
+    likely : Kernel
+        Of own levels that the slide lacks, where its levels do not tell.
     """
     name = f"{slide.path.name} at {downsample}: {region}"
     downsamples = (downsample * scale, downsample * scale // 2, downsample)
+    if levels == "own":
+        with check_levels(slide, region, downsample * scale, scale, likely).slide as pyramid:
+            lr, reference, truth = (
+                pyramid.read(pyramid.bounds, factor) for factor in (scale, scale // 2, 1)
+            )
+            known = (pyramid.degradation(scale), pyramid.degradation(scale // 2))
+        return Field(name, lr, reference, truth, known)
     if levels == "stored":
         lr, reference, truth = (slide.read(region, d) for d in downsamples)
         return Field(name, lr, reference, truth)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from napari_cwtnet.enhancement.request import Sharpness
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
@@ -56,10 +57,14 @@ class SlideSource(BaseModel):
     downsamples: tuple[Literal[1, 2, 4, 8, 16], ...] = Field(
         (1,), min_length=1, description="at which the slide is the truth; LR has scale times that"
     )
-    levels: Literal["computed", "stored"] = Field(
+    levels: Literal["computed", "stored", "own"] = Field(
         "computed",
         description="LR and reference made from level 0 (antialiased bicubic), or from the "
-        "scanner's own coarser levels where there are any",
+        "scanner's own coarser levels where there are any; own: these, and where there are none "
+        "they are made as the slide's own would be, for a model that is told",
+    )
+    sharpness: Sharpness = Field(
+        "auto", description="of own levels that the slide lacks, where its levels do not tell"
     )
     weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
     memory: int = Field(256, ge=1, description="MiB of training pixels kept")

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import Degradation
 from napari_cwtnet.evaluation.reproduce.own_sources import read_sources
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Field, PatchSampler, source_files
-from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
+from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.sources import ImageSource
 from napari_cwtnet.training.tissue import LEAST_TISSUE, tissue_mask
 
 SOURCES_FILE = "sources.yaml"
+_OWN_SOURCES = Path(__file__).with_name("table_sources.yaml")
 _STORED = 0.01
 _LEAST_SIDE = 44
 """Truth pixels: less is left for SSIM after the crop by a scale of 8 than its window asks for."""
@@ -29,7 +33,7 @@ def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, An
     Parameters
     ----------
     data : Path
-        For ``bicubic``: folders named as in the shipped recipes, or a ``sources.yaml`` with a list
+        For ``bicubic``: folders named as in ``table_sources.yaml``, or a ``sources.yaml`` with a list
         of such sources. For ``levels``: slides, of which those count that store the levels.
     degradation : {"bicubic", "levels"}
         How LR and reference are made.
@@ -51,11 +55,12 @@ def _images(data: Path) -> dict[str, Any]:
     if own.exists():
         sources = read_sources(own)
     else:
-        shipped = load_recipe(shipped_recipes()["cwtnet-lite-x2"]).sources
-        sources = [s for s in shipped if s.held_out and (data / s.folder).is_dir()]
+        listed = yaml.safe_load(_OWN_SOURCES.read_text(encoding="utf-8"))["sources"]
+        known = [ImageSource.model_validate(fields) for fields in listed]
+        sources = [s for s in known if s.held_out and (data / s.folder).is_dir()]
     if not sources:
         raise RequestError(
-            f"Folder {data} holds none of the shipped recipes' sources that keep images for "
+            f"Folder {data} holds none of the tables' own sources that keep images for "
             f"testing, and no {SOURCES_FILE}; check --data."
         )
     return {"sources": [source.model_dump(mode="json") for source in sources]}

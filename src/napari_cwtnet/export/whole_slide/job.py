@@ -8,7 +8,7 @@ from types import TracebackType
 
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan, provenance
 from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.enhancement.request import ReferenceChoice
+from napari_cwtnet.enhancement.request import ReferenceChoice, Sharpness
 from napari_cwtnet.export.whole_slide.borders import BorderTiles
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
@@ -34,6 +34,7 @@ class Job:
     dtype: DtypeChoice = "auto"
     grid: Grid | None = None
     skip_background: bool = True
+    sharpness: Sharpness = "auto"
     mpp: float | None = None
     icc: bool = True
 
@@ -57,7 +58,7 @@ class Bench:
         try:
             model = load_model(job.model)
             region = self.slide.bounds if job.region is None else job.region
-            request = EnhanceRequest(region, job.downsample, job.reference, job.grid)
+            request = EnhanceRequest(region, job.downsample, job.reference, job.grid, job.sharpness)
             self.plan = make_plan(self.slide, model, request)
             self.engine = Engine(
                 model, job.device, 0, dtype=job.dtype, skip_background=job.skip_background

@@ -1,0 +1,41 @@
+"""``check``: hide the finest pixels of a slide, compute them again, and measure."""
+
+from __future__ import annotations
+
+import argparse
+
+from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.enhancement.check import check
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides import open_slide
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and report."""
+    regions = [Region.parse(text) for text in arguments.region]
+    model = load_model(arguments.model)
+    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+        found = check(
+            slide,
+            model,
+            regions,
+            arguments.downsample,
+            reference=arguments.reference,
+            sharpness=arguments.sharpness,
+            device=arguments.device,
+            dtype=arguments.dtype,
+            progress=Progress("region"),
+        )
+    warning = found.quality.warning
+    said = {
+        "model": model.name,
+        **found.as_dict(),
+        "told": model.takes_degradation,
+        **({"warning": warning} if warning else {}),
+    }
+    if not arguments.json:
+        said |= {"degradation": str(found.degradation), "regions": len(found.regions)}
+        reference = found.reference_degradation
+        said["reference_degradation"] = None if reference is None else str(reference)
+    report(said, as_json=arguments.json)

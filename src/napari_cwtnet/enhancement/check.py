@@ -1,0 +1,211 @@
+"""Check: hide the finest pixels of a slide, compute them again, and measure.
+
+The figures are of LR as this slide's own levels are made (see
+:mod:`napari_cwtnet.slides.check_levels`), so that they say what the model is worth on this slide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.numerics import DtypeChoice
+from napari_cwtnet.enhancement.plan import Mode
+from napari_cwtnet.enhancement.quality import Quality
+from napari_cwtnet.enhancement.request import KERNELS, ReferenceChoice, Sharpness
+from napari_cwtnet.enhancement.result import enhance
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import Model
+from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.check_levels import MOST_LIKELY, MadeBy, check_levels
+from napari_cwtnet.slides.degradation import Degradation
+
+FIELD_SIDE = 768
+"""Pixels of the truth along a side of a field that is chosen here."""
+FIELDS = 4
+_THUMBNAIL = 1024
+_LEAST_SIDE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a model is worth on a slide, at a downsample where the slide holds the truth."""
+
+    quality: Quality
+    """Mean over the regions."""
+    per_region: tuple[Quality, ...]
+    regions: tuple[Region, ...]
+    """Level-0 pixels."""
+    mode: Mode
+    downsample: float
+    """Of LR."""
+    scale: int
+    mpp: float | None
+    """µm per pixel of SR and truth."""
+    degradation: Degradation
+    """Of LR."""
+    reference_degradation: Degradation | None
+    made_by: MadeBy
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        reference = self.reference_degradation
+        return {
+            **self.quality.as_dict(),
+            "mode": self.mode,
+            "scale": self.scale,
+            "downsample": self.downsample,
+            "mpp": self.mpp,
+            "made_by": self.made_by,
+            "degradation": self.degradation.as_dict(),
+            "reference_degradation": None if reference is None else reference.as_dict(),
+            "regions": [
+                {"region": [r.x, r.y, r.width, r.height], **quality.as_dict()}
+                for r, quality in zip(self.regions, self.per_region, strict=True)
+            ],
+        }
+
+
+def check(
+    slide: Slide,
+    model: Model,
+    regions: Sequence[Region] = (),
+    downsample: float | None = None,
+    *,
+    reference: ReferenceChoice = "auto",
+    sharpness: Sharpness = "auto",
+    device: str = "auto",
+    dtype: DtypeChoice = "auto",
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Check:
+    """Measure a model on a slide's own pixels.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+    model : Model
+        What to measure.
+    regions : sequence of Region
+        Level-0 pixels; a few fields with tissue if none is given.
+    downsample : float, optional
+        Level-0 pixels per LR pixel, at least the model's scale; that if none is given.
+    reference, device, dtype
+        As :func:`~napari_cwtnet.enhancement.enhance` takes them.
+    sharpness : {"auto", "sharp", "medium", "soft", "softest"}
+        Of the kernel that a level is made by where the slide's own levels do not tell.
+    cancel : CancelToken, optional
+        Stops the work within one tile.
+    progress : callable, optional
+        Called after each region with the regions done and the regions in all.
+
+    Raises
+    ------
+    RequestError
+        If the slide holds no truth at that downsample, or is itself computed.
+    ModelError, SlideError
+        If the model or the slide cannot be used.
+    CancelledError
+        If ``cancel`` was called.
+    """
+    if slide.computed is not None:
+        raise RequestError(
+            f"Slide {slide.path.name!r} is itself computed ({slide.computed}) and holds no truth; "
+            "check the model on the slide that it was made of."
+        )
+    downsample = float(model.scale) if downsample is None else downsample
+    regions = tuple(regions) or tissue_fields(slide, downsample / model.scale)
+    likely = KERNELS.get(sharpness, MOST_LIKELY)
+    found, shown = [], []
+    for done, region in enumerate(regions, start=1):
+        levels = check_levels(slide, region, downsample, model.scale, likely)
+        with levels.slide as pyramid:
+            result = enhance(
+                pyramid,
+                pyramid.bounds,
+                model.scale,
+                model=model,
+                reference=reference,
+                device=device,
+                dtype=dtype,
+                cancel=cancel,
+            )
+            known = pyramid.degradation(model.scale)
+            finer = pyramid.degradation(model.scale // 2) if result.plan.with_reference else None
+        found.append(result.metrics)
+        shown.append(levels.region)
+        if progress is not None:
+            progress(done, len(regions))
+    return Check(
+        quality=_mean(found),
+        per_region=tuple(found),
+        regions=tuple(shown),
+        mode=result.mode,
+        downsample=downsample,
+        scale=model.scale,
+        mpp=result.mpp,
+        degradation=known,
+        reference_degradation=finer,
+        made_by=levels.made_by,
+    )
+
+
+def tissue_fields(
+    slide: Slide, finest: float = 1.0, count: int = FIELDS, side: int = FIELD_SIDE
+) -> tuple[Region, ...]:
+    """Fields with the most texture, spread over a slide; the whole of a small one.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    finest : float
+        Level-0 pixels per pixel of the truth.
+    count : int
+        How many, at most.
+    side : int
+        Of a field, pixels of the truth.
+    """
+    length = side * finest
+    bounds = slide.bounds
+    columns, rows = int(bounds.width // length), int(bounds.height // length)
+    if columns * rows <= 1:
+        return (bounds,)
+    picture = slide.thumbnail(_THUMBNAIL).astype(np.float32).mean(2)
+    texture: dict[tuple[int, int], float] = {}
+    step_y, step_x = picture.shape[0] / rows, picture.shape[1] / columns
+    for row in range(rows):
+        for column in range(columns):
+            part = picture[
+                int(row * step_y) : max(int((row + 1) * step_y), int(row * step_y) + 1),
+                int(column * step_x) : max(int((column + 1) * step_x), int(column * step_x) + 1),
+            ]
+            texture[row, column] = float(part.std())
+    best = sorted(texture, key=lambda place: -texture[place])
+    chosen: list[tuple[int, int]] = []
+    for apart in (True, False):  # neighbours only where there is nothing else
+        for row, column in best:
+            near = any(abs(row - r) <= 1 and abs(column - c) <= 1 for r, c in chosen)
+            if len(chosen) < count and (row, column) not in chosen and not (apart and near):
+                chosen.append((row, column))
+    free_x = (bounds.width - columns * length) / columns
+    free_y = (bounds.height - rows * length) / rows
+    return tuple(
+        Region(column * (length + free_x) // 1, row * (length + free_y) // 1, length, length)
+        for row, column in sorted(chosen)
+    )
+
+
+def _mean(figures: Sequence[Quality]) -> Quality:
+    means: dict[str, float | None] = {}
+    for name in figures[0].as_dict():
+        values = [v for v in (one.as_dict()[name] for one in figures) if v is not None]
+        finite = [value for value in values if np.isfinite(value)]
+        means[name] = float(np.mean(finite or values)) if values else None
+    return Quality(**means)
