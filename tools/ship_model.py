@@ -207,7 +207,7 @@ def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
         "trained on.",
         "* Where a slide has a single level, nobody knows how soft its pixels are; the model then "
         "relies on what it sees, or on the sharpness that you choose.",
-        "* Beyond native there is no truth: a check at half the magnification is the best there is.",
+        "* Beyond native there is no truth: check it at half the magnification.",
         "* Detail that LR does not hold is a guess, plausible at best: it is no evidence.",
         "",
     ]

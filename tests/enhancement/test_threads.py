@@ -1,4 +1,4 @@
-"""The same bytes from one thread and from many: a window leaves a core free, a shell does not."""
+"""The same image from one thread and from many: a window leaves a core free, a shell does not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def threads() -> Iterator[None]:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("scale", "reference"), [(2, "none"), (4, "none"), (4, "next")])
-def test_bytes_do_not_depend_on_threads(
+def test_pixels_do_not_depend_on_threads(
     pattern_slide: Slide,
     make_model: Any,
     threads: None,
@@ -49,8 +49,18 @@ def test_bytes_do_not_depend_on_threads(
             dtype=dtype,
         )  # fmt: skip
         images.append(result.image)
-    assert np.array_equal(images[0], images[1])
-    assert np.array_equal(images[0], images[2])
+    for image in images[1:]:
+        assert_equal_but_for_rounding(image, images[0])
+
+
+def assert_equal_but_for_rounding(image: Any, other: Any) -> None:
+    """Some processors add up in another order for another number of threads.
+
+    Then a value that lies between two grey levels may fall to either; few lie so close.
+    """
+    difference = np.abs(image.astype(int) - other)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 1e-3
 
 
 def in_a_new_thread(function: Callable[[], Any]) -> Any:

@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
@@ -96,6 +99,44 @@ def test_gains_over_the_start_model(slide: Path, tmp_path: Path) -> None:
     assert figures.after.ssim > figures.before.ssim
     assert trainer.improved
     assert figures.bicubic.psnr == first.psnr_bicubic
+    resumed = Trainer(recipe, Path(), tmp_path / "run")
+    assert finetune_reports(resumed) == (figures, None)
+
+
+def test_report_of_an_older_state_measures_what_it_does_not_say(
+    slide: Path, tmp_path: Path
+) -> None:
+    recipe = recipe_for(slide, start_model(tmp_path, 4, share=0.5), learning_rate=1e-3)
+    trainer = Trainer(recipe, Path(), tmp_path / "run")
+    list(trainer.run())
+    told = finetune_reports(trainer)
+    path = tmp_path / "run" / "last.safetensors"
+    with safe_open(path, framework="pt") as archive:
+        metadata = archive.metadata()
+    progress = json.loads(metadata["progress"])
+    del progress["best_by_mode"]
+    save_file(load_file(path), path, metadata | {"progress": json.dumps(progress)})
+    older = Trainer(recipe, Path(), tmp_path / "run")
+    assert older.state.best_by_mode is None
+    assert older.state.best_psnr == trainer.state.best_psnr
+    for report, other in zip(finetune_reports(older), told, strict=True):
+        assert report is not None
+        assert other is not None
+        assert report.after.psnr == pytest.approx(other.after.psnr, abs=0.01)
+        assert replace(report, after=other.after) == other
+
+
+def test_measures_the_file_of_the_best_model_as_it_measured_the_weights(
+    slide: Path, tmp_path: Path
+) -> None:
+    """Bit for bit: were they in another memory format, some processors would round otherwise."""
+    recipe = recipe_for(slide, start_model(tmp_path), steps=40, validate_every=40)
+    trainer = Trainer(recipe, Path(), tmp_path / "run")
+    previews = [event for event in trainer.run() if isinstance(event, Preview)]
+    assert trainer.improved
+    field = trainer._exam.shown
+    made = enhanced(trainer.best_network(), field, with_reference=False)
+    assert np.array_equal(made, previews[-1].now)
 
 
 def test_weights_say_where_they_come_from_and_never_whose_slide_it_was(
@@ -160,9 +201,10 @@ def test_preview_is_one_held_out_field(
     previews = [event for event in trainer.run() if isinstance(event, Preview)]
     assert [event.step for event in previews] == [0, 3, 6]
     (field,) = (f for f in trainer.held_out if np.array_equal(f.truth, previews[0].truth))
+    before = enhanced(trainer.start.network, field, with_reference=False)
     for event in previews:
         assert event.lr is field.lr
-        assert np.array_equal(event.before, enhanced(model.network, field, with_reference=False))
+        assert np.array_equal(event.before, before)
         assert event.now.shape == event.truth.shape
         assert event.now.dtype == np.uint8
     assert np.array_equal(previews[0].now, previews[0].before)
@@ -195,6 +237,7 @@ def test_resumed_run_equals_an_unbroken_one(slide: Path, tmp_path: Path, stop_at
     assert_same_state(resumed.state, unbroken.state)
     assert resumed.state.start_psnr == unbroken.state.start_psnr
     assert resumed.state.best_psnr == unbroken.state.best_psnr
+    assert resumed.state.best_by_mode == unbroken.state.best_by_mode
     first, second = (load_model(t.weights).network.state_dict() for t in (unbroken, resumed))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

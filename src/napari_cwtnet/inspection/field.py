@@ -1,10 +1,10 @@
 """One field of a slide, captured: its images, and the attention of every block that saw it.
 
 A field is computed by the engine's own tiles, so that what is looked at is what an enhancement did:
-SR has the same bytes (background is computed, too), and a match lies within the tile
-that its query was computed in. Where tiles overlap, SR is blended as always, while attention
-and sub-bands are those of the tile that owns the pixel: half of one match and half of another is no
-match.
+SR has the same bytes on one processor and in one precision (background is computed, too), and a
+match lies within the tile that its query was computed in. Where tiles overlap, SR is blended as
+always, while attention and sub-bands are those of the tile that owns the pixel: half of one match
+and half of another is no match.
 
 Queries and keys are not kept, for they take gigabytes; a tile's inputs are, from which
 :mod:`napari_cwtnet.inspection.probe` makes them again.
@@ -74,7 +74,7 @@ class Field:
     reference: Pixels | None
     """``(2h, 2w, 3)``: what the network was given; None in single-image mode."""
     sr: Pixels
-    """``(s·h, s·w, 3)``: the same bytes as an enhancement of the region."""
+    """``(s·h, s·w, 3)``: the same bytes as an enhancement of the region on this device."""
     truth: Pixels | None
     """``(s·h, s·w, 3)`` of the slide; None where it holds no truth."""
     relevance: Floats

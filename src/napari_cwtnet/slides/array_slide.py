@@ -65,7 +65,12 @@ class ArraySlide(Slide):
         """
         return super().read(region, downsample, replicate=replicate)
 
-    def degradation(self, downsample: float) -> Degradation:
+    def degradation(
+        self,
+        downsample: float,
+        *,
+        source: float | None = None,  # noqa: ARG002
+    ) -> Degradation:
         """What pixels of a downsample went through, where it was said of a level."""
         return self._known.get(round(downsample), UNKNOWN)
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.levels import Level
 from napari_cwtnet.slides.resolution import Resolution
 
@@ -50,6 +51,15 @@ class Backend(Protocol):
         ------
         SlideError
             If the file cannot be read or decoded there.
+        """
+
+    def encoding(self, level: int) -> Encoding | None:
+        """How the tiles of a level are encoded; None where that is not known.
+
+        Raises
+        ------
+        SlideError
+            If the file cannot be read there.
         """
 
     def identity(self) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.colour import to_uint8
+from napari_cwtnet.slides.compression import Codec, Encoding
 from napari_cwtnet.slides.levels import Level
 from napari_cwtnet.slides.resolution import stated_resolution, tag_resolution
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS
@@ -23,6 +24,11 @@ MAX_PIXELS = 2**27
 """Pixels of the largest plain image that is opened (134 Mpx, 400 MB in memory)."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+_CODECS: dict[str, Codec] = {
+    "png": "lossless", "bmp": "lossless", "jpeg": "jpeg", "mpo": "jpeg", "webp": "webp",
+}  # fmt: skip
+_HEAD_BYTES = 2**20
+"""Of a file; before the tables there may be a colour profile and a thumbnail."""
 _TILE = 512
 _INCH = 2
 _PILLOW_ERRORS = (*DECODE_ERRORS, EOFError, SyntaxError, zlib.error)
@@ -45,6 +51,7 @@ class ImageBackend:
     background: Colour = WHITE
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             with warnings.catch_warnings():
                 # The limit here is a lower one, and an error.
@@ -87,6 +94,17 @@ class ImageBackend:
         """One tile, cut at the image's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
         y, x = row * _TILE, column * _TILE
         return self._images[level][y : y + _TILE, x : x + _TILE].copy()
+
+    def encoding(self, _level: int) -> Encoding | None:
+        """How the file is encoded; None where that is not known."""
+        codec = _CODECS[self.format]
+        if codec == "lossless":
+            return Encoding(codec)
+        try:
+            with self._path.open("rb") as file:
+                return Encoding(codec, tiles=(file.read(_HEAD_BYTES),))
+        except OSError:
+            return None
 
     def identity(self) -> Iterator[bytes]:
         """Hash of the pixels."""

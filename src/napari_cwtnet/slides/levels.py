@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 _SLACK = 1e-6
 
@@ -23,11 +24,22 @@ class Level:
         In pixels of this level.
     tile : Size
         Size of the tiles that it is read by, in pixels of this level.
+    look : callable, optional
+        Finds `degradation` in the file, and keeps it.
     """
 
     downsample: float
     size: Size
     tile: Size
+    look: Callable[[], Degradation] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def degradation(self) -> Degradation:
+        """What its pixels went through, as far as the file says.
+
+        Looked for at first use, which takes up to a second where it is fitted.
+        """
+        return UNKNOWN if self.look is None else self.look()
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -92,3 +104,8 @@ def best_level(levels: Sequence[Level], downsample: float) -> int:
     limit = downsample * (1 + _SLACK)
     fine_enough = [i for i, level in enumerate(levels) if level.downsample <= limit]
     return max(fine_enough, key=lambda i: levels[i].downsample, default=0)
+
+
+def is_of(level: Level, downsample: float) -> bool:
+    """Whether a level has just this downsample, so that its pixels are read as they are."""
+    return abs(level.downsample - downsample) <= _SLACK * downsample

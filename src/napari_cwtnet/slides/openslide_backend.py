@@ -14,6 +14,8 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.absurd_sizes import refuse_absurd_sizes
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.compression import Encoding
+from napari_cwtnet.slides.dicom_frames import dicom_encoding
 from napari_cwtnet.slides.fractions import MARGIN, unblend
 from napari_cwtnet.slides.levels import Level, exact_downsample
 from napari_cwtnet.slides.resolution import number, stated_resolution
@@ -71,6 +73,25 @@ class OpenSlideBackend:
         pixels = self._region(level, place, Size(right - left, bottom - top))
         pixels = unblend(pixels, (place[0] / stated - left, place[1] / stated - top))
         return pixels[y - top : y - top + height, x - left : x - left + width]
+
+    def encoding(self, level: int) -> Encoding | None:
+        """How the tiles of a level are encoded; None where that is not known."""
+        if self._aperio is not None:
+            return self._aperio.pages[level].encoding()
+        size = self.levels[level].size
+        if self.format == "dicom":
+            series = self.properties.get("dicom.SeriesInstanceUID", "")
+            return dicom_encoding(self._path, series, size)
+        try:
+            with TiffFile(self._path) as file:
+                pages = [page for page in file.pages if isinstance(page, TiffPage)]
+                page = _page_of(pages, size)
+                if page is not None:
+                    return PageTiles(page, threading.Lock(), self._path.name).encoding()
+        except DECODE_ERRORS:
+            return None
+        # OpenSlide makes the levels that an NDPI file lacks out of those that it has.
+        return Encoding("lossless") if self.format == "hamamatsu" else None
 
     def identity(self) -> Iterator[bytes]:
         """OpenSlide's own hash of the slide's data, or some tiles of the coarsest level."""
@@ -200,6 +221,19 @@ def _levels(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> tuple
         tile = Size(*stored) if all(side in _FITTING for side in stored) else Size(_TILE, _TILE)
         levels.append(Level(exact_downsample(sizes[0], size, stated), size, tile))
     return tuple(levels)
+
+
+def _page_of(pages: list[TiffPage], size: Size) -> TiffPage | None:
+    """The tiled page of a level, whose size some scanners round up to whole tiles."""
+    tiled = [page for page in pages if page.is_tiled]
+    for page in tiled:
+        if (page.imagewidth, page.imagelength) == size:
+            return page
+    for page in tiled:
+        beyond = (page.imagewidth - size.width, page.imagelength - size.height)
+        if 0 <= beyond[0] < page.tilewidth and 0 <= beyond[1] < page.tilelength:
+            return page
+    return None
 
 
 def _background(properties: Mapping[str, str]) -> Colour:

@@ -14,10 +14,19 @@ from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.slides.backend import Backend, Pixels
 from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
 from napari_cwtnet.slides.computed import computed_badge, computed_from, computed_place
-from napari_cwtnet.slides.levels import best_level
+from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
+from napari_cwtnet.slides.levels import best_level, is_of
 from napari_cwtnet.slides.resample import Axis, resample
 from napari_cwtnet.slides.resolution import user_resolution
 from napari_cwtnet.slides.stored import StoredPixels
+
+_SHRUNK_HERE = Degradation(
+    Kernel("bicubic"),
+    sharpening=0.0,
+    compression=Compression("none"),
+    kernel_source="read",
+    compression_source="read",
+)
 
 
 class Slide(StoredPixels):
@@ -188,6 +197,23 @@ class Slide(StoredPixels):
                 out[rows.start : rows.stop, columns.start : columns.stop],
             )
         return out
+
+    def degradation(self, downsample: float, *, source: float | None = None) -> Degradation:
+        """What pixels that `read` gives at a downsample went through.
+
+        Those of a stored level went through what the file says; others are shrunk here, from a
+        finer one.
+
+        Parameters
+        ----------
+        downsample, source : float
+            As of `read`.
+        """
+        limit = downsample if source is None else min(downsample, source)
+        level = self.levels[best_level(self.levels, limit)]
+        if is_of(level, downsample):
+            return level.degradation
+        return _SHRUNK_HERE
 
     def thumbnail(self, max_size: int = 512) -> Pixels:
         """The whole slide, (h, w, 3) uint8 RGB, its longer side ``max_size`` pixels or fewer.

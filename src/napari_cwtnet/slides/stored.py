@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import weakref
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +15,7 @@ from napari_cwtnet.errors import RequestError, SlideError
 from napari_cwtnet.slides.backend import Backend, Colour, Pixels
 from napari_cwtnet.slides.cache import TileCache
 from napari_cwtnet.slides.colour import ProfileToSrgb, over_background
+from napari_cwtnet.slides.file_degradation import FileDegradation
 from napari_cwtnet.slides.levels import Level
 
 
@@ -39,6 +42,12 @@ class StoredPixels:
         self._closed = False
         # A slide that nobody holds any more, such as one of a deleted layer, lets go of its file.
         self._finalizer = weakref.finalize(self, _release, backend, cache, self._owner)
+        known = FileDegradation(backend)
+        # Of the file alone: levels that held the slide would keep it open.
+        self._levels = tuple(
+            replace(level, look=partial(known.of_level, index))
+            for index, level in enumerate(backend.levels)
+        )
         self._to_srgb: ProfileToSrgb | None = None
         self._icc_note: str | None = None
         if icc and backend.icc_profile is not None:
@@ -55,7 +64,7 @@ class StoredPixels:
     @property
     def levels(self) -> tuple[Level, ...]:
         """The stored levels, finest first."""
-        return self._backend.levels
+        return self._levels
 
     @property
     def background(self) -> Colour:

@@ -15,6 +15,7 @@ from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.levels import Level, exact_downsample
 from napari_cwtnet.slides.resolution import (
     Resolution,
@@ -78,6 +79,10 @@ class TiffBackend:
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
         return self._pages[level].read_tile(column, row)
+
+    def encoding(self, level: int) -> Encoding | None:
+        """How the tiles of a level are encoded; None where that is not known."""
+        return self._pages[level].encoding()
 
     def identity(self) -> Iterator[bytes]:
         """Sizes of the encoded tiles of every level, and bytes of a spread of them."""

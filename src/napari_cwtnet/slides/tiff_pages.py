@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 import struct
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.colour import grey_to_rgb, straight_alpha, to_uint8
+from napari_cwtnet.slides.compression import HEAD_BYTES, Codec, Encoding, tissue_rate
 
 # imagecodecs raises RuntimeErrors of its own; tifffile lets the rest through on broken files.
 DECODE_ERRORS = (
@@ -37,7 +39,15 @@ MAX_TILE_PIXELS = 2**26
 _STRIP_TILE_ROWS = 256
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG_FAMILY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34933, 34892}
+_CODECS: dict[int, Codec] = {
+    **dict.fromkeys((1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 34926, 34933, 50000), "lossless"),
+    **dict.fromkeys((6, 7, 33007, 34892), "jpeg"),
+    **dict.fromkeys((33003, 33004, 33005, 34712), "jpeg2000"),
+    **dict.fromkeys((34927, 50001), "webp"),
+}
+"""By TIFF's number; those of JPEG XL and XR and of LERC do not say whether they are lossless."""
 _ASSOCIATED_ALPHA = 1
+_APERIO_QUALITY = re.compile(r"\bQ\s*=\s*(\d{1,3})\b")
 
 
 class PageTiles:
@@ -116,6 +126,32 @@ class PageTiles:
         chosen = range(0, count, step)
         for index in chosen:
             yield self._encoded(index, limit // len(chosen))
+
+    def encoding(self) -> Encoding | None:
+        """Codec, and the starts of the first tile and of the largest; None of a codec not known.
+
+        Raises
+        ------
+        SlideError
+            If the file cannot be read there.
+        """
+        codec = _CODECS.get(int(self._page.compression))
+        if codec is None or codec == "lossless":
+            return None if codec is None else Encoding(codec)
+        sizes = self._page.databytecounts
+        # NDPI has one header for all strips of a page, which are bare samples.
+        header = self._page.jpegheader
+        chosen = {next((i for i, n in enumerate(sizes) if n), 0), int(np.argmax(sizes))}
+        tiles = [b""] if header else [self._encoded(i, HEAD_BYTES) for i in sorted(chosen)]
+        stated = _APERIO_QUALITY.search(self._page.description)
+        quality = int(stated[1]) if stated else 0
+        return Encoding(
+            codec,
+            header or self._page.jpegtables or b"",
+            tuple(tiles),
+            tissue_rate(sizes, self._segment.width * self._segment.height // self._planes),
+            quality if 1 <= quality <= 100 else None,
+        )
 
     def _samples(self, column: int, row: int) -> NDArray[Any]:
         index = row * self._columns + column

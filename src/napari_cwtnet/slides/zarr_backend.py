@@ -13,6 +13,7 @@ import numpy as np
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.levels import Level, exact_downsample
 from napari_cwtnet.slides.resolution import Resolution, micrometres, stated_resolution
 from napari_cwtnet.slides.tiff_pages import MAX_TILE_PIXELS, tile_too_large
@@ -23,6 +24,10 @@ _UNITS = {
     "centimeter": "cm", "meter": "m",
 }  # fmt: skip
 """As NGFF names them, and as OME-XML does."""
+_LOSSLESS = {
+    "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "gzip", "lz4", "lzma", "sharding_indexed",
+    "shuffle", "transpose", "zlib", "zstd",
+}  # fmt: skip
 _IDENTITY_TILES = 16
 _ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError)
 # What zarr raises of its own derives from these, as do the decoders' errors.
@@ -96,6 +101,16 @@ class ZarrBackend:
                 f"Slide {self._name!r} cannot be read at tile {column},{row} of its "
                 f"{size.width} × {size.height} image: {_one_line(error)}; copy it again."
             ) from error
+
+    def encoding(self, level: int) -> Encoding | None:
+        """How the chunks of a level are encoded; None where that is not known."""
+        try:
+            names = set(_codecs(self._arrays[level].metadata.to_dict()))
+        except _ERRORS:
+            return None
+        if names <= _LOSSLESS:
+            return Encoding("lossless")
+        return Encoding("lossy") if any("jpeg" in name for name in names) else None
 
     def identity(self) -> Iterator[bytes]:
         """Hashes of a spread of tiles of the finest and of the coarsest level."""
@@ -181,6 +196,16 @@ def _properties(image: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict
         found["zarr.Name"] = str(own.get("badge", found["zarr.Name"]))
         found["zarr.Provenance"] = json.dumps(own, ensure_ascii=False)
     return found
+
+
+def _codecs(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Names of all codecs of an array, or of a shard within it, of version 2 or 3."""
+    found = [*(metadata.get("codecs") or ()), *(metadata.get("filters") or ())]
+    if metadata.get("compressor"):
+        found.append(metadata["compressor"])
+    for codec in found:
+        yield str(codec.get("name") or codec.get("id")).lower().removeprefix("numcodecs.")
+        yield from _codecs({"codecs": codec.get("configuration", {}).get("codecs")})
 
 
 def _one_line(error: BaseException) -> str:

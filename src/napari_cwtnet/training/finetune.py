@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from pydantic import ValidationError
 
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model import Model, list_models, load_model, user_model_folder
+from napari_cwtnet.model import Model, Network, list_models, load_model, user_model_folder
 from napari_cwtnet.model.header import ModelHeader, read_header
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.training.fields import Field
 from napari_cwtnet.training.recipe import Recipe, make_recipe
 from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.trainer import Trainer
@@ -133,6 +134,8 @@ def finetune_recipe(
 def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport | None]:
     """What a run from a start model has gained, single-image and (if trained for) cross-scale.
 
+    PSNR is what the run measured when it chose the best model; SSIM is measured now.
+
     Raises
     ------
     TrainingError
@@ -142,12 +145,12 @@ def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport |
     """
     if trainer.start is None:
         raise TrainingError("The run starts from no model; there is nothing to compare with.")
-    before, after = trainer.start.network, load_model(trainer.weights).network
-    fields, scale = trainer.held_out, trainer.recipe.scale
+    before, after = trainer.start.network, trainer.best_network()
+    fields, scale, state = trainer.held_out, trainer.recipe.scale, trainer.state
     alone, paired = (
         FinetuneReport(
-            network_figures(before, fields, with_reference=mode),
-            network_figures(after, fields, with_reference=mode),
+            _figures(before, fields, state.start_psnr, with_reference=mode),
+            _figures(after, fields, state.best_by_mode, with_reference=mode),
             bicubic_figures(fields, scale, of_reference=mode),
         )
         if not mode or trainer.recipe.reference_share > 0
@@ -157,6 +160,19 @@ def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport |
     if alone is None:
         raise AssertionError("single-image mode is always measured")
     return alone, paired
+
+
+def _figures(
+    network: Network,
+    fields: Sequence[Field],
+    known: tuple[float, float | None] | None,
+    *,
+    with_reference: bool,
+) -> Figures:
+    """With the PSNR that is known, without and with reference; an earlier state may lack it."""
+    figures = network_figures(network, fields, with_reference=with_reference)
+    psnr = None if known is None else known[with_reference]
+    return figures if psnr is None else replace(figures, psnr=psnr)
 
 
 def refuse_taken_name(name: str) -> None:

@@ -15,7 +15,7 @@ from napari_cwtnet.training.events import Preview
 from napari_cwtnet.training.fields import Field
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.tissue import sharpness
-from napari_cwtnet.training.validation import enhanced, enlarged, mean_psnr_bicubic
+from napari_cwtnet.training.validation import bicubic_figures, enhanced, enlarged
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +88,8 @@ class HeldOut:
         if self._bicubic is None:
             fields, scale = self.fields, self._scale
             self._bicubic = (
-                mean_psnr_bicubic(fields, scale, of_reference=False),
-                mean_psnr_bicubic(fields, scale, of_reference=True) if self._paired else None,
+                bicubic_figures(fields, scale, of_reference=False).psnr,
+                bicubic_figures(fields, scale, of_reference=True).psnr if self._paired else None,
             )
         return self._bicubic
 

@@ -24,6 +24,15 @@ from napari_cwtnet.training.recipe import Recipe
 _CPU = torch.device("cpu")
 
 
+def placed(network: Network, device: torch.device) -> Network:
+    """The network itself, on ``device`` and in the memory format of a run.
+
+    Rounding follows the format: the same weights in another one may give a pixel that is one grey
+    level off. What a run compares is therefore all in this one.
+    """
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 class RunState:
     """Network, averaged network, optimiser, random numbers and progress of a run.
 
@@ -52,7 +61,7 @@ class RunState:
             self.adversary = None if fields is None else Adversary(fields, device)
         if start is not None:
             network.load_state_dict(start.state_dict())
-        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = placed(network, device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.generator = np.random.default_rng(recipe.seed)
@@ -63,6 +72,8 @@ class RunState:
         self.measured = -1
         """Step at which the weights were last measured."""
         self.best_psnr = -math.inf
+        self.best_by_mode: tuple[float, float | None] | None = None
+        """Of the best model, without and with reference; an older state does not say it."""
         self.start_psnr: tuple[float, float | None] | None = None
         """Of the start model, without and with reference."""
 
@@ -85,11 +96,11 @@ class RunState:
         with torch.no_grad():
             for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept.lerp_(new, 1 - decay)
-            for kept, new in zip(self.average.buffers(), self.network.buffers(), strict=True):
-                if kept.is_floating_point():  # statistics of a batch normalisation
-                    kept.lerp_(new, 1 - decay)
+            for old, now in zip(self.average.buffers(), self.network.buffers(), strict=True):
+                if old.is_floating_point():  # statistics of a batch normalisation
+                    old.lerp_(now, 1 - decay)
                 else:
-                    kept.copy_(new)
+                    old.copy_(now)
 
     def save(self, path: Path) -> None:
         """Write the whole state to ``path`` (safetensors), whole or not at all."""
@@ -105,6 +116,7 @@ class RunState:
             "validation_seconds": self.validation_seconds,
             "measured": self.measured,
             "best_psnr": self.best_psnr,
+            "best_by_mode": self.best_by_mode,
             "start_psnr": self.start_psnr,
             "generator": self.generator.bit_generator.state,
             "adam_steps": adam_steps(self.optimiser, self.network),
@@ -155,8 +167,8 @@ class RunState:
         self.validation_seconds = progress.get("validation_seconds", 0.0)
         self.measured = progress.get("measured", self.step)
         self.best_psnr = progress["best_psnr"]
-        start = progress.get("start_psnr")
-        self.start_psnr = None if start is None else (start[0], start[1])
+        self.best_by_mode = _pair(progress.get("best_by_mode"))
+        self.start_psnr = _pair(progress.get("start_psnr"))
         self.generator.bit_generator.state = progress["generator"]
         with torch.no_grad():
             for part, network in (("network", self.network), ("average", self.average)):
@@ -166,3 +178,7 @@ class RunState:
         put_back(self.optimiser, self.network, tensors, steps, step=self.step)
         if self.adversary is not None:
             self.adversary.restore(tensors, progress["discriminator_steps"])
+
+
+def _pair(values: list[Any] | None) -> tuple[float, float | None] | None:
+    return None if values is None else (values[0], values[1])

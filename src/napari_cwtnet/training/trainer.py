@@ -15,7 +15,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model.weights import save_weights
+from napari_cwtnet.model import Network, load_model, save_weights
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.dilated import refuse_wrong_gradients
 from napari_cwtnet.training.events import (
@@ -34,7 +34,7 @@ from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.run_lock import RunLock, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
 from napari_cwtnet.training.start import load_start, provenance
-from napari_cwtnet.training.state import RunState
+from napari_cwtnet.training.state import RunState, placed
 from napari_cwtnet.training.validation import centre_crops, forward
 from napari_cwtnet.training.workers import Workers, worker_device
 
@@ -75,6 +75,8 @@ class Trainer:
         self.start = load_start(recipe)
         device = choose_device(worker_device(recipe.device))
         refuse_wrong_gradients(recipe, device)
+        if self.start is not None:
+            placed(self.start.network, device)
         self._workers = Workers(device)
         self._workers.check_batch(recipe.batch)
         self._lock = RunLock(output)
@@ -126,6 +128,16 @@ class Trainer:
     def weights(self) -> Path:
         """The file of the best model so far."""
         return self.output / f"{self.recipe.name}.safetensors"
+
+    def best_network(self) -> Network:
+        """The best model so far, read from its file and placed as the run measured it.
+
+        Raises
+        ------
+        ModelError
+            If the file cannot be read.
+        """
+        return placed(load_model(self.weights).network, self._device)
 
     @property
     def done_share(self) -> float:
@@ -309,7 +321,7 @@ class Trainer:
             best = best and (paired is None or least_paired is None or paired >= least_paired)
         best = best or self.recipe.adversarial is not None
         if best:
-            state.best_psnr = score
+            state.best_psnr, state.best_by_mode = score, (alone, paired)
             known = provenance(recipe=self.recipe, state=state, start=self.start, data=self.data)
             save_weights(self.weights, state.average, known)
         bicubic, enlarged_reference = self._exam.bicubic()

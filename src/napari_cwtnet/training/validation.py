@@ -74,16 +74,6 @@ def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint
     return to_image(image)
 
 
-def mean_psnr(network: Network, fields: Sequence[Field], *, with_reference: bool) -> float:
-    """Mean PSNR (dB) of the network over ``fields``, cropped by the scale."""
-    return network_figures(network, fields, with_reference=with_reference).psnr
-
-
-def mean_psnr_bicubic(fields: Sequence[Field], scale: int, *, of_reference: bool) -> float:
-    """Mean PSNR (dB) of the bicubic enlargement of LR, or of the reference."""
-    return bicubic_figures(fields, scale, of_reference=of_reference).psnr
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Means over fields: PSNR in dB, SSIM."""
@@ -109,5 +99,5 @@ def _figures(images: Iterable[NDArray[np.uint8]], fields: Sequence[Field], scale
         (psnr(image, field.truth, scale), ssim(image, field.truth, scale))
         for image, field in zip(images, fields, strict=True)
     ]
-    means = np.mean(pairs, axis=0)
-    return Figures(float(means[0]), float(means[1]))
+    values = zip(*pairs, strict=True)
+    return Figures(*(float(np.mean(of_one)) for of_one in values))

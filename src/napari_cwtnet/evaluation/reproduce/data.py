@@ -33,8 +33,8 @@ def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, An
     Parameters
     ----------
     data : Path
-        For ``bicubic``: folders named as in ``table_sources.yaml``, or a ``sources.yaml`` with a list
-        of such sources. For ``levels``: slides, of which those count that store the levels.
+        For ``bicubic``: folders named as in ``table_sources.yaml``, or a ``sources.yaml`` with a
+        list of such sources. For ``levels``: slides, of which those count that store the levels.
     degradation : {"bicubic", "levels"}
         How LR and reference are made.
     scale : int

@@ -73,7 +73,7 @@ def block_pixels(
 ) -> tuple[Pixels, Computed]:
     """SR pixels ``(height, width, 3)`` of a block, and the tiles that were computed for them.
 
-    The same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
+    On one device the same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
     """
     part = cut(bench.plan, block)
     canvas, tally, missing = Canvas(part), Tally(), []

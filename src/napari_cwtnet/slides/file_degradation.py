@@ -1,0 +1,164 @@
+"""What a file says of its own pixels, level by level: looked for when first asked, then kept."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+
+from napari_cwtnet.errors import SlideError
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.backend import Backend, Pixels
+from napari_cwtnet.slides.colour import over_background
+from napari_cwtnet.slides.compression import compression_of
+from napari_cwtnet.slides.degradation import UNKNOWN, Compression, Degradation, Source
+from napari_cwtnet.slides.jpeg_traces import jpeg_quality_of
+from napari_cwtnet.slides.kernel_fit import FACTORS, MARGIN, Fit, Pair, fit_kernel
+
+_SIDES = (96, 64, 48)
+_TRACE_SIDE = 160
+_FIELDS, _TRACE_FIELDS = 4, 3
+_PLACES = 4
+_LOOKED_AT = 2**22
+_BLOCKS = 16
+_KEPT_TILES = 24
+_WHOLE = 1e-6
+_FEWEST_DETAILS = 1.0
+
+
+class FileDegradation:
+    """The degradation of each stored level of an open file, for reading from any thread.
+
+    Parameters
+    ----------
+    backend : Backend
+        The file's reader.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.RLock()
+        self._found: dict[int, Degradation] = {}
+        self._tiles: dict[tuple[int, int, int], Pixels] = {}
+
+    def of_level(self, level: int) -> Degradation:
+        """Compression as the file has it; kernel as fitted to this level and the next finer one.
+
+        The first call for a level reads some fields of both. What cannot be read is not known.
+        """
+        with self._lock:
+            if level not in self._found:
+                try:
+                    self._found[level] = self._look(level)
+                except SlideError:
+                    self._found[level] = UNKNOWN
+                finally:
+                    self._tiles.clear()
+            return self._found[level]
+
+    def _look(self, level: int) -> Degradation:
+        compression, source = self._compression(level)
+        degradation = Degradation(compression=compression, compression_source=source)
+        fit = self._fit(level, compression) if level else None
+        if fit is None:
+            return degradation
+        return Degradation(
+            fit.kernel,
+            fit.sharpening,
+            compression=compression,
+            kernel_source="fitted",
+            compression_source=source,
+        )
+
+    def _compression(self, level: int) -> tuple[Compression | None, Source | None]:
+        encoding = self._backend.encoding(level)
+        found = None if encoding is None else compression_of(encoding)
+        if found is None:
+            return None, None
+        if found.kind == "none":
+            quality = jpeg_quality_of(self._trace_fields(level))
+            if quality is not None:
+                return Compression("jpeg", quality), "estimated"
+        return found, "read"
+
+    def _trace_fields(self, level: int) -> list[Pixels]:
+        size = self._backend.levels[level].size
+        side = min(_TRACE_SIDE, *size)
+        if side < min(_SIDES):
+            return []
+        places = self._textured(level, side, 0)[:_TRACE_FIELDS]
+        return [self._read(level, x, y, side, side) for x, y in places]
+
+    def _fit(self, level: int, compression: Compression | None) -> Fit | None:
+        fine, coarse = self._backend.levels[level - 1], self._backend.levels[level]
+        factor = coarse.downsample / fine.downsample
+        whole = round(factor)
+        if whole not in FACTORS or abs(factor - whole) > _WHOLE * factor:
+            return None
+        shorter = min(coarse.size.width, coarse.size.height, *(s // whole for s in fine.size))
+        side = next((s for s in _SIDES if s + 2 * MARGIN + _BLOCKS <= shorter), None)
+        if side is None:
+            return None
+        around = side + 2 * MARGIN
+        pairs = [
+            Pair(
+                self._read(level, x, y, side, side),
+                self._read(
+                    level - 1, (x - MARGIN) * whole, (y - MARGIN) * whole,
+                    around * whole, around * whole,
+                ),
+            )
+            for x, y in self._textured(level, side, MARGIN)[:_FIELDS]
+        ]  # fmt: skip
+        return fit_kernel(pairs, whole, compression)
+
+    def _textured(self, level: int, side: int, margin: int) -> list[tuple[int, int]]:
+        """Corners of fields spread over a level that have details, most first.
+
+        They lie on multiples of the side of a codec's largest blocks.
+        """
+        size, tile = self._backend.levels[level].size, self._backend.levels[level].tile
+        if level:
+            fine = self._backend.levels[level - 1]
+            factor = self._backend.levels[level].downsample / fine.downsample
+            size = Size(*(min(a, int(b / factor)) for a, b in zip(size, fine.size, strict=True)))
+        places = max(1, min(_PLACES, int((_LOOKED_AT / (tile.width * tile.height)) ** 0.5)))
+        found = []
+        for y in _spread(size.height, side, margin, places):
+            for x in _spread(size.width, side, margin, places):
+                field = self._read(level, x, y, side, side).astype(np.float32).mean(2)
+                details = np.abs(np.diff(field, axis=0)).mean() + np.abs(np.diff(field)).mean()
+                found.append((-float(details), x, y))
+        return [(x, y) for details, x, y in sorted(found) if -details > _FEWEST_DETAILS]
+
+    def _read(self, level: int, x: int, y: int, width: int, height: int) -> Pixels:
+        """Stored pixels inside a level, ``(height, width, 3)``, without any ICC profile applied."""
+        out = np.empty((height, width, 3), np.uint8)
+        stored = self._backend.levels[level]
+        for column, row in stored.tiles_over(x, y, x + width, y + height):
+            tile = self._tile(level, column, row)
+            left, top = column * stored.tile.width - x, row * stored.tile.height - y
+            x0, y0 = max(left, 0), max(top, 0)
+            x1, y1 = min(left + tile.shape[1], width), min(top + tile.shape[0], height)
+            out[y0:y1, x0:x1] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
+        return out
+
+    def _tile(self, level: int, column: int, row: int) -> Pixels:
+        key = (level, column, row)
+        if key not in self._tiles:
+            pixels = self._backend.read_tile(level, column, row)
+            if len(self._tiles) >= _KEPT_TILES:
+                del self._tiles[next(iter(self._tiles))]
+            self._tiles[key] = over_background(pixels, self._backend.background)
+        return self._tiles[key]
+
+
+def _spread(length: int, side: int, margin: int, count: int) -> Iterator[int]:
+    """Where some fields begin along an axis, on multiples of `_BLOCKS`."""
+    last = (length - side - margin) // _BLOCKS
+    first = -(-margin // _BLOCKS)
+    # The outermost places are often glass.
+    inner = count + 2 if last - first > count else count
+    places = np.linspace(first, last, inner)[int(inner > count) : count + 1]
+    yield from sorted({int(place) * _BLOCKS for place in places})
