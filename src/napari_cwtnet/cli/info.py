@@ -22,10 +22,12 @@ def run(arguments: argparse.Namespace) -> None:
     """Print the report."""
     with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
         said = describe(slide)
+        levels = list(level_lines(slide))
     if arguments.json:
         report(said, as_json=True)
         return
-    report({name: value for name, value in said.items() if name != "enhance"}, as_json=False)
+    report({n: v for n, v in said.items() if n not in ("levels", "enhance")}, as_json=False)
+    print("levels", *(f"  {line}" for line in levels), sep="\n")
     print(*table(said), sep="\n")
 
 
@@ -41,10 +43,22 @@ def describe(slide: Slide) -> dict[str, Any]:
         "magnification": magnification(slide.mpp),
         "icc_profile": slide.icc_profile is not None,
         "levels": [
-            {"downsample": level.downsample, "size": list(level.size)} for level in slide.levels
+            {
+                "downsample": level.downsample,
+                "size": list(level.size),
+                "degradation": level.degradation.as_dict(),
+            }
+            for level in slide.levels
         ],
         "enhance": _possibilities(slide),
     }
+
+
+def level_lines(slide: Slide) -> Iterator[str]:
+    """Downsample and size of each stored level, and what its pixels went through."""
+    for level in slide.levels:
+        size = f"{level.size.width} × {level.size.height}"
+        yield f"{level.downsample:<6.4g}{size:15}{level.degradation}"
 
 
 def _possibilities(slide: Slide) -> list[dict[str, Any]]:

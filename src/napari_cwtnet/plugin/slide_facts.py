@@ -107,6 +107,25 @@ def level_rows(slide: Slide) -> list[tuple[str, str, str]]:
     ]
 
 
+def degradation_text(slide: Slide) -> str:
+    """What the pixels of the stored levels went through, one line for levels that are alike.
+
+    Reads the file, and may take a second a level.
+    """
+    lines: list[tuple[str, list[str]]] = []
+    for level in slide.levels:
+        words = str(level.degradation)
+        if not lines or lines[-1][0] != words:
+            lines.append((words, []))
+        lines[-1][1].append(f"{level.downsample:.4g}")
+    if len(lines) == 1:
+        return lines[0][0]
+    return "\n".join(
+        f"{factors[0] if len(factors) == 1 else f'{factors[0]}–{factors[-1]}'}: {words}"
+        for words, factors in lines
+    )
+
+
 def is_set_by_user(slide: Slide) -> bool:
     """Whether the pixel size is not the file's."""
     return slide.mpp_note == USER_NOTE

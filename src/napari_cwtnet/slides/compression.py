@@ -131,7 +131,7 @@ def nearest_quality(tables: Sequence[Table]) -> int | None:
 
 @cache
 def standard_tables(quality: int) -> tuple[Table, Table]:
-    """libjpeg's tables of luma and chroma for a quality of 1..100, in zigzag order."""
+    """Tables of luma and chroma that libjpeg has for a quality of 1..100, in zigzag order."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     luma, chroma = (
         tuple(min(255, max(1, (value * scale + 50) // 100)) for value in table)
@@ -217,7 +217,9 @@ def _jpeg2000(encoding: Encoding, tile: bytes) -> Compression | None:
         marker, length = struct.unpack_from(">HH", tile, at)
         if marker == 0xFF52:
             reversible = tile[at + 13] == 1
-            return Compression("none") if reversible else Compression("jpeg2000", rate=encoding.rate)
+            return (
+                Compression("none") if reversible else Compression("jpeg2000", rate=encoding.rate)
+            )
         if marker == 0xFF90 or marker < 0xFF00:
             return None
         at += 2 + length

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,9 +14,10 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import Backend, Pixels
 from napari_cwtnet.slides.colour import over_background
 from napari_cwtnet.slides.compression import compression_of
-from napari_cwtnet.slides.degradation import UNKNOWN, Compression, Degradation, Source
+from napari_cwtnet.slides.degradation import Compression, Degradation, Source
 from napari_cwtnet.slides.jpeg_traces import jpeg_quality_of
 from napari_cwtnet.slides.kernel_fit import FACTORS, MARGIN, Fit, Pair, fit_kernel
+from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS
 
 _SIDES = (96, 64, 48)
 _TRACE_SIDE = 160
@@ -49,27 +52,20 @@ class FileDegradation:
         """
         with self._lock:
             if level not in self._found:
-                try:
-                    self._found[level] = self._look(level)
-                except SlideError:
-                    self._found[level] = UNKNOWN
-                finally:
-                    self._tiles.clear()
+                self._found[level] = self._look(level)
+                self._tiles.clear()
             return self._found[level]
 
     def _look(self, level: int) -> Degradation:
-        compression, source = self._compression(level)
-        degradation = Degradation(compression=compression, compression_source=source)
-        fit = self._fit(level, compression) if level else None
+        compression, source, fit = None, None, None
+        with suppress(SlideError, *DECODE_ERRORS):
+            compression, source = self._compression(level)
+        with suppress(SlideError, *DECODE_ERRORS):
+            fit = self._fit(level, compression) if level else None
+        found = Degradation(compression=compression, compression_source=source)
         if fit is None:
-            return degradation
-        return Degradation(
-            fit.kernel,
-            fit.sharpening,
-            compression=compression,
-            kernel_source="fitted",
-            compression_source=source,
-        )
+            return found
+        return replace(found, kernel=fit.kernel, sharpening=fit.sharpening, kernel_source="fitted")
 
     def _compression(self, level: int) -> tuple[Compression | None, Source | None]:
         encoding = self._backend.encoding(level)

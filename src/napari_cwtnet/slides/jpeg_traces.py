@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +18,10 @@ Values = NDArray[np.float64]
 _LUMA = np.array([0.299, 0.587, 0.114])
 _FREQUENCIES = range(1, 22)
 _STEPS = np.arange(2, 81)
-_FEWEST_VALUES = 24
-_COMB = 0.6
+_FEWEST_VALUES = 16
+_COMB = 0.75
+_EXPECTED = np.exp(-2 * np.pi**2 * 0.12 / _STEPS**2)
+"""What is left of a comb when luma was rounded at decoding, and then red, green and blue."""
 _FEWEST_STEPS = 5
 _AGREE = 0.75
 _FINE = slice(4, 8)
@@ -36,30 +39,22 @@ def jpeg_quality_of(fields: Sequence[Pixels]) -> int | None:
     Parameters
     ----------
     fields : sequence of ndarray
-        ``(h, w, 3)`` uint8 RGB of tissue, 128 pixels or more along each side.
+        ``(h, w, 3)`` uint8 RGB of tissue, that begin at multiples of 8 pixels of their level.
 
     Returns
     -------
     int or None
-        Of libjpeg's tables, 1..100. Most of the fields agree on it.
+        Of libjpeg's tables, 1..100.
     """
-    found = sorted(q for q in map(_quality, fields) if q is not None)
-    if not found or 2 * len(found) <= len(fields):
+    lumas = [field @ _LUMA for field in fields]
+    phases = Counter(map(_grid, lumas))
+    if not phases:
         return None
-    return found[len(found) // 2]
-
-
-def _quality(field: Pixels) -> int | None:
-    luma = field @ _LUMA
-    # At the grid of the codec, fine waves that it rounded to nothing are still nothing.
-    still = {
-        (x, y): float((np.abs(_coefficients(luma[y:, x:])[:, _FINE, _FINE]) < 0.5).mean())
-        for x in range(8)
-        for y in range(8)
-    }
-    x, y = max(still, key=lambda phase: still[phase])
-    coefficients = _coefficients(luma[y:, x:]).reshape(-1, 64)
-    steps = {f: step for f in _FREQUENCIES if (step := _step(coefficients[:, ZIGZAG[f]]))}
+    (x, y), count = phases.most_common(1)[0]
+    if 2 * count <= len(lumas):
+        return None
+    pooled = np.concatenate([_coefficients(luma[y:, x:]).reshape(-1, 64) for luma in lumas])
+    steps = {f: step for f in _FREQUENCIES if (step := _step(pooled[:, ZIGZAG[f]]))}
     if len(steps) < _FEWEST_STEPS:
         return None
     fits = {
@@ -70,7 +65,17 @@ def _quality(field: Pixels) -> int | None:
     if best < _AGREE * len(steps):
         return None
     alike = [quality for quality, count in fits.items() if count == best]
-    return alike[len(alike) // 2]
+    return min(alike, key=lambda quality: quality % 5 != 0)
+
+
+def _grid(luma: Values) -> tuple[int, int]:
+    """Where the codec's blocks begin: there, fine waves that it rounded to nothing are nothing."""
+    still = {
+        (x, y): float((np.abs(_coefficients(luma[y:, x:])[:, _FINE, _FINE]) < 0.5).mean())
+        for x in range(8)
+        for y in range(8)
+    }
+    return max(still, key=lambda phase: still[phase])
 
 
 def _coefficients(luma: Values) -> Values:
@@ -88,5 +93,9 @@ def _step(values: Values) -> int | None:
     counted = sizes > _STEPS[:, np.newaxis] / 2
     counts = counted.sum(1)
     comb = np.where(counts >= _FEWEST_VALUES, (phases * counted).sum(1) / np.maximum(counts, 1), 0)
-    fitting = _STEPS[comb > _COMB]
-    return int(fitting[-1]) if len(fitting) else None
+    fitting = np.flatnonzero(comb > _COMB * _EXPECTED)
+    if not len(fitting):
+        return None
+    # Where most values are a single step, the neighbours of the step fit, too.
+    last = np.split(fitting, np.flatnonzero(np.diff(fitting) > 1) + 1)[-1]
+    return int(_STEPS[last[np.argmax(comb[last])]])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.utils.notifications import show_error
+from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QWidget
 
@@ -23,6 +24,7 @@ from napari_cwtnet.plugin.navigation import look_at, zoom_to
 from napari_cwtnet.plugin.open_dialog import ask_for_slide
 from napari_cwtnet.plugin.opening import Opened, open_in, reopened, replace_in
 from napari_cwtnet.plugin.slide_facts import (
+    degradation_text,
     is_set_by_user,
     jumps,
     level_rows,
@@ -144,6 +146,7 @@ class SlideDock(QWidget):
         form.fill_levels(level_rows(slide))
         self._show_view()
         self._fetch_picture()
+        self._fetch_degradation()
 
     def _show_mpp(self) -> None:
         form, slide = self.form, slide_of(self._layer)
@@ -175,6 +178,18 @@ class SlideDock(QWidget):
                 self._show_view()
 
         in_background(lambda: np.asarray(coarsest), show)
+
+    def _fetch_degradation(self) -> None:
+        slide = slide_of(self._layer)
+        if slide is None:
+            return
+        self.form.degradation.setText("…")
+
+        def show(words: str) -> None:
+            if isalive(self) and slide_of(self._layer) is slide:
+                self.form.degradation.setText(words)
+
+        in_background(lambda: degradation_text(slide), show)
 
     def _camera_moved(self, *_: object) -> None:
         if not self._camera_rests.isActive():

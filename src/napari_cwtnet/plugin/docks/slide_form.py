@@ -50,6 +50,11 @@ class SlideForm(QWidget):
         self.jumps = {label: QPushButton() for label in MAGNIFICATIONS}
         self.icc = QCheckBox("Apply ICC profile (to sRGB)")
         self.levels = _table()
+        self.degradation = _label(wrap=True)
+        self.degradation.setToolTip(
+            "What each level's pixels went through, by its downsample: the filter that made it of "
+            "the next finer one, and the codec"
+        )
         self.copy = QPushButton("Copy as command")
         self.copy.setToolTip("Copy the command line that says the same of the slide in a terminal")
         self._lay_out()
@@ -81,6 +86,7 @@ class SlideForm(QWidget):
         form.addRow("Colour", self.icc)
         form.addRow(QLabel("Stored levels"))
         form.addRow(self.levels)
+        form.addRow("Levels", self.degradation)
         form.addRow(self.copy)
         self.form = form
         layout = QVBoxLayout(self)
