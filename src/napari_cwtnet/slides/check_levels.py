@@ -80,12 +80,7 @@ def check_levels(
     SlideError
         If the slide cannot be read.
     """
-    finest = downsample / scale
-    if finest < 1:
-        raise RequestError(
-            f"Downsample {downsample:g} cannot be checked at ×{scale}: the slide holds nothing "
-            f"finer than its level 0; give at least {scale}."
-        )
+    finest = truth_downsample(downsample, scale)
     covered = _whole_pixels(slide, region, downsample)
     rows, columns = (round(side / downsample) for side in (covered.height, covered.width))
     if rows * columns * scale**2 > MAX_PIXELS:
@@ -112,6 +107,23 @@ def check_levels(
     return CheckLevels(
         ArraySlide(images, known, mpp, f"{slide.path.name}, {downsample:g}"), covered, made_by
     )
+
+
+def truth_downsample(downsample: float, scale: int) -> float:
+    """Level-0 pixels per pixel of the truth, at least 1, where LR has a downsample.
+
+    Raises
+    ------
+    RequestError
+        If the slide holds no truth there.
+    """
+    finest = downsample / scale
+    if not finest >= 1:  # NaN is not
+        raise RequestError(
+            f"Downsample {downsample:g} cannot be checked at ×{scale}: the slide holds nothing "
+            f"finer than its level 0; give at least {scale}."
+        )
+    return finest
 
 
 def own_degradation(slide: Slide, likely: Kernel = MOST_LIKELY) -> Degradation:
