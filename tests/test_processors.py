@@ -38,7 +38,7 @@ sys.exit(pytest.main(sys.argv[1:]))
     platform.machine() not in ("x86_64", "AMD64"), reason="the settings are those of x86"
 )
 def test_holds_on_an_older_processor() -> None:
-    options = ["-q", "-p", "no:cacheprovider", "--no-xvfb"]
+    options = ["-q", "-p", "no:cacheprovider", "--no-xvfb", "--timeout=800"]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *options, *HOLDS_EVERYWHERE],
         cwd=Path(__file__).parent,
