@@ -84,6 +84,8 @@ def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) 
         "--model", names.get(job.model, str(job.model)),
         "--reference", job.request.reference,
     ]  # fmt: skip
+    if job.request.sharpness != "auto":
+        words += ["--sharpness", job.request.sharpness]
     if job.device != "auto":
         words += ["--device", job.device]
     if job.dtype != "auto":

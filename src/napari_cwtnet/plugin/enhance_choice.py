@@ -13,7 +13,7 @@ from napari.layers import Shapes
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
 from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.enhancement.request import ReferenceChoice
+from napari_cwtnet.enhancement.request import ReferenceChoice, Sharpness
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.model import list_models
@@ -39,6 +39,7 @@ class Choice:
     reference: ReferenceChoice = "auto"
     device: str = "auto"
     dtype: DtypeChoice = "auto"
+    sharpness: Sharpness = "auto"
 
 
 def source_levels(slide: Slide) -> list[tuple[float, str]]:
@@ -122,7 +123,9 @@ def _job(viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any) -> 
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
     header = chosen_header(choice)
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
-    request = EnhanceRequest(on_lattice(region, downsample), downsample, choice.reference)
+    request = EnhanceRequest(
+        on_lattice(region, downsample), downsample, choice.reference, sharpness=choice.sharpness
+    )
     _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
     return Job(slide, request, header.path, choice.device, kind, choice.dtype), plan
