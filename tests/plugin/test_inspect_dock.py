@@ -39,7 +39,7 @@ from napari_cwtnet.plugin.inspecting import Inspector
 from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import finish, write_model
 
-THREAD = "napari-cwtnet inspect"
+THREAD = "napari-cwtnet inspection"
 
 
 @pytest.fixture

@@ -44,6 +44,19 @@ def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     return [*words, "--output", output]
 
 
+def check_words(job: Job, shown: Slide) -> list[str]:
+    """The words after ``napari-cwtnet`` that give a check's figures again.
+
+    Parameters
+    ----------
+    job : Job
+        What was checked.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    """
+    return _job_words("check", job, job.request.region, shown)
+
+
 def inspect_words(
     job: FieldJob,
     shown: Slide,
