@@ -148,7 +148,7 @@ def test_a_model_without_a_wt_branch(run: Run, slide_file: Path, tmp_path: Path)
     path, output = tmp_path / "plain.safetensors", tmp_path / "inside"
     save_weights(path, CwtNet(preset("lite", 4, blocks=1, channels=8, wt_branch=False)), {})
     refused(
-        run(*words(slide_file, output, model=path, probe="150,100")), "'plain' has no WT branch"
+        run(*words(slide_file, output, model=path, probe="150,100")), "'plain' has no attention"
     )
     assert not output.exists()
     done = run(*words(slide_file, output, model=path), "--json")
@@ -157,7 +157,9 @@ def test_a_model_without_a_wt_branch(run: Run, slide_file: Path, tmp_path: Path)
     assert told["attention_mean"] == told["matches_within_per_block"] == []
     assert list(told["band_energies"]) == ["lr", "sr", "truth"]
     assert not [name for name in told["files"] if "attention" in name or "confidence" in name]
-    assert "the model has no WT branch" in (output / "report.html").read_text(encoding="utf-8")
+    assert "has no attention: its SR branch works alone" in (output / "report.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_an_inspection_is_replaced_and_nothing_else(

@@ -13,10 +13,16 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
     capture,
+    images,
     matches_sentence,
     matches_within,
+    spread,
+    survey,
 )
 from napari_cwtnet.inspection.attention import displacement
+from napari_cwtnet.inspection.band_maps import prediction_maps
+from napari_cwtnet.inspection.bands import targets
+from napari_cwtnet.inspection.trust_maps import trust_names
 
 SEARCHES = [
     {"search": "full"},
@@ -203,9 +209,38 @@ def test_a_region_is_cut_to_the_slide_and_to_whole_pixels(slide, make_engine) ->
 def test_a_model_without_a_wt_branch_has_no_attention(slide, make_engine) -> None:
     field = capture(slide, make_engine(wt_branch=False), EnhanceRequest(Region(0, 0, 64, 64), 2))
     assert field.blocks == 0
-    assert field.predicted is None
-    with pytest.raises(RequestError, match="no WT branch"):
+    assert field.predicted is field.stand_in is None
+    with pytest.raises(RequestError, match="has no attention: its SR branch works alone"):
         attention(field)
+
+
+def test_an_sr_branch_that_works_alone_has_attention_with_a_reference(slide, make_engine) -> None:
+    changes = {"wt_source": "none", "bands": ("LL", "LH", "HL", "HH"), "upsampler": "direct"}
+    engine, region = make_engine(seed=3, **changes), Region(8, 16, 96, 80)
+    alone = capture(slide, engine, EnhanceRequest(region, 2, "none"))
+    assert alone.blocks == 0
+    assert alone.predicted is alone.target is alone.stand_in is alone.reference is None
+    assert list(images(alone)) == ["lr", "sr"]
+    assert trust_names(alone) == ["consistency", "spread"]
+    assert "no attention without a reference: its SR branch" in matches_sentence(alone)
+    with pytest.raises(RequestError, match="no attention without a reference"):
+        attention(alone)
+    assert spread(alone, engine).mean() > 0.1
+    found = survey(slide, engine, EnhanceRequest(region, 2, "none"))
+    assert not found.attention
+    assert {one.name[:4] for one in found.bands} == {"band"}
+    with pytest.raises(RequestError, match="no attention without a reference"):
+        survey(slide, engine, EnhanceRequest(region, 2, "none"), place=(20, 30))
+
+    both = capture(slide, engine, EnhanceRequest(region, 2))
+    assert both.blocks == 2
+    assert both.predicted.shape == both.target.shape == (12, 40, 48)
+    finer = slide.read(region, 1).astype(float)
+    low = (finer[0::2, 0::2] + finer[0::2, 1::2] + finer[1::2, 0::2] + finer[1::2, 1::2]) / 2
+    assert targets(both)["LL"] == pytest.approx(np.moveaxis(low, -1, 0), abs=1e-3)
+    shown = prediction_maps(both)[:2]
+    assert [one.name for one in shown] == ["wt-predicted-LL", "wt-target-LL"]
+    assert [(one.low, one.high) for one in shown] == [(0, 510)] * 2
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def _short(arguments: argparse.Namespace, field: Field, record: dict[str, Any]) 
         "look at": str(arguments.output / PAGE),
         "files": len(record["files"]),
         **{name: record[name] for name in names},
-        "matches": matches_sentence(field) if field.blocks else None,
+        "matches": matches_sentence(field),
     }
 
 

@@ -22,7 +22,12 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, magnification
 from napari_cwtnet.model import Model
 from napari_cwtnet.slides import Slide
-from napari_cwtnet.slides.check_levels import MOST_LIKELY, MadeBy, check_levels
+from napari_cwtnet.slides.check_levels import (
+    MOST_LIKELY,
+    MadeBy,
+    check_levels,
+    truth_downsample,
+)
 from napari_cwtnet.slides.degradation import Degradation
 
 _LEVEL = {
@@ -34,7 +39,8 @@ FIELD_SIDE = 768
 """Pixels of the truth along a side of a field that is chosen here."""
 FIELDS = 4
 _THUMBNAIL = 1024
-_LEAST_SIDE = 64
+_TISSUE = 0.25
+"""Texture that a field has at least, relative to the field with most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +141,8 @@ def check(
     """
     refuse_computed(slide)
     downsample = float(model.scale) if downsample is None else downsample
-    regions = tuple(regions) or tissue_fields(slide, downsample / model.scale)
+    finest = truth_downsample(downsample, model.scale)
+    regions = tuple(regions) or tissue_fields(slide, finest)
     likely = KERNELS.get(sharpness, MOST_LIKELY)
     found, shown = [], []
     for done, region in enumerate(regions, start=1):
@@ -219,6 +226,8 @@ def tissue_fields(
 ) -> tuple[Region, ...]:
     """Fields with the most texture, spread over a slide; the whole of a small one.
 
+    None is of empty glass, so that there may be fewer.
+
     Parameters
     ----------
     slide : Slide
@@ -245,7 +254,8 @@ def tissue_fields(
                 int(column * step_x) : max(int((column + 1) * step_x), int(column * step_x) + 1),
             ]
             texture[row, column] = float(part.std())
-    best = sorted(texture, key=lambda place: -texture[place])
+    enough = _TISSUE * max(texture.values())
+    best = sorted((p for p, found in texture.items() if found >= enough), key=lambda p: -texture[p])
     chosen: list[tuple[int, int]] = []
     for apart in (True, False):  # neighbours only where there is nothing else
         for row, column in best:

@@ -139,7 +139,8 @@ class _Writer:
             *sections,
             Section(
                 "Sub-bands",
-                "Haar sub-bands of every image and those that the WT branch predicts. Detail is "
+                "Haar sub-bands of every image"
+                f"{' and those that the WT branch predicts' if found.attention else ''}. Detail is "
                 "grey about 0; compare the same octave of SR and truth.",
                 self._maps(found.bands),
                 energy_table(found.statistics["band_energies"], IMAGES),

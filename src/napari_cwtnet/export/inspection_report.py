@@ -119,7 +119,7 @@ def _facts(found: Survey) -> list[list[str]]:
 def _search(found: Survey) -> str:
     field = found.field
     if not field.blocks:
-        return "none: the model has no WT branch and so no attention"
+        return matches_sentence(field)
     if field.aligned:
         return f"aligned. {matches_sentence(field)}"
     reach = f" of ±{field.config.window_radius} LR pixels"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.model import NetworkConfig
 
 DISTANCES = (0, 1, 4, 16)
 """LR pixels within which matches are counted."""
@@ -20,10 +22,10 @@ def check_block(field: Field, block: int | None) -> None:
     Raises
     ------
     RequestError
-        If there is no such block, or the model has no attention at all.
+        If there is no such block, or no attention at all.
     """
     if field.blocks == 0:
-        raise no_attention(field.plan.model_name)
+        raise RequestError(no_attention(field.plan, field.config))
     if block is not None and not 1 <= block <= field.blocks:
         raise RequestError(
             f"Block {block} does not exist; model {field.plan.model_name!r} has blocks 1 to "
@@ -31,9 +33,15 @@ def check_block(field: Field, block: int | None) -> None:
         )
 
 
-def no_attention(model: str) -> RequestError:
-    """What is said of a model that has none."""
-    return RequestError(f"Model {model!r} has no WT branch and so no attention; choose another.")
+def no_attention(plan: Plan, config: NetworkConfig) -> str:
+    """Why there is none, and what can be looked at instead; empty where there is one."""
+    if config.attends(with_reference=plan.with_reference):
+        return ""
+    without = " without a reference" if config.wt_branch else ""
+    return (
+        f"Model {plan.model_name!r} has no attention{without}: its SR branch works alone; look at "
+        "the sub-bands and the trust maps."
+    )
 
 
 def attention(field: Field, block: int | None = None) -> Floats:
@@ -62,7 +70,9 @@ def matches_within(field: Field, block: int | None = None) -> dict[int, float]:
 
 
 def matches_sentence(field: Field, block: int | None = None) -> str:
-    """The shares in words; for an aligned model, why there is nothing to count."""
+    """The shares in words; where there is nothing to count, why."""
+    if not field.blocks:
+        return no_attention(field.plan, field.config)
     shares = matches_within(field, block)
     if field.aligned:
         return (

@@ -71,7 +71,10 @@ def extrapolation(
         octaves += 1
     downsample = plan.downsample * 2**octaves
     likely = KERNELS.get(plan.sharpness, MOST_LIKELY)
-    levels = check_levels(slide, plan.region, downsample, plan.scale, likely)
+    knows_kernel = engine.known(slide, plan)[0].kernel is not None
+    levels = check_levels(
+        slide, plan.region, downsample, plan.scale, likely, tell_kernel=knows_kernel
+    )
     with levels.slide as pyramid:
         reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
         request = EnhanceRequest(pyramid.bounds, plan.scale, reference)

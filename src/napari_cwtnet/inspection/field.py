@@ -78,11 +78,11 @@ class Field:
     truth: Pixels | None
     """``(s·h, s·w, 3)`` of the slide; None where it holds no truth."""
     relevance: Floats
-    """S of each block, ``(n, h, w)``, cosine in -1..1; n is 0 without a WT branch."""
+    """S of each block, ``(n, h, w)``, cosine in -1..1; n is 0 where the SR branch is alone."""
     displacement: NDArray[np.int16]
     """From each LR pixel to its match, ``(n, h, w, 2)``: down and to the right, LR pixels."""
     predicted: Floats | None
-    """I_WT ``(3·bands, h, w)``; None without a WT branch."""
+    """I_WT ``(3·bands, h, w)``; None where the SR branch is alone."""
     target: Floats | None
     """What I_WT is to equal, ``(3·bands, h, w)``; None where the slide is not fine enough."""
     stand_in: Floats | None
@@ -217,18 +217,19 @@ class _Taking:
 
     def __init__(self, plan: Plan, config: NetworkConfig) -> None:
         width, height = plan.lattice.size
-        blocks = config.blocks if config.wt_branch else 0
+        attends = config.attends(with_reference=plan.with_reference)
+        blocks = config.blocks if attends else 0
         self.lr = np.zeros((height, width, 3), np.uint8)
         self.relevance = np.zeros((blocks, height, width), np.float32)
         self.displacement = np.zeros((blocks, height, width, 2), np.int16)
         self.reference: Pixels | None = None
         self.stand_in: Floats | None = None
         self.predicted: Floats | None = None
-        if plan.mode != "single-image":
+        if plan.with_reference:
             self.reference = np.zeros((2 * height, 2 * width, 3), np.uint8)
-        elif config.wt_branch:
+        elif attends:
             self.stand_in = np.zeros((2 * height, 2 * width, 3), np.float32)
-        if config.wt_branch:
+        if attends:
             bands = 3 if config.wt_front == "average" else 3 * len(config.bands)
             self.predicted = np.zeros((bands, height, width), np.float32)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection import band_maps, bands, maps, trust_maps
 from napari_cwtnet.inspection.attention import matches_within, no_attention
 from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
@@ -29,7 +30,7 @@ class Survey:
 
     field: Field
     attention: tuple[Map, ...]
-    """S of each block and its mean, then where each block's matches lie; none without a branch."""
+    """S of each block and its mean, then where each block's matches lie, if there is attention."""
     bands: tuple[Map, ...]
     """Sub-bands of every image, then the WT branch's own beside their targets."""
     trust: tuple[Map, ...]
@@ -77,8 +78,8 @@ def survey(
     bands.check_depth(rows, columns, depth)
     if place is not None:
         check_place(plan.region, *place)
-        if not config.wt_branch:
-            raise no_attention(plan.model_name)
+        if missing := no_attention(plan, config):
+            raise RequestError(missing)
     field = capture(slide, engine, request, cancel=cancel)
     probes: tuple[Probe, ...] = ()
     if place is not None:

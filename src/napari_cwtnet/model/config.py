@@ -79,6 +79,10 @@ class NetworkConfig(BaseConfig):
     tile: int = Field(64, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
     halo: int = Field(16, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
 
+    def attends(self, *, with_reference: bool) -> bool:
+        """Whether the WT branch is at work, and so its attention; else the SR branch is alone."""
+        return self.wt_branch and (with_reference or self.wt_source != "none")
+
     def receptive_radius(self) -> int:
         """LR pixels, on each side, that an SR pixel may depend on; an upper bound.
 

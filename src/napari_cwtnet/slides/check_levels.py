@@ -47,7 +47,13 @@ class CheckLevels:
 
 
 def check_levels(
-    slide: Slide, region: Region, downsample: float, scale: int, likely: Kernel = MOST_LIKELY
+    slide: Slide,
+    region: Region,
+    downsample: float,
+    scale: int,
+    likely: Kernel = MOST_LIKELY,
+    *,
+    tell_kernel: bool = True,
 ) -> CheckLevels:
     """Truth, reference and LR of a region, as this slide's own levels are made.
 
@@ -63,6 +69,9 @@ def check_levels(
         Super-resolution factor.
     likely : Kernel
         Of levels that the slide lacks, where its own levels do not tell.
+    tell_kernel : bool
+        False leaves the kernel out of what is known of the levels, as it is of level 0: for a check
+        that is to say what the model is worth there.
 
     Raises
     ------
@@ -71,12 +80,7 @@ def check_levels(
     SlideError
         If the slide cannot be read.
     """
-    finest = downsample / scale
-    if finest < 1:
-        raise RequestError(
-            f"Downsample {downsample:g} cannot be checked at ×{scale}: the slide holds nothing "
-            f"finer than its level 0; give at least {scale}."
-        )
+    finest = truth_downsample(downsample, scale)
     covered = _whole_pixels(slide, region, downsample)
     rows, columns = (round(side / downsample) for side in (covered.height, covered.width))
     if rows * columns * scale**2 > MAX_PIXELS:
@@ -97,10 +101,29 @@ def check_levels(
             known[factor] = own_degradation(slide, likely)
             images[factor] = degrade(truth, known[factor], factor)
             made_by = "fitted" if known[factor].kernel_source == "fitted" else "assumed"
+    if not tell_kernel:
+        known = {f: one.without("kernel", "sharpening") for f, one in known.items()}
     mpp = None if slide.mpp is None else slide.mpp * finest
     return CheckLevels(
         ArraySlide(images, known, mpp, f"{slide.path.name}, {downsample:g}"), covered, made_by
     )
+
+
+def truth_downsample(downsample: float, scale: int) -> float:
+    """Level-0 pixels per pixel of the truth, at least 1, where LR has a downsample.
+
+    Raises
+    ------
+    RequestError
+        If the slide holds no truth there.
+    """
+    finest = downsample / scale
+    if not finest >= 1:  # NaN is not
+        raise RequestError(
+            f"Downsample {downsample:g} cannot be checked at ×{scale}: the slide holds nothing "
+            f"finer than its level 0; give at least {scale}."
+        )
+    return finest
 
 
 def own_degradation(slide: Slide, likely: Kernel = MOST_LIKELY) -> Degradation:

@@ -1,4 +1,4 @@
-"""LR and reference as scanners make them, drawn anew for every patch from a mix of degradations.
+"""LR and reference as scanners make them: a degradation is drawn for every patch.
 
 What is drawn for a patch depends on the run's random numbers alone, so that a run that is taken up
 again goes on bit for bit.

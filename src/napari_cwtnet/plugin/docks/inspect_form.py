@@ -166,7 +166,7 @@ class LookingForm(QWidget):
         field = None if self._captured is None else self._captured.field
         # Where there is a map of the steps, its legend tells this.
         if field is not None and (
-            show == "attention" or (show == "displacement" and field.aligned)
+            show == "attention" or (show == "displacement" and field.aligned) or not field.blocks
         ):
             words = matches_sentence(field, self.block.currentData())
         self.words.setText(words)
