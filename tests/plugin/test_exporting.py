@@ -18,6 +18,7 @@ import tifffile
 from PIL import Image
 from qtpy.QtWidgets import QApplication, QLabel
 
+from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.plugin.badge import RESULT_KEY
 from napari_cwtnet.plugin.command_line import exact_region
 from napari_cwtnet.plugin.docks.result_form import ResultForm
@@ -27,7 +28,7 @@ from napari_cwtnet.plugin.opening import reopened, replace_in
 from napari_cwtnet.plugin.results import source_of
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
-from plugin.enhance_help import finish, results
+from plugin.enhance_help import finish, results, write_model
 
 AWKWARD = "it's a slide; $HOME & more.ome.tif"
 
@@ -86,6 +87,31 @@ def test_the_copied_command_makes_the_same_bytes(
     assert ours.pop("time")
     assert theirs.pop("time")
     assert ours == theirs
+
+
+def test_sharpness_makes_the_same_bytes_in_dock_python_and_shell(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path, tmp_path: Path
+) -> None:
+    write_model(models, "told-x2", 2, seed=4, conditioning=16)
+    viewer, dock = enhance_dock(ome, "told-x2")
+    viewer.scene.camera.zoom *= 3
+    combo, pictures = dock.form.sharpness, {}
+    for value in ("auto", "soft"):
+        combo.setCurrentIndex(combo.findData(value))
+        finish(qtbot, dock)
+        (layer,) = results(viewer)
+        assert layer.metadata[RESULT_KEY]["sharpness"] == value
+        pictures[value] = layer.data[..., :3].copy()
+        assert ("--sharpness soft" in dock.result.copy_command()) == (value == "soft")
+    assert (pictures["auto"] != pictures["soft"]).any()
+    region = layer.metadata[RESULT_KEY]["region"]
+    model = models / "told-x2.safetensors"
+    direct = enhance(slide_of(viewer.layers[0]), region, 1, model=model, sharpness="soft")
+    assert np.array_equal(direct.image, pictures["soft"])
+    line = dock.result.copy_command()
+    in_a_shell(line.replace("enhanced.ome.tif", "shell.png"), tmp_path)
+    with Image.open(tmp_path / "shell.png") as shell:
+        assert np.array_equal(np.asarray(shell), pictures["soft"])
 
 
 def test_the_command_has_what_the_slide_dock_set(

@@ -21,6 +21,7 @@ _NOT_YET = {"start": {"sha256"}, "slides": {"__all__": {"fingerprint", "icc"}}}
 def test_the_copied_command_plans_the_same_run(tune_dock: Dock, runs: Path) -> None:
     _, dock = tune_dock(steps=7)
     dock.form.minutes.setValue(3)
+    dock.form.sharpness.setCurrentIndex(dock.form.sharpness.findData("soft"))
     dock.panel.copy_button.click()
     program, *words = shlex.split(QApplication.clipboard().text())
     assert program == "napari-cwtnet"
@@ -29,6 +30,7 @@ def test_the_copied_command_plans_the_same_run(tune_dock: Dock, runs: Path) -> N
     typed = _fresh(arguments)
     assert typed.model_dump(exclude=_NOT_YET) == plan.recipe.model_dump(exclude=_NOT_YET)
     assert (typed.steps, typed.minutes, typed.batch) == (7, 3, 2)
+    assert [slide.sharpness for slide in typed.slides] == ["soft"]
     assert arguments.output == plan.job.output
     assert arguments.name == plan.recipe.name
 

@@ -39,7 +39,7 @@ from napari_cwtnet.plugin.inspecting import Inspector
 from napari_cwtnet.plugin.slide_layer import slide_of
 from plugin.enhance_help import finish, write_model
 
-THREAD = "napari-cwtnet inspect"
+THREAD = "napari-cwtnet inspection"
 
 
 @pytest.fixture
@@ -342,10 +342,13 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
 ) -> None:
     viewer, dock = inspect_dock(ome)
     assert "--dtype" not in dock.copy_command()
+    dock.form.sharpness.setCurrentIndex(dock.form.sharpness.findData("soft"))
+    assert " --sharpness soft " in dock.copy_command()
     other = "bfloat16" if own_dtype(choose_device("cpu")) == torch.float32 else "float32"
     dock.form.precision.setCurrentIndex(dock.form.precision.findData(other))
     of_the_view = dock.copy_command()
     field = inspected(qtbot, dock)
+    assert field.plan.sharpness == "soft"
     viewer.scene.camera.zoom *= 3
     assert dock.copy_command() == of_the_view  # of the field, wherever one looks
     attended = look(qtbot, dock, show="attention", block=None).data

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     warning = found.quality.warning
     said = {
-        "model": model.name,
+        "what": found.sentence,
         **found.as_dict(),
         "told": model.takes_degradation,
         **({"warning": warning} if warning else {}),

@@ -19,7 +19,7 @@ from napari_cwtnet.enhancement.quality import Quality
 from napari_cwtnet.enhancement.request import KERNELS, ReferenceChoice, Sharpness
 from napari_cwtnet.enhancement.result import enhance
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.geometry import Region
+from napari_cwtnet.geometry import Region, magnification
 from napari_cwtnet.model import Model
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.check_levels import (
@@ -30,6 +30,11 @@ from napari_cwtnet.slides.check_levels import (
 )
 from napari_cwtnet.slides.degradation import Degradation
 
+_LEVEL = {
+    "stored level": "stored level, {}",
+    "fitted": "level made as the slide's own are, {}",
+    "assumed": "level made, its kernel assumed: {}",
+}
 FIELD_SIDE = 768
 """Pixels of the truth along a side of a field that is chosen here."""
 FIELDS = 4
@@ -57,11 +62,25 @@ class Check:
     """Of LR."""
     reference_degradation: Degradation | None
     made_by: MadeBy
+    model: str
+    """Its name."""
+
+    @property
+    def sentence(self) -> str:
+        """What was measured and what it comes to, for people."""
+        what = what_is_checked(self.mpp, self.downsample, self.scale)
+        if self.mode == "oracle":
+            return f"{what}: ORACLE, the model was given the answer; its gain is not known."
+        words = f"{what}: {self.quality.comparison('WORSE')}"
+        if " WORSE " in words:
+            words += ": do not use this model on this slide"
+        return f"{words} ({_LEVEL[self.made_by].format(self.degradation)})."
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         reference = self.reference_degradation
         return {
+            "model": self.model,
             **self.quality.as_dict(),
             "mode": self.mode,
             "scale": self.scale,
@@ -120,11 +139,7 @@ def check(
     CancelledError
         If ``cancel`` was called.
     """
-    if slide.computed is not None:
-        raise RequestError(
-            f"Slide {slide.path.name!r} is itself computed ({slide.computed}) and holds no truth; "
-            "check the model on the slide that it was made of."
-        )
+    refuse_computed(slide)
     downsample = float(model.scale) if downsample is None else downsample
     finest = truth_downsample(downsample, model.scale)
     regions = tuple(regions) or tissue_fields(slide, finest)
@@ -160,7 +175,50 @@ def check(
         degradation=known,
         reference_degradation=finer,
         made_by=levels.made_by,
+        model=model.name,
     )
+
+
+def what_is_checked(mpp: float | None, downsample: float, scale: int) -> str:
+    """What a check will do: ``Check: 10× → 20× against the slide's own 20×``.
+
+    Parameters
+    ----------
+    mpp : float, optional
+        µm per pixel of SR and truth.
+    downsample : float
+        Of LR.
+    scale : int
+        Super-resolution factor.
+
+    >>> what_is_checked(0.5, 2, 2)
+    "Check: 10× → 20× against the slide's own 20×"
+    >>> what_is_checked(None, 2, 2)
+    "Check: downsample 2 → 1 against the slide's own pixels"
+    """
+    fine, coarse = (None if mpp is None else magnification(mpp * s) for s in (1, scale))
+    if fine is not None and coarse is not None:
+        return f"Check: {coarse}× → {fine}× against the slide's own {fine}×"
+    if mpp is not None:
+        step = f"{mpp * scale:.3g} → {mpp:.3g} µm/px"
+    else:
+        step = f"downsample {downsample:g} → {downsample / scale:g}"
+    return f"Check: {step} against the slide's own pixels"
+
+
+def refuse_computed(slide: Slide) -> None:
+    """Refuse a slide that is itself computed: it holds no truth.
+
+    Raises
+    ------
+    RequestError
+        If it is.
+    """
+    if slide.computed is not None:
+        raise RequestError(
+            f"Slide {slide.path.name!r} is itself computed ({slide.computed}) and holds no truth; "
+            "check the model on the slide that it was made of."
+        )
 
 
 def tissue_fields(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -58,6 +59,38 @@ class Quality:
                 "the two by eye"
             )
         return ""
+
+    @property
+    def gain(self) -> float | None:
+        """PSNR over bicubic enlargement of the finest image that the model was given, dB.
+
+        None where it is not known: the region is too small, or so empty that bicubic is exact.
+        """
+        over = self.psnr_reference_bicubic
+        over = self.psnr_bicubic if over is None else over
+        if self.psnr is None or over is None or not math.isfinite(self.psnr - over):
+            return None
+        return self.psnr - over
+
+    def comparison(self, worse: str = "worse") -> str:
+        """What the model is worth: ``1.4 dB better than plain enlargement``, or why none knows.
+
+        Parameters
+        ----------
+        worse : str
+            The word for that case.
+        """
+        if self.psnr is None:
+            return "not known, the region is too small to measure"
+        if self.gain is None:
+            return "not known, the region shows no detail"
+        than = "than plain enlargement"
+        if self.psnr_reference_bicubic is not None:
+            than += " of the reference"
+        shown = f"{abs(self.gain):.1f}"
+        if shown == "0.0":
+            return f"no better {than}"
+        return f"{shown} dB {'better' if self.gain > 0 else worse} {than}"
 
     def as_dict(self) -> dict[str, float | None]:
         """Field names and values."""

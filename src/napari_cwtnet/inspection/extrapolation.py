@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from napari_cwtnet.cancel import CancelToken
@@ -12,7 +11,7 @@ from napari_cwtnet.inspection.field import Field
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 
-_NUMBERS = {1: "one octave", 2: "two octaves", 3: "three octaves"}
+_COARSER = {1: "half", 2: "a quarter of", 3: "an eighth of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +28,21 @@ class Extrapolation:
     @property
     def gain(self) -> float | None:
         """PSNR over bicubic in dB, coarser; None where the field is too small or empty to tell."""
-        return _gain(self.quality)
+        return self.quality.gain
 
     @property
     def gain_here(self) -> float | None:
         """PSNR over bicubic in dB at the field's own octave; None where that cannot be known."""
-        return None if self.here is None else _gain(self.here)
+        return None if self.here is None else self.here.gain
 
     @property
     def sentence(self) -> str:
-        """What the user is told."""
-        down = _NUMBERS.get(self.octaves, f"{self.octaves} octaves")
-        if self.quality.psnr is None:
-            words = "The field is too small to try the model on it at a coarser octave."
-        elif self.gain is None:
-            words = f"On this field, {down} down, there is no detail to judge the model by."
-        else:
-            words = f"On this field, {down} down, the model {_gains(self.gain, self._over)}."
-        if self.gain_here is not None:
-            words += f" Here, where the slide holds the truth, it {_gains(self.gain_here)}."
+        """What the figures come to, for people."""
+        where = _COARSER.get(self.octaves, f"1/{2**self.octaves} of")
+        words = f"Tested at {where} this magnification: {self.quality.comparison()}."
+        if self.here is not None and self.gain_here is not None:
+            words += f" At this magnification: {self.here.comparison()}."
         return words
-
-    @property
-    def _over(self) -> str:
-        if self.quality.psnr_reference_bicubic is not None:
-            return "bicubic enlargement of the reference, the finest image that it was given"
-        return "bicubic enlargement of LR"
 
 
 def extrapolation(
@@ -83,7 +71,10 @@ def extrapolation(
         octaves += 1
     downsample = plan.downsample * 2**octaves
     likely = KERNELS.get(plan.sharpness, MOST_LIKELY)
-    levels = check_levels(slide, plan.region, downsample, plan.scale, likely)
+    knows_kernel = engine.known(slide, plan)[0].kernel is not None
+    levels = check_levels(
+        slide, plan.region, downsample, plan.scale, likely, tell_kernel=knows_kernel
+    )
     with levels.slide as pyramid:
         reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
         request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
@@ -99,28 +90,12 @@ def extrapolation(
 def untold(field: Field) -> str | None:
     """Why nothing can be said of what the model gains on a field; None where it can."""
     if field.plan.source_computed:
-        return "The image that was read is itself computed: nothing here can be checked."
+        return "Not known: the image that was read is itself computed, and holds no truth."
     if field.plan.mode == "oracle":
-        return "ORACLE: the network was given the answer, so there is no gain to speak of."
+        return "ORACLE: the network was given the answer; its gain is not known."
     return None
 
 
 def told(field: Field, found: Extrapolation | None) -> str:
-    """What the user is told of a field, whether it could be tried or not."""
+    """The sentence of trust for a field, whether the model could be tested or not."""
     return untold(field) or ("" if found is None else found.sentence)
-
-
-def _gain(quality: Quality) -> float | None:
-    over = quality.psnr_reference_bicubic
-    over = quality.psnr_bicubic if over is None else over
-    if quality.psnr is None or over is None:
-        return None
-    # On empty glass bicubic is exact, and its PSNR infinite.
-    return quality.psnr - over if math.isfinite(quality.psnr - over) else None
-
-
-def _gains(decibels: float, comparator: str = "") -> str:
-    shown = f"{abs(decibels):.1f} dB"
-    if decibels >= 0 or shown == "0.0 dB":
-        return f"gains {shown}" + (f" over {comparator}" if comparator else "")
-    return f"LOSES {shown}" + (f" against {comparator}" if comparator else "")

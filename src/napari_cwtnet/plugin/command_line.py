@@ -44,6 +44,19 @@ def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
     return [*words, "--output", output]
 
 
+def check_words(job: Job, shown: Slide) -> list[str]:
+    """The words after ``napari-cwtnet`` that give a check's figures again.
+
+    Parameters
+    ----------
+    job : Job
+        What was checked.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    """
+    return _job_words("check", job, job.request.region, shown)
+
+
 def inspect_words(
     job: FieldJob,
     shown: Slide,
@@ -84,6 +97,8 @@ def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) 
         "--model", names.get(job.model, str(job.model)),
         "--reference", job.request.reference,
     ]  # fmt: skip
+    if job.request.sharpness != "auto":
+        words += ["--sharpness", job.request.sharpness]
     if job.device != "auto":
         words += ["--device", job.device]
     if job.dtype != "auto":

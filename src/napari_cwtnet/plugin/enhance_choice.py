@@ -12,8 +12,9 @@ from typing import Any
 from napari.layers import Shapes
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
+from napari_cwtnet.enhancement.check import refuse_computed, what_is_checked
 from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.enhancement.request import ReferenceChoice
+from napari_cwtnet.enhancement.request import ReferenceChoice, Sharpness
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.model import list_models
@@ -39,6 +40,7 @@ class Choice:
     reference: ReferenceChoice = "auto"
     device: str = "auto"
     dtype: DtypeChoice = "auto"
+    sharpness: Sharpness = "auto"
 
 
 def source_levels(slide: Slide) -> list[tuple[float, str]]:
@@ -70,12 +72,24 @@ def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     CwtnetError
         If that cannot be done; the message says why.
     """
-    if layer is None:
-        raise RequestError("Open a slide first.")
-    region = visible_region(viewer, layer)
-    if region is None:
-        raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
-    return _job(viewer, layer, choice, region, "view")
+    return _job(viewer, layer, choice, _visible(viewer, layer), "view")
+
+
+def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
+    """The job that checks the model on what the canvas shows, and the words about it.
+
+    Its LR is coarser than the slide by the model's scale at least, so that the slide holds the
+    truth.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done; the message says why.
+    """
+    region = _visible(viewer, layer)
+    job, plan = _job(viewer, layer, choice, region, "view", coarser=True)
+    refuse_computed(job.slide)
+    return job, what_is_checked(plan.output_mpp, plan.downsample, plan.scale)
 
 
 def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
@@ -92,6 +106,15 @@ def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     if region is None:
         raise RequestError("Draw and select a shape in a Shapes layer first.")
     return _job(viewer, layer, choice, region, "roi")
+
+
+def _visible(viewer: Any, layer: Any) -> Region:
+    if layer is None:
+        raise RequestError("Open a slide first.")
+    region = visible_region(viewer, layer)
+    if region is None:
+        raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
+    return region
 
 
 def selected_roi(viewer: Any, layer: Any) -> Region | None:
@@ -116,13 +139,19 @@ def _bounding_box(points: list[Any]) -> Region | None:
     return Region(min(columns), min(rows), width, height) if min(width, height) > 0 else None
 
 
-def _job(viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any) -> tuple[Job, Plan]:
+def _job(
+    viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any, *, coarser: bool = False
+) -> tuple[Job, Plan]:
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
     header = chosen_header(choice)
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
-    request = EnhanceRequest(on_lattice(region, downsample), downsample, choice.reference)
+    if coarser:
+        downsample = max(downsample, float(header.scale))
+    request = EnhanceRequest(
+        on_lattice(region, downsample), downsample, choice.reference, sharpness=choice.sharpness
+    )
     _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
     return Job(slide, request, header.path, choice.device, kind, choice.dtype), plan

@@ -38,7 +38,7 @@ class Enhancer(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._engines = Engines()
+        self.engines = Engines()
         self._results: dict[Hashable, ResultLayer] = {}
         self._kept: list[ResultLayer] = []
         self._run: Run | None = None
@@ -140,12 +140,12 @@ class Enhancer(QObject):
 
     def release_memory(self) -> None:
         """Let go of networks and finished tiles; result layers stay."""
-        self._engines.release()
+        self.engines.release()
 
     def _begin(self, job: Job, slide_layer: Any) -> None:
         self._waiting = None
         self._result = self._layer_for(job, slide_layer)
-        self._run = Run(job, self._engines)
+        self._run = Run(job, self.engines)
         self._at_work[:] = [self._run]
         self._run.start()
         self._timer.start()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from napari_cwtnet.enhancement.request import Sharpness
 from napari_cwtnet.errors import RequestError, TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import list_models
@@ -65,6 +66,7 @@ class FinetuneChoice:
     output: Path | None = None
     """None takes a new folder among the user's runs."""
     device: str = "auto"
+    sharpness: Sharpness = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,7 @@ def _source(slide: SlideChoice, choice: FinetuneChoice) -> SlideSource:
         regions=regions,
         held_out=held_out,
         held_out_share=choice.share,
+        sharpness=choice.sharpness,
     )
 
 

@@ -45,7 +45,10 @@ def finetune_words(plan: FinetunePlan, config: Path | None) -> list[str]:
         words += ["--config", str(config.resolve())]
     if plan.recipe.minutes is not None:
         words += ["--minutes", exact(plan.recipe.minutes)]
-    words += ["--held-out", exact(plan.recipe.slides[0].held_out_share)]
+    source = plan.recipe.slides[0]
+    words += ["--held-out", exact(source.held_out_share)]
+    if source.sharpness != "auto":
+        words += ["--sharpness", source.sharpness]
     words += ["--name", plan.recipe.name, "--device", plan.recipe.device]
     return [*words, "--output", str(plan.job.output.resolve())]
 

@@ -79,7 +79,8 @@ def field_job(
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     inside = on_lattice(region, downsample).intersection(slide.bounds) or region
     middle = _middle(inside, downsample)
-    request = field_request(slide, EnhanceRequest(middle, downsample, choice.reference))
+    wanted = EnhanceRequest(middle, downsample, choice.reference, sharpness=choice.sharpness)
+    request = field_request(slide, wanted)
     plan = make_plan(slide, header, request)
     columns, rows = plan.lattice.size
     place = "the ROI" if roi else "the view"

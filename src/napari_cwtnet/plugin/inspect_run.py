@@ -1,4 +1,4 @@
-"""A piece of inspection in a thread of its own; the window looks at it when it likes.
+"""A piece of inspection, or a check, in a thread of its own; the window looks at it when it likes.
 
 Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
 Nor does the thread hold anything of the window's, which it would destroy if it were the last to.
@@ -32,6 +32,8 @@ class Task:
     """Holds nothing of Qt's or napari's, and touches nothing of theirs."""
     answer: Callable[[Any], None]
     """Called in the window's thread with what ``work`` gave, if it was not superseded."""
+    kind: str = "Inspection"
+    """Names the thread, and what failed where it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,13 @@ class TaskRun:
         Set last of all, and once.
     """
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, work: Work, kind: str) -> None:
+        self._work, self._kind = work, kind
         self.done = 0
         self.total = 0
         self.ending: Ending | None = None
         self._cancel = CancelToken()
-        self._thread = threading.Thread(target=self._run, name="napari-cwtnet inspect")
+        self._thread = threading.Thread(target=self._run, name=f"napari-cwtnet {kind.lower()}")
 
     def start(self) -> None:
         """Begin."""
@@ -92,8 +94,8 @@ class TaskRun:
             ending = Ending("cancelled")
         except Exception as error:  # noqa: BLE001 - the window must not wait for ever
             memory = (
-                "The device ran out of memory; close other programs or zoom in, so that the field "
+                "The device ran out of memory; close other programs or zoom in, so that the region "
                 "is smaller."
             )
-            ending = Ending("failed", message=fault_words(error, "Inspection", memory))
+            ending = Ending("failed", message=fault_words(error, self._kind, memory))
         self.ending = ending

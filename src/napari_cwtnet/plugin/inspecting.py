@@ -1,4 +1,4 @@
-"""Who sees to it that one piece of inspection runs at a time, and that its answer is given."""
+"""Runs one piece of inspection, or one check, at a time, and hands over its answer."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Inspector(QObject):
 
     def _begin(self, task: Task) -> None:
         self._waiting, self._task = None, task
-        self._run = TaskRun(task.work)
+        self._run = TaskRun(task.work, task.kind)
         self._at_work[:] = [self._run]
         self._run.start()
         self._timer.start()

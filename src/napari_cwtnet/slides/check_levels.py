@@ -47,7 +47,13 @@ class CheckLevels:
 
 
 def check_levels(
-    slide: Slide, region: Region, downsample: float, scale: int, likely: Kernel = MOST_LIKELY
+    slide: Slide,
+    region: Region,
+    downsample: float,
+    scale: int,
+    likely: Kernel = MOST_LIKELY,
+    *,
+    tell_kernel: bool = True,
 ) -> CheckLevels:
     """Truth, reference and LR of a region, as this slide's own levels are made.
 
@@ -63,6 +69,9 @@ def check_levels(
         Super-resolution factor.
     likely : Kernel
         Of levels that the slide lacks, where its own levels do not tell.
+    tell_kernel : bool
+        False leaves the kernel out of what is known of the levels, as it is of level 0: for a check
+        that is to say what the model is worth there.
 
     Raises
     ------
@@ -92,6 +101,8 @@ def check_levels(
             known[factor] = own_degradation(slide, likely)
             images[factor] = degrade(truth, known[factor], factor)
             made_by = "fitted" if known[factor].kernel_source == "fitted" else "assumed"
+    if not tell_kernel:
+        known = {f: one.without("kernel", "sharpening") for f, one in known.items()}
     mpp = None if slide.mpp is None else slide.mpp * finest
     return CheckLevels(
         ArraySlide(images, known, mpp, f"{slide.path.name}, {downsample:g}"), covered, made_by

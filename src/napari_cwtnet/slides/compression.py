@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -50,6 +50,8 @@ class Encoding:
         Bits per pixel of the tiles that are not blank.
     stated_quality : int, optional
         As the file's description has it, for want of tables.
+    rgb : bool
+        JPEG: whether the file says that components are R, G and B themselves.
     """
 
     codec: Codec
@@ -57,6 +59,7 @@ class Encoding:
     tiles: tuple[bytes, ...] = ()
     rate: float | None = None
     stated_quality: int | None = None
+    rgb: bool = False
 
 
 def compression_of(encoding: Encoding) -> Compression | None:
@@ -79,7 +82,7 @@ def compression_of(encoding: Encoding) -> Compression | None:
         except (IndexError, ValueError, struct.error):
             continue
         if found is not None:
-            return found
+            return replace(found, rgb=True) if encoding.rgb and found.kind == "jpeg" else found
     if encoding.codec == "jpeg" and encoding.stated_quality is not None:
         return Compression("jpeg", encoding.stated_quality)
     return None

@@ -70,6 +70,8 @@ class Compression:
         where only the quality is known.
     rate : float, optional
         JPEG 2000: bits per pixel.
+    rgb : bool
+        JPEG: whether its components are R, G and B themselves, as of many Aperio slides.
     """
 
     kind: Literal["none", "jpeg", "jpeg2000", "other"]
@@ -77,12 +79,13 @@ class Compression:
     subsampling: Subsampling | None = None
     tables: tuple[tuple[int, ...], ...] = ()
     rate: float | None = None
+    rgb: bool = False
 
     def __str__(self) -> str:
         """For people: ``JPEG 75, 4:2:0``."""
         if self.kind == "jpeg":
             quality = "JPEG" if self.quality is None else f"JPEG {self.quality}"
-            sampling = _SAMPLING_WORDS.get(self.subsampling or "", "")
+            sampling = "RGB" if self.rgb else _SAMPLING_WORDS.get(self.subsampling or "", "")
             return f"{quality}, {sampling}" if sampling else quality
         if self.kind == "jpeg2000":
             return "JPEG 2000" + ("" if self.rate is None else f", {self.rate:.2g} bits per pixel")
@@ -200,6 +203,7 @@ class Degradation:
             "quality": None if compression is None else compression.quality,
             "subsampling": None if compression is None else compression.subsampling,
             "rate": None if compression is None else compression.rate,
+            "rgb": None if compression is None else compression.rgb,
             "compression_source": self.compression_source,
         }
 

@@ -103,7 +103,9 @@ def compress(image: Pixels, compression: Compression, grid: tuple[int, int] = (0
         tables = _pillow_tables(compression)
         quality = {"qtables": tables} if tables else {"quality": compression.quality or 75}
         subsampling = _SUBSAMPLING[compression.subsampling or "420"]
-        Image.fromarray(padded).save(stream, "JPEG", subsampling=subsampling, **quality)
+        Image.fromarray(padded).save(
+            stream, "JPEG", subsampling=subsampling, keep_rgb=compression.rgb, **quality
+        )
     else:
         ratio = 24 / max(0.05, compression.rate or 24)
         Image.fromarray(padded).save(

@@ -35,7 +35,7 @@ _AMOUNTS = tuple(tenths / 10 for tenths in range(1, 21))
 _FREQUENCIES = np.linspace(0.05, 0.5, 10)
 _REACH = 3
 _BAND = 8
-_UNEXPLAINED = 0.15
+_UNEXPLAINED, _UNEXPLAINED_BEFORE_CODEC = 0.15, 0.5
 _SHIFT = 0.15
 _CLOSE, _CLOSE_SHARPENED, _LEAD = 0.08, 0.03, 0.03
 _TRIED_FIELDS, _TRIED = 2, 8
@@ -96,12 +96,13 @@ def fit_kernel(
         return None
     lumas = [(pair.coarse @ LUMA, pair.fine @ LUMA) for pair in pairs]
     taps, unexplained = _axis_fit(lumas, factor)
-    if not unexplained <= _UNEXPLAINED or _shift(lumas, factor) > _SHIFT:
+    codec = compression if compression is not None and compression.kind == "jpeg" else None
+    most = _UNEXPLAINED if codec is None else _UNEXPLAINED_BEFORE_CODEC
+    if not unexplained <= most or _shift(lumas, factor) > _SHIFT:
         return None
     response = _response(taps, factor)
     plain = _ranked(((kernel, 0.0) for kernel in _KNOWN), response, factor)
     sharpened = _ranked(((k, amount) for k in _KNOWN for amount in _AMOUNTS), response, factor)
-    codec = compression if compression is not None and compression.kind == "jpeg" else None
     same = _same_pixels(
         lumas[:_TRIED_FIELDS],
         factor,
@@ -109,7 +110,7 @@ def fit_kernel(
         [fit for _, fit in plain],
         [fit for _, fit in sharpened[:_TRIED]],
     )
-    if same is not None:
+    if same is not None or unexplained > _UNEXPLAINED:
         return same
     best = plain[0][0]
     if best <= _CLOSE:
@@ -163,7 +164,7 @@ def _axis_fit(lumas: Sequence[tuple[Values, Values]], factor: int) -> tuple[Valu
 
 def _bands(plane: Values, height: int) -> Values:
     count = len(plane) // height
-    return plane[: count * height].reshape(count, height, -1).mean(1)
+    return np.asarray(plane[: count * height].reshape(count, height, -1).mean(1))
 
 
 def _shift(lumas: Sequence[tuple[Values, Values]], factor: int) -> float:

@@ -151,6 +151,7 @@ class PageTiles:
             tuple(tiles),
             tissue_rate(sizes, self._segment.width * self._segment.height // self._planes),
             quality if 1 <= quality <= 100 else None,
+            rgb=self._page.photometric == _RGB,
         )
 
     def _samples(self, column: int, row: int) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What computes, and from what: model, source level, reference, device and precision."""
+"""What computes, and from what: model, source level, reference, sharpness, device, precision."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
 from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.model import list_models
-from napari_cwtnet.plugin.docks.combo import Combo
+from napari_cwtnet.plugin.docks.combo import Combo, sharpness_combo
 from napari_cwtnet.plugin.enhance_choice import Choice, source_levels
 from napari_cwtnet.plugin.model_news import MODEL_NEWS
 from napari_cwtnet.slides import Slide
@@ -42,7 +42,7 @@ class EnhanceForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model, self.level, self.reference, self.device = (Combo() for _ in range(4))
-        self.precision = Combo()
+        self.precision, self.sharpness = Combo(), sharpness_combo()
         self._scale = QLabel()
         self.level.setToolTip("What the model reads; by itself, so that its output suits the zoom")
         self.reference.setToolTip("A finer image of the same place that the model may borrow from")
@@ -63,13 +63,16 @@ class EnhanceForm(QWidget):
         form.addRow("Model", model)
         form.addRow("Source level", self.level)
         form.addRow("Reference", self.reference)
+        form.addRow("Sharpness", self.sharpness)
         form.addRow("Device", self.device)
         form.addRow("Precision", self.precision)
         self._fill_fixed()
         self.refresh_models()
         self.model.currentIndexChanged.connect(self._on_model)
         self.level.addItem("Auto, by the zoom", None)
-        for combo in (self.model, self.level, self.reference, self.device, self.precision):
+        for combo in (
+            self.model, self.level, self.reference, self.sharpness, self.device, self.precision
+        ):  # fmt: skip
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
 
     @property
@@ -81,6 +84,7 @@ class EnhanceForm(QWidget):
             self.reference.currentData(),
             self.device.currentData(),
             self.precision.currentData(),
+            self.sharpness.currentData(),
         )
 
     def refresh_models(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_cwtnet.plugin.checking import Checker
+from napari_cwtnet.plugin.docks.check_result import CheckResult
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
 from napari_cwtnet.plugin.docks.parts import enable, show_progress, thin_bar, words_label
@@ -16,6 +18,7 @@ from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.enhance_run import Outcome
 from napari_cwtnet.plugin.enhance_words import progress_words
 from napari_cwtnet.plugin.enhancing import Enhancer
+from napari_cwtnet.plugin.inspect_run import Ending
 from napari_cwtnet.plugin.results import Source, quality_of
 
 
@@ -38,10 +41,11 @@ class EnhancePanel(QWidget):
         super().__init__()
         self.view_button = QPushButton("Enhance view")
         self.roi_button = QPushButton("Enhance ROI")
+        self.check_button = QPushButton("Check here")
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
-        self.form, self.quality = EnhanceForm(), QualityTable()
+        self.form, self.check, self.quality = EnhanceForm(), CheckResult(), QualityTable()
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
         self.sentence, self.status, self._bar = (
@@ -57,9 +61,14 @@ class EnhancePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.view_button)
+        first = QHBoxLayout()
+        first.addWidget(self.view_button, 2)
+        first.addWidget(self.check_button, 1)
+        layout.addLayout(first)
         layout.addLayout(buttons)
-        for part in (self.sentence, self.form, self._bar, self.status, self.quality):
+        for part in (
+            self.sentence, self.form, self._bar, self.status, self.check, self.quality
+        ):  # fmt: skip
             layout.addWidget(part)
         for part in (self.compare, self.result):
             layout.addWidget(part)
@@ -74,12 +83,24 @@ class EnhancePanel(QWidget):
         """The same of the ROI."""
         enable(self.roi_button, possible, words)
 
-    def show_run(self, controller: Enhancer) -> None:
-        """Show where the run is; called ten times a second at most."""
+    def allow_check(self, possible: bool, words: str) -> None:
+        """Let the view be checked or not; what a check would compare, or why there is none."""
+        more = "\nHides the finest pixels of the view, computes them again and measures."
+        enable(self.check_button, possible, f"{words}.{more}" if possible else words)
+
+    def show_run(self, controller: Enhancer, checker: Checker) -> None:
+        """Show where the run or the check is; called some ten times a second."""
         busy, run = controller.busy, controller.run
+        checking = checker.runner.busy
         tip = "Ends after the tile at work; Live goes off" if busy else "Nothing is running"
-        enable(self.cancel_button, busy and not controller.cancelling, tip)
-        self._bar.setVisible(busy)
+        if checking:
+            tip = "Ends after the tile at work"
+        enable(self.cancel_button, checking or (busy and not controller.cancelling), tip)
+        self._bar.setVisible(busy or checking)
+        if checking:
+            show_progress(self._bar, 0, 0)
+            self.status.setText(checker.runner.words)
+            return
         if not busy:
             if controller.outcome is None:
                 self.status.clear()
@@ -95,6 +116,12 @@ class EnhancePanel(QWidget):
         if outcome is not None:
             self.status.setText(outcome.sentence)
         self.compare.refresh()
+
+    def show_check_ending(self, ending: Ending) -> None:
+        """Say how a check has ended."""
+        self.status.setText(
+            {"done": "", "cancelled": "Check cancelled", "failed": ending.message}[ending.kind]
+        )
 
     def show_figures(self, viewer: Any) -> None:
         """How good the result is that is compared or shown, if that is known."""

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.model import list_models
-from napari_cwtnet.plugin.docks.combo import Combo
+from napari_cwtnet.plugin.docks.combo import Combo, sharpness_combo
 from napari_cwtnet.plugin.docks.path_field import PathField
 from napari_cwtnet.plugin.docks.slide_list import SlideList
 from napari_cwtnet.plugin.finetune_choice import FinetuneChoice, free_name
@@ -41,6 +41,7 @@ class FinetuneForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model, self.regions, self.held_out, self.device = (Combo() for _ in range(4))
+        self.sharpness = sharpness_combo()
         self.slides = SlideList()
         self.share, self.minutes = _share_box(), _minutes_box()
         self.name = QLineEdit()
@@ -68,6 +69,7 @@ class FinetuneForm(QWidget):
             self.recipe.path,
             self.output.path,
             self.device.currentData(),
+            self.sharpness.currentData(),
         )
 
     def show_layers(self, layers: Any) -> None:
@@ -109,7 +111,7 @@ class FinetuneForm(QWidget):
         self.held_out.currentIndexChanged.connect(
             lambda _: self.share.setEnabled(self.held_out.currentData() is None)
         )
-        for combo in (self.model, self.regions, self.held_out, self.device):
+        for combo in (self.model, self.regions, self.held_out, self.sharpness, self.device):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
         for box in (self.share, self.minutes):
             box.valueChanged.connect(lambda _: self.changed.emit())
@@ -153,6 +155,7 @@ class FinetuneForm(QWidget):
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self._rest = QWidget()
         rest = _form_layout(self._rest)
+        rest.addRow("Sharpness", self.sharpness)
         rest.addRow("Device", self.device)
         rest.addRow("Recipe", self.recipe)
         rest.addRow("Output", self.output)

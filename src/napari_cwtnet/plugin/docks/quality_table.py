@@ -6,6 +6,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from napari_cwtnet.enhancement import Plan, Quality
+from napari_cwtnet.enhancement.check import Check
+from napari_cwtnet.enhancement.plan import Mode
 
 BEYOND_NATIVE = (
     "Beyond native: the slide holds no pixels this fine, so that nothing here can be checked."
@@ -48,9 +50,22 @@ class QualityTable(QWidget):
             self._note.setText(_why_not(plan))
             self._note.show()
             return
-        mode = ", cross-scale" if plan.mode == "cross-scale" else ""
+        self._show_figures(plan.model_name, plan.mode, quality)
+        self._note.setText(f"{quality.warning}.")
+        self._note.setVisible(bool(quality.warning))
+
+    def show_check(self, check: Check) -> None:
+        """Show the figures of a check, whose sentence says what they come to."""
+        self._note.hide()
+        if check.quality.psnr is None:
+            self._fill([])
+        else:
+            self._show_figures(check.model, check.mode, check.quality)
+
+    def _show_figures(self, model: str, mode: Mode, quality: Quality) -> None:
+        given = ", cross-scale" if mode == "cross-scale" else ""
         rows = [
-            (f"{plan.model_name}{mode}", quality.psnr, quality.ssim),
+            (f"{model}{given}", quality.psnr, quality.ssim),
             ("bicubic", quality.psnr_bicubic, quality.ssim_bicubic),
             (
                 "reference, bicubic",
@@ -59,8 +74,6 @@ class QualityTable(QWidget):
             ),
         ]
         self._fill([row for row in rows if row[1] is not None])
-        self._note.setText(f"{quality.warning}.")
-        self._note.setVisible(bool(quality.warning))
 
     def text(self) -> str:
         """All that is shown, line by line."""
