@@ -51,7 +51,7 @@ def test_the_report_for_people(run: Run, slide_file: Path) -> None:
     assert lines["mode"] == "single-image"
     assert lines["downsample"] == "4"
     assert lines["mpp"] == "0.5"
-    assert float(lines["psnr"]) == pytest.approx(float(lines["psnr_bicubic"]), abs=0.1)
+    assert float(lines["psnr"]) == pytest.approx(float(lines["psnr_bicubic"]), abs=1)
     assert "lossless" in lines["degradation"]
     assert lines["regions"] == "1"
     assert lines["told"] == "False"

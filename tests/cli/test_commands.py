@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from export.whole_help import write_model
 from PIL import Image
-from slides.pattern import pattern
+from slides.pattern import pattern, write_tiff
 
 from cli.conftest import Run
 from napari_cwtnet import enhance, load_model, open_slide
@@ -34,6 +34,8 @@ def test_info(run: Run, slide_file: Path) -> None:
     assert said["magnification"] == 40
     assert [level["downsample"] for level in said["levels"]] == [1, 2, 4]
     assert said["levels"][2]["size"] == [182, 129]
+    assert said["levels"][2]["degradation"]["compression"] == "none"
+    assert said["levels"][0]["degradation"]["kernel"] is None
     modes = {(e["model"], e["downsample"]): e["mode"] for e in said["enhance"]}
     assert modes["small-x4", 4.0] == "cross-scale"
     assert modes["small-x4", 1.0] == "single-image"
@@ -59,6 +61,18 @@ def test_info_for_people_has_the_same_facts(run: Run, slide_file: Path) -> None:
         ["4", "2.000 µm/px (5×)", "0.500 µm/px (20×)", "cross-scale", "yes"],
     ]
     assert [line[0].partition(":")[0] for line in lines[-2:]] == ["yes", "beyond native"]
+
+
+def test_info_says_what_the_pixels_went_through(run: Run, tmp_path: Path) -> None:
+    path = write_tiff(
+        tmp_path / "a.tif", compression="jpeg", compressionargs={"level": 75}, subsampling=(2, 2)
+    )
+    found = json.loads(run("info", path, "--json").stdout)["levels"][1]["degradation"]
+    assert (found["quality"], found["subsampling"]) == (75, "420")
+    assert found["compression_source"] == "read"
+    lines = [line.split(maxsplit=4) for line in run("info", path).stdout.splitlines()]
+    (first,) = [line for line in lines if line[:4] == ["1", "731", "×", "517"]]
+    assert first[4] == "JPEG 75, 4:2:0"
 
 
 def test_info_of_a_computed_slide_promises_no_check(

@@ -111,7 +111,7 @@ def test_a_canvas_is_the_weighted_mean_of_its_tiles(pattern_slide, make_model, h
 
 
 def test_a_part_equals_the_same_part_of_a_larger_region(pattern_slide, make_model) -> None:
-    model = make_model(2, seed=3)
+    model = make_model(2, seed=3, search="full")  # which reaches over the whole tile
     large = enhance(pattern_slide, Region(0, 0, 600, 480), 2, model=model, device="cpu")
     grid, inside = large.plan.lattice.grid, Region(100, 80, 200, 160)
     part = enhance(pattern_slide, inside, 2, model=model, device="cpu", grid=grid)

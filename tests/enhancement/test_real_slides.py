@@ -159,8 +159,8 @@ def test_better_than_bicubic_where_the_scanner_stored_coarser_levels(
     assert quality.psnr > (quality.psnr_reference_bicubic or quality.psnr_bicubic) + 1
 
 
-def test_a_model_that_learnt_stored_levels_is_given_them(data_dir) -> None:
-    model = load_model("cwtnet-lite-x2")
+def test_a_model_that_learnt_stored_levels_is_given_them(data_dir, make_model) -> None:
+    model = make_model(2)
     recipe = {"slides": [{"levels": "stored"}]}
     taught = dataclasses.replace(model, provenance=model.provenance | {"recipe": recipe})
     with open_slide(data_dir / "slides/prostate_pyramid_tiff/slide.tiff") as slide:

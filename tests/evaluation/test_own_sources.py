@@ -42,7 +42,7 @@ def test_sources_are_read(tmp_path: Path) -> None:
         (
             entry("heldout: ['0*']"),
             ", entry 2 ('mine'): heldout: there is no such field; known are name, folder, licence, "
-            "halvings, weight, held_out.",
+            "halvings, weight, held_out, tested.",
         ),
         (
             entry("held_out: '0*'"),

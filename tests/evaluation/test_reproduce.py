@@ -358,7 +358,7 @@ def test_budgets_and_data_that_are_none(tmp_path: Path) -> None:
             read_budget(wrong)
     with pytest.raises(RequestError, match="does not exist"):
         sources_of(tmp_path / "nowhere", "bicubic", 2)
-    with pytest.raises(RequestError, match="none of the shipped"):
+    with pytest.raises(RequestError, match="none of the tables' own sources"):
         sources_of(tmp_path, "bicubic", 2)
     with pytest.raises(RequestError, match="no slide that stores levels"):
         sources_of(tmp_path, "levels", 2)

@@ -221,6 +221,7 @@ def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path)
     others = {
         "region": Job(job.slide, job.model, Region(0, 0, 1200, 200), 2.0, device="cpu"),
         "model": Job(job.slide, str(write_model(tmp_path, 4)), STRIPE, 2.0, device="cpu"),
+        "sharpness": dataclasses.replace(job, sharpness="soft"),
     }
     for key, other in others.items():
         with pytest.raises(OutputError, match=rf"another kind: .*{key}.*--resume, or delete"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from slides.pattern import write_tiff
 from napari_cwtnet.cli import main
 from napari_cwtnet.plugin.slide_layer import slide_of
 from napari_cwtnet.plugin.viewport import screen_pixel, visible_region
+from napari_cwtnet.slides.file_degradation import FileDegradation
 
 DockOf = Callable[..., Any]
 
@@ -49,6 +51,23 @@ def test_dock_says_what_the_slide_is(dock_of: DockOf, svs: Path) -> None:
     assert [form.levels.item(0, i).text() for i in range(3)] == ["1", "0.499", "2220 × 2967"]
     assert not form.form.isRowVisible(form.icc)  # it has no profile
     assert not form.form.isRowVisible(form.note)
+
+
+def test_what_the_pixels_went_through_is_looked_for_beside_the_window(
+    dock_of: DockOf, qtbot: Any, svs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    look = FileDegradation.of_level
+
+    def noted(known: FileDegradation, level: int) -> Any:
+        threads.append(threading.current_thread())
+        return look(known, level)
+
+    monkeypatch.setattr(FileDegradation, "of_level", noted)
+    _, dock = dock_of(svs)
+    qtbot.waitUntil(lambda: dock.form.degradation.text() == "JPEG 30, 4:4:4", timeout=20000)
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_the_copied_command_says_the_same(

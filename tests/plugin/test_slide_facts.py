@@ -1,16 +1,32 @@
 from __future__ import annotations
 
 import doctest
+import itertools
+from pathlib import Path
 
 import pytest
+from slides.pattern import write_tiff
 
 from napari_cwtnet.plugin import pyramid, slide_facts
-from napari_cwtnet.plugin.slide_facts import jumps
+from napari_cwtnet.plugin.slide_facts import degradation_text, jumps
+from napari_cwtnet.slides import open_slide
 
 
 @pytest.mark.parametrize("module", [pyramid, slide_facts])
 def test_examples(module) -> None:
     assert doctest.testmod(module).failed == 0
+
+
+def test_levels_that_are_alike_share_a_line(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", compression="jpeg", compressionargs={"level": 80})
+    with open_slide(path) as slide:
+        lines = degradation_text(slide).splitlines()
+        said = [str(level.degradation) for level in slide.levels]
+    assert lines[0].startswith("1")
+    assert lines[0].endswith(f": {said[0]}")
+    assert len(lines) == 1 + sum(a != b for a, b in itertools.pairwise(said))
+    with open_slide(write_tiff(tmp_path / "b.tif", (1,))) as slide:
+        assert degradation_text(slide) == "lossless"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_cwtnet.model import CwtNet, preset
+from napari_cwtnet.metrics import psnr
+from napari_cwtnet.model import CwtNet, load_model, preset
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.training.validation import to_image
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "peers.py"
 
@@ -125,7 +129,16 @@ def test_table_counts_gains_from_bicubic(
     head, _, clean, compressed = capsys.readouterr().out.splitlines()
     assert head.split(" | ")[3] == "cwtnet-lite-x2"
     gains = [float(line.split(" | ")[3].split(" / ")[0]) for line in (clean, compressed)]
-    assert gains[0] > gains[1]
+    (truth,) = peers.centre_fields(images, (), halvings=0, count=1, scale=2)
+    for spec, gain in zip(("bicubic", "box+jpeg75"), gains, strict=True):
+        made = Degradation.parse(spec)
+        lr = degrade(truth, made)
+        plain = np.asarray(Image.fromarray(lr).resize((70, 62), Image.Resampling.BICUBIC))
+        batch = torch.from_numpy(lr.copy()).permute(2, 0, 1)[None] / 255
+        network = load_model("cwtnet-lite-x2").network
+        with torch.inference_mode():
+            computed = to_image(peers.ours(network, batch, made))
+        assert gain == pytest.approx(psnr(computed, truth, 2) - psnr(plain, truth, 2), abs=0.02)
     assert float(clean.split(" | ")[-1].rstrip(" |")) > 0
 
 

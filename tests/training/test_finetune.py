@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from enhancement.test_check import write_pyramid
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -31,6 +32,9 @@ from napari_cwtnet.model import (
     save_weights,
 )
 from napari_cwtnet.model.header import read_header
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.degradation import Degradation, Kernel
+from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.training.events import (
     CheckpointWritten,
     Done,
@@ -101,6 +105,36 @@ def test_gains_over_the_start_model(slide: Path, tmp_path: Path) -> None:
     assert figures.bicubic.psnr == first.psnr_bicubic
     resumed = Trainer(recipe, Path(), tmp_path / "run")
     assert finetune_reports(resumed) == (figures, None)
+
+
+def test_a_model_that_is_told_learns_from_the_slide_s_own_levels(tmp_path: Path) -> None:
+    """The stored level where there is one, and what its file gives away, as enhancing tells it."""
+    finest = np.concatenate([tiles(n, 192) for n in range(4)], 1)
+    half = degrade(finest, Degradation(Kernel("box")))
+    stored = write_pyramid(tmp_path / "stored.tif", [finest, half], 85)
+    single = write_pyramid(tmp_path / "single.tif", [finest], 60)
+    fields = TINY | {"halo": 8, "scale": 2, "skip": "finest", "conditioning": 8}
+    network = CwtNet(NetworkConfig.model_validate(fields))
+    save_weights(tmp_path / "told.safetensors", network, {})
+    model = load_model(tmp_path / "told.safetensors")
+    recipe = recipe_for(stored, model)
+    assert recipe.degradation is not None
+    assert recipe.slides[0].levels == "own"
+    trainer = Trainer(recipe, Path(), tmp_path / "run")
+    (*_, done) = trainer.run()
+    assert isinstance(done, Done)
+    assert load_model(done.weights).takes_degradation
+    with open_slide(stored) as slide:
+        known, level = slide.degradation(2), slide.read(slide.bounds, 2)
+    assert (known.kernel, known.compression.quality) == (Kernel("box"), 85)
+    for field in trainer.held_out:
+        assert field.known[0] == known
+        windows = np.lib.stride_tricks.sliding_window_view(level, field.lr.shape)
+        assert (windows == field.lr).all((-3, -2, -1)).any()
+    soft = recipe_for(single, model, {"sharpness": "soft"})
+    for field in Trainer(soft, Path(), tmp_path / "soft").held_out:
+        assert field.known[0].kernel == Kernel("gauss", 0.8)
+        assert field.known[0].compression.quality == 60
 
 
 def test_report_of_an_older_state_measures_what_it_does_not_say(

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from napari_cwtnet.errors import TrainingError
+from napari_cwtnet.model import preset
 from napari_cwtnet.training.recipe import load_recipe
 from training.conftest import tiny_recipe
 
@@ -31,7 +32,7 @@ def test_yaml_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "scale", "share"),
-    [("x2", 2, 0.0), ("x4", 4, 0.3), ("x8", 8, 0.4)],
+    [("x2", 2, 0.0), ("x4", 4, 0.4), ("x8", 8, 0.4)],
 )
 def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
     folder = resources.files("napari_cwtnet.training") / "recipes"
@@ -39,8 +40,8 @@ def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
         recipe = load_recipe(path)
     assert (recipe.name, recipe.scale) == (f"cwtnet-lite-{name}", scale)
     assert recipe.reference_share == share
-    config = recipe.network_config()
-    assert (config.blocks, config.channels, config.scale) == (4, 32, scale)
+    assert recipe.network_config() == preset("lite-2", scale)
+    assert recipe.degradation is not None
     assert all(source.licence.startswith("CC") for source in recipe.sources)
 
 

@@ -38,7 +38,7 @@ def place_slide(folder: Path, width: int = 1024, height: int = 256) -> Path:
     return folder / "places.png"
 
 
-@pytest.mark.parametrize("levels", ["computed", "stored"])
+@pytest.mark.parametrize("levels", ["computed", "stored", "own"])
 @pytest.mark.parametrize("downsample", [1, 2])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_lr_reference_and_truth_are_where_the_pattern_is(
@@ -191,7 +191,7 @@ def test_another_slide_under_the_same_name_is_refused(tmp_path: Path) -> None:
         load(path, fingerprint="0123")
 
 
-@pytest.mark.parametrize("levels", ["computed", "stored"])
+@pytest.mark.parametrize("levels", ["computed", "stored", "own"])
 def test_real_slide(data_dir, levels: str) -> None:
     path = data_dir / "slides/cmu1_small_svs/CMU-1-Small-Region.svs"
     data, recipe = load(path, levels=levels)

@@ -188,7 +188,7 @@ class Forward:
         record: bool,
     ) -> NetworkOutput:
         network = self.networks.get(dtype)
-        known = {"told": told} if network.takes_degradation else {}
+        known = {"told": told} if self._model.takes_degradation else {}
         output: NetworkOutput = network(lr, reference, record=record, **known)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())

@@ -7,6 +7,7 @@ again goes on bit for bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -155,6 +156,34 @@ def other_tables(quality: int, random: np.random.Generator) -> tuple[tuple[int, 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Everything about a patch that chance decides, but for the noise in its pixels."""
+
+    x: int
+    y: int
+    taken: int
+    """Side of the square that is taken of the truth at (x, y), pixels."""
+    resample: Image.Resampling | None
+    """How it is shrunk; None: not at all."""
+    turns: int
+    """By 90°, as :func:`numpy.rot90` turns."""
+    mirrored: bool
+    gain: NDArray[np.float64] | None
+    """Of each channel, about 128; None: colours are as they are."""
+    offset: NDArray[np.float64] | None
+    order: NDArray[np.int64] | None
+    """Of the channels."""
+    lr: Degradation
+    reference: Degradation
+    grid: tuple[int, int]
+    """Pixels by which the codec's blocks begin before LR; the other way round for the reference."""
+    known: tuple[Degradation, Degradation]
+    """What is told of LR and reference."""
+    twice: bool
+    """Whether LR is made of the reference as it is stored, where there is one."""
+
+
 class PatchMaker:
     """Makes LR, reference and truth of a patch from a place of a field's truth.
 
@@ -170,67 +199,101 @@ class PatchMaker:
 
     def __init__(self, mix: DegradationMix, scale: int, patch: int) -> None:
         self.mix, self._scale, self._patch = mix, scale, patch
-        self._side = (patch + 2 * MARGIN) * scale
+        self.side = (patch + 2 * MARGIN) * scale
+        """Of the truth that a patch is made of, with its margin, pixels."""
 
     def fits(self, truth: Pixels) -> bool:
         """Whether the truth is as large as a patch with its margin."""
-        return bool(min(truth.shape[:2]) >= self._side)
+        return bool(min(truth.shape[:2]) >= self.side)
 
-    def make(
-        self, truth: Pixels, random: np.random.Generator
-    ) -> tuple[Pixels, Pixels, Pixels, tuple[Degradation, Degradation]]:
-        """LR, reference and truth of a random place, and what is told of the first two."""
-        window = self._coloured(self._window(truth, random), random)
-        lr_made = self.mix.draw(random)
-        reference_made = self.mix.draw(random) if random.random() < 0.2 else lr_made
-        x, y = (int(n) for n in random.integers(0, _BLOCK, 2))
-        known = reference_known = self.mix.tell(lr_made, random)
-        if reference_made is not lr_made:
-            reference_known = self.mix.tell(reference_made, random)
-        twice = random.random() < self.mix.twice
-        if self._scale == 2:
-            reference = window
-        else:
-            reference = degrade(
-                window, reference_made, self._scale // 2, random=random, grid=(y, x)
-            )
-        source, factor = (reference, 2) if twice and self._scale > 2 else (window, self._scale)
-        lr = degrade(source, lr_made, factor, random=random, grid=(x, y))
-        cut = MARGIN
-        return (
-            _core(lr, cut),
-            _core(reference, 2 * cut),
-            _core(window, self._scale * cut),
-            (known, reference_known),
-        )
-
-    def _window(self, truth: Pixels, random: np.random.Generator) -> Pixels:
-        """A random square, shrunk in some cases, turned and mirrored: ``(side, side, 3)``."""
-        height, width = truth.shape[:2]
-        side = self._side
+    def draw(self, size: tuple[int, int], random: np.random.Generator) -> Drawn:
+        """What happens to a patch of a truth of ``size`` (height, width)."""
+        height, width = size
+        side = self.side
         jitter = 1.0
         if random.random() < self.mix.scale_jitter:
             most = min(self.mix.most_jitter, min(height, width) / side)
             jitter = float(random.uniform(1, most))
         taken = min(round(side * jitter), height, width)
-        y = int(random.integers(height - taken + 1))
-        x = int(random.integers(width - taken + 1))
-        part = truth[y : y + taken, x : x + taken]
+        top = int(random.integers(height - taken + 1))
+        left = int(random.integers(width - taken + 1))
+        resample = None
         if taken != side:
-            kernel = _JITTER_KERNELS[int(random.integers(len(_JITTER_KERNELS)))]
-            part = np.asarray(Image.fromarray(part).resize((side, side), kernel))
-        part = np.rot90(part, int(random.integers(4)))
-        return part[:, ::-1] if random.integers(2) else part
+            resample = _JITTER_KERNELS[int(random.integers(len(_JITTER_KERNELS)))]
+        turns, mirrored = int(random.integers(4)), bool(random.integers(2))
+        gain = offset = order = None
+        if random.random() < self.mix.colour_jitter:
+            gain = random.uniform(0.8, 1.2, 3) * random.uniform(0.7, 1.2)
+            offset = random.uniform(-25, 25, 3)
+            if random.random() < 0.25:
+                order = random.permutation(3)
+        lr = self.mix.draw(random)
+        reference = self.mix.draw(random) if random.random() < 0.2 else lr
+        x, y = (int(n) for n in random.integers(0, _BLOCK, 2))
+        known = reference_known = self.mix.tell(lr, random)
+        if reference is not lr:
+            reference_known = self.mix.tell(reference, random)
+        return Drawn(
+            x=left,
+            y=top,
+            taken=taken,
+            resample=resample,
+            turns=turns,
+            mirrored=mirrored,
+            gain=gain,
+            offset=offset,
+            order=order,
+            lr=lr,
+            reference=reference,
+            grid=(x, y),
+            known=(known, reference_known),
+            twice=random.random() < self.mix.twice,
+        )
 
-    def _coloured(self, window: Pixels, random: np.random.Generator) -> Pixels:
-        if random.random() >= self.mix.colour_jitter:
-            return np.ascontiguousarray(window)
-        gain = random.uniform(0.8, 1.2, 3) * random.uniform(0.7, 1.2)
-        offset = random.uniform(-25, 25, 3)
-        values = (window.astype(np.float32) - 128) * gain.astype(np.float32) + 128 + offset
-        if random.random() < 0.25:
-            values = values[..., random.permutation(3)]
-        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    def make(
+        self, truth: Pixels, random: np.random.Generator
+    ) -> tuple[Pixels, Pixels, Pixels, tuple[Degradation, Degradation]]:
+        """LR, reference and truth of a random place, and what is told of the first two."""
+        drawn = self.draw((truth.shape[0], truth.shape[1]), random)
+        window = _coloured(self._window(truth, drawn), drawn)
+        x, y = drawn.grid
+        if self._scale == 2:
+            reference = window
+        else:
+            reference = degrade(
+                window, drawn.reference, self._scale // 2, random=random, grid=(y, x)
+            )
+        source, factor = window, self._scale
+        if drawn.twice and self._scale > 2:
+            source, factor = reference, 2
+        lr = degrade(source, drawn.lr, factor, random=random, grid=(x, y))
+        cut = MARGIN
+        return (
+            _core(lr, cut),
+            _core(reference, 2 * cut),
+            _core(window, self._scale * cut),
+            drawn.known,
+        )
+
+    def _window(self, truth: Pixels, drawn: Drawn) -> Pixels:
+        """The square that was drawn, shrunk, turned and mirrored: ``(side, side, 3)``."""
+        x, y, taken = drawn.x, drawn.y, drawn.taken
+        part = truth[y : y + taken, x : x + taken]
+        if drawn.resample is not None:
+            size = (self.side, self.side)
+            part = np.asarray(Image.fromarray(part).resize(size, drawn.resample))
+        part = np.rot90(part, drawn.turns)
+        return part[:, ::-1] if drawn.mirrored else part
+
+
+def _coloured(window: Pixels, drawn: Drawn) -> Pixels:
+    if drawn.gain is None or drawn.offset is None:
+        return np.ascontiguousarray(window)
+    gain = drawn.gain.astype(np.float32)
+    values = (window.astype(np.float32) - 128) * gain + 128 + drawn.offset
+    if drawn.order is not None:
+        values = values[..., drawn.order]
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _core(image: Pixels, cut: int) -> Pixels:
