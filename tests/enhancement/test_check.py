@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from tifffile import TiffWriter
 
-from napari_cwtnet.enhancement import EnhanceRequest, make_plan
-from napari_cwtnet.enhancement.check import check, tissue_fields
+from napari_cwtnet.enhancement import EnhanceRequest, Quality, make_plan
+from napari_cwtnet.enhancement.check import Check, check, tissue_fields
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.metrics import psnr
@@ -139,6 +139,54 @@ def test_cross_scale_is_measured_against_its_own_reference(
     assert found.quality.psnr_reference_bicubic == pytest.approx(found.quality.psnr, abs=0.01)
     assert found.reference_degradation is not None
     assert found.reference_degradation.kernel == Kernel("box")
+
+
+@pytest.mark.parametrize(
+    ("figures", "change", "sentence"),
+    [
+        (
+            (31.1, 0.9, 30.0, 0.9), {},
+            "Check: 10× → 20× against the slide's own 20×: 1.1 dB better than plain enlargement "
+            "(stored level, 2×2 mean · JPEG 75, 4:2:0).",
+        ),
+        (
+            (30.0, 0.9, 25.0, 0.9, 30.4, 0.9), {"scale": 4, "made_by": "fitted"},
+            "Check: 5× → 20× against the slide's own 20×: 0.4 dB WORSE than plain enlargement of "
+            "the reference: do not use this model on this slide (level made as the slide's own "
+            "are, 2×2 mean · JPEG 75, 4:2:0).",
+        ),
+        (
+            (30.01, 0.9, 30.0, 0.9), {"mpp": None, "made_by": "assumed"},
+            "Check: downsample 2 → 1 against the slide's own pixels: no better than plain "
+            "enlargement (level made, its kernel assumed: 2×2 mean · JPEG 75, 4:2:0).",
+        ),
+        (
+            (), {"mpp": 0.7},
+            "Check: 1.4 → 0.7 µm/px against the slide's own pixels: not known, the region is too "
+            "small to measure (stored level, 2×2 mean · JPEG 75, 4:2:0).",
+        ),
+        (
+            (50.0, 1.0, np.inf, 1.0), {},
+            "Check: 10× → 20× against the slide's own 20×: not known, the region shows no detail "
+            "(stored level, 2×2 mean · JPEG 75, 4:2:0).",
+        ),
+        (
+            (35.0, 1.0, 30.0, 1.0, 34.0, 1.0), {"mode": "oracle"},
+            "Check: 10× → 20× against the slide's own 20×: ORACLE, the model was given the answer; "
+            "its gain is not known.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_was_found_in_one_sentence(
+    figures: tuple[float, ...], change: dict[str, object], sentence: str
+) -> None:
+    known = Degradation.parse("box+jpeg75")
+    values = {
+        "quality": Quality(*figures), "per_region": (), "regions": (), "mode": "single-image",
+        "downsample": 2.0, "scale": 2, "mpp": 0.5, "degradation": known,
+        "reference_degradation": None, "made_by": "stored level", "model": "m",
+    }  # fmt: skip
+    assert Check(**(values | change)).sentence == sentence
 
 
 def test_fields_are_chosen_where_there_is_texture() -> None:

@@ -67,7 +67,7 @@ class EnhancePanel(QWidget):
         layout.addLayout(first)
         layout.addLayout(buttons)
         for part in (
-            self.sentence, self.form, self._bar, self.status, self.check, self.quality
+            self.sentence, self.form, self._bar, self.status, self.quality, self.check
         ):  # fmt: skip
             layout.addWidget(part)
         for part in (self.compare, self.result):
