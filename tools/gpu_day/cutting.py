@@ -45,8 +45,9 @@ def shrunk(made: Tensor, degradations: Sequence[Degradation], factor: int) -> Te
         across = small @ matrices.transpose(1, 2)[:, None]
         # Pillow rounds between its two passes; the Gaussian is not Pillow's
         by_pillow = _column([kernel.name != "gauss" for kernel in kernels], device) > 0
-        across = torch.where(by_pillow, _levels(across), across)
-        small = _levels(matrices[:, None] @ across)
+        across = torch.where(by_pillow, _by_pillow(across), across)
+        small = matrices[:, None] @ across
+        small = torch.where(by_pillow, _by_pillow(small), _levels(small))
     amounts = [each.sharpening or 0.0 for each in degradations]
     if any(amounts):
         blur = _blurring(small.shape[-1], device)
@@ -69,7 +70,7 @@ def _window(image: Tensor, drawn: Drawn, side: int) -> Tensor:
     part = image[:, drawn.y : drawn.y + drawn.taken, drawn.x : drawn.x + drawn.taken]
     if drawn.resample is not None:
         matrix = _resampling(drawn.resample, drawn.taken, side, image.device)
-        part = _levels(matrix @ _levels(part.float() @ matrix.T)).byte()
+        part = _by_pillow(matrix @ _by_pillow(part.float() @ matrix.T)).byte()
     part = torch.rot90(part, drawn.turns, (1, 2))
     return part.flip(2) if drawn.mirrored else part
 
@@ -91,6 +92,11 @@ def _coloured(made: Tensor, drawn: Sequence[Drawn]) -> Tensor:
 
 def _levels(values: Tensor) -> Tensor:
     return values.round().clamp(0, 255)
+
+
+def _by_pillow(values: Tensor) -> Tensor:
+    """Rounded as Pillow does: halves up. They are many, for a 2×2 mean has quarters."""
+    return (values + 0.5).floor().clamp(0, 255)
 
 
 def _column(values: Sequence[float], device: torch.device) -> Tensor:

@@ -27,7 +27,8 @@ class Workers:
     Parameters
     ----------
     device : torch.device
-        Where this process computes; its tensors are exchanged by NCCL on CUDA, else by Gloo.
+        Where this process computes; tensors are exchanged by NCCL where each process has a GPU of
+        its own, else by Gloo.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -35,7 +36,8 @@ class Workers:
         self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
         self._device = device
         if self.count > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+            alone = device.type == "cuda" and _local_count() <= torch.cuda.device_count()
+            dist.init_process_group("nccl" if alone else "gloo")
             atexit.register(dist.destroy_process_group)
 
     @property
@@ -92,9 +94,16 @@ class Workers:
             dist.barrier()
 
 
+def _local_count() -> int:
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def worker_device(name: str) -> str:
-    """The device of this process: with torchrun, ``auto`` and ``cuda`` are a GPU of its own."""
+    """The device of this process: with torchrun, ``auto`` and ``cuda`` are a GPU of its own.
+
+    Where there are more processes than GPUs, they share them.
+    """
     local = os.environ.get("LOCAL_RANK")
     if local is not None and name in ("auto", "cuda") and torch.cuda.is_available():
-        return f"cuda:{local}"
+        return f"cuda:{int(local) % torch.cuda.device_count()}"
     return name
