@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from napari_cwtnet.cli import enhance_whole
@@ -29,8 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     region = _region(arguments)
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
+    region, notes = _on_slide(arguments, region)
     if enhance_whole.is_asked_for(arguments):
-        return _whole(arguments, region)
+        return _whole(arguments, region, notes)
     model = load_model(arguments.model)
     with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
         region = slide.bounds if region is None else region
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         width, height = make_plan(slide, model, request).output_size
         if width * height > MAX_OUTPUT_PIXELS:
-            return _whole(arguments, region)
+            return _whole(arguments, region, notes)
         result = enhance(
             slide,
             region,
@@ -62,11 +65,29 @@ def run(arguments: argparse.Namespace) -> int:
         badge_on_pixels=arguments.badge,
         figures=result.metrics.as_dict(),
     )
-    report({"output": str(arguments.output)} | summary(result), as_json=arguments.json)
+    said = {"output": str(arguments.output)} | summary(result)
+    report(_warned(said, notes), as_json=arguments.json)
     return 0
 
 
-def _whole(arguments: argparse.Namespace, region: Region | None) -> int:
+def _on_slide(
+    arguments: argparse.Namespace, region: Region | None
+) -> tuple[Region | None, tuple[str, ...]]:
+    """The region in level-0 pixels of the whole slide, and what one should know of the file."""
+    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+        (x, y), notes = slide.origin, slide.notes
+    if arguments.roi is None or region is None or not (x or y):
+        return region, notes
+    note = f"the GeoJSON is taken to count from {x},{y}, where the scanned part of the slide begins"
+    return replace(region, x=region.x + x, y=region.y + y), (*notes, note)
+
+
+def _warned(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
+    warnings = [*([said["warning"]] if "warning" in said else []), *notes]
+    return said | ({"warning": "; ".join(warnings)} if warnings else {})
+
+
+def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]) -> int:
     made = enhance_whole.enhanced(arguments, region)
     if made is None:
         return 130
@@ -74,7 +95,7 @@ def _whole(arguments: argparse.Namespace, region: Region | None) -> int:
     said |= summary_of(made.plan, made.tiles, made.seconds, made.quality)
     said |= {"computed_tiles": made.computed_tiles} | dict(made.tally)
     said |= {"blocks": made.blocks, "resumed_blocks": made.resumed_blocks}
-    report(said, as_json=arguments.json)
+    report(_warned(said, notes), as_json=arguments.json)
     return 0
 
 

@@ -42,6 +42,8 @@ def describe(slide: Slide) -> dict[str, Any]:
         "mpp_note": slide.mpp_note,
         "magnification": magnification(slide.mpp),
         "icc_profile": slide.icc_profile is not None,
+        "icc_note": slide.icc_note,
+        "notes": list(slide.notes),
         "levels": [
             {
                 "downsample": level.downsample,

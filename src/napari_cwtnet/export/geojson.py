@@ -1,7 +1,8 @@
 """Regions of interest as GeoJSON, in the form that QuPath reads and writes.
 
 A FeatureCollection of annotations; coordinates are level-0 pixels, x to the right and y down, from
-the upper left corner of the first pixel.
+the upper left corner of the first pixel, or of the scanned part where a slide states its bounds:
+`Slide.origin`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +75,42 @@ def ellipse(centre: Point, first: Point, second: Point) -> Ring:
     )
 
 
-def write_rois(path: Path, rois: Sequence[Roi]) -> None:
+def write_rois(path: Path, rois: Sequence[Roi], origin: Point = (0, 0)) -> None:
     """Write polygons as QuPath's annotations.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    rois : sequence of Roi
+        In level-0 pixels of the whole slide.
+    origin : (x, y)
+        The level-0 pixel that the file counts from.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    collection = {"type": "FeatureCollection", "features": [_feature(roi) for roi in rois]}
+    back = (-origin[0], -origin[1])
+    features = [_feature(_moved(roi, back)) for roi in rois]
+    collection = {"type": "FeatureCollection", "features": features}
     with written_whole(path) as partial:
         partial.write_text(json.dumps(collection, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def read_rois(path: Path) -> list[Roi]:
+def read_rois(path: Path, origin: Point = (0, 0)) -> list[Roi]:
     """The polygons of a GeoJSON file; of its points and lines, which have no area, none.
 
     A MultiPolygon gives one polygon for each of its parts. Plain Features, geometries, collections
     and lists of them are understood too. Names and colours that make no sense are left out.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    origin : (x, y)
+        The level-0 pixel that the file counts from.
 
     Raises
     ------
@@ -108,7 +127,11 @@ def read_rois(path: Path) -> list[Roi]:
         raise RequestError(f"File {path.name!r} is no JSON ({error}); {_REMEDY}.") from error
     kinds: set[str] = set()
     try:
-        rois = [roi for feature in _features(content) for roi in _polygons(feature, kinds)]
+        rois = [
+            _moved(roi, origin)
+            for feature in _features(content)
+            for roi in _polygons(feature, kinds)
+        ]
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         reason = str(error) or type(error).__name__
         raise RequestError(
@@ -118,6 +141,15 @@ def read_rois(path: Path) -> list[Roi]:
         found = f"only {', '.join(sorted(kinds))}" if kinds else "nothing"
         raise RequestError(f"GeoJSON {path.name!r} has no polygon but {found}; draw an area.")
     return rois
+
+
+def _moved(roi: Roi, by: Point) -> Roi:
+    if not any(by):
+        return roi
+    outline, *holes = (
+        tuple((x + by[0], y + by[1]) for x, y in ring) for ring in (roi.outline, *roi.holes)
+    )
+    return replace(roi, outline=outline, holes=tuple(holes))
 
 
 def _feature(roi: Roi) -> dict[str, Any]:

@@ -79,6 +79,8 @@ class _ArrayBackend:
     format = "array"
     background = WHITE
     icc_profile: bytes | None = None
+    notes: tuple[str, ...] = ()
+    origin = (0, 0)
 
     def __init__(self, images: Mapping[int, Pixels]) -> None:
         if 1 not in images:

@@ -35,6 +35,10 @@ class Backend(Protocol):
         RGB colour of places without pixels, 0..255.
     icc_profile : bytes or None
         Embedded colour profile.
+    notes : tuple of str
+        What of the file is not used, or taken otherwise than some readers do; one line each.
+    origin : tuple of int
+        The level-0 pixel from which QuPath counts its coordinates.
     """
 
     format: str
@@ -43,6 +47,8 @@ class Backend(Protocol):
     properties: Mapping[str, str]
     background: Colour
     icc_profile: bytes | None
+    notes: tuple[str, ...]
+    origin: tuple[int, int]
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8.

@@ -10,6 +10,8 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from napari_cwtnet.slides.forking import renewed_after_fork
+
 DEFAULT_BYTES = 256 * 2**20
 
 Tile = NDArray[np.uint8]
@@ -28,6 +30,13 @@ class TileCache:
     def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
         self._tiles: LRUCache[Key, Tile] = LRUCache(max_bytes, getsizeof=lambda tile: tile.nbytes)
         self._decoding: dict[Key, Future[Tile]] = {}
+        self._lock = threading.Lock()
+        renewed_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Keep no tile: another thread may have been in the middle of keeping one."""
+        self._tiles = LRUCache(self._tiles.maxsize, getsizeof=lambda tile: tile.nbytes)
+        self._decoding = {}
         self._lock = threading.Lock()
 
     @property

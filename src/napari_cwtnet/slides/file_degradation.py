@@ -15,6 +15,7 @@ from napari_cwtnet.slides.backend import Backend, Pixels
 from napari_cwtnet.slides.colour import over_background
 from napari_cwtnet.slides.compression import compression_of
 from napari_cwtnet.slides.degradation import Compression, Degradation, Source
+from napari_cwtnet.slides.forking import renewed_after_fork
 from napari_cwtnet.slides.jpeg_traces import jpeg_quality_of
 from napari_cwtnet.slides.kernel_fit import FACTORS, MARGIN, Fit, Pair, fit_kernel
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS
@@ -44,6 +45,11 @@ class FileDegradation:
         self._lock = threading.RLock()
         self._found: dict[int, Degradation] = {}
         self._tiles: dict[tuple[int, int, int], Pixels] = {}
+        renewed_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Have a lock that no thread of another process holds."""
+        self._lock = threading.RLock()
 
     def of_level(self, level: int) -> Degradation:
         """Compression as the file has it; kernel as fitted to this level and the next finer one.

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
@@ -18,7 +18,7 @@ from napari_cwtnet.slides.colour import to_uint8
 from napari_cwtnet.slides.compression import Codec, Encoding
 from napari_cwtnet.slides.levels import Level
 from napari_cwtnet.slides.resolution import stated_resolution, tag_resolution
-from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS
+from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, range_note
 
 MAX_PIXELS = 2**27
 """Pixels of the largest plain image that is opened (134 Mpx, 400 MB in memory)."""
@@ -49,6 +49,7 @@ class ImageBackend:
     """
 
     background: Colour = WHITE
+    origin = (0, 0)
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -71,7 +72,9 @@ class ImageBackend:
             if size.width * size.height > MAX_PIXELS:
                 raise _too_large(path.name, f"{size.width} × {size.height}")
             try:
-                pixels = _pixels(image)
+                upright = ImageOps.exif_transpose(image)
+                pixels = _pixels(upright)
+                self.notes = tuple(_notes(upright))
             except _PILLOW_ERRORS as error:
                 raise _broken(path.name, error) from error
             self.format = str(image.format).lower()
@@ -82,6 +85,9 @@ class ImageBackend:
                 if isinstance(value, str | int | float | tuple)
             }
             dpi = image.info.get("dpi")
+            if dpi and upright.size != image.size:
+                dpi = (dpi[1], dpi[0])
+            size = Size(*upright.size)
         self.resolution = (
             tag_resolution(float(dpi[0]), float(dpi[1]), _INCH)
             if dpi
@@ -113,6 +119,11 @@ class ImageBackend:
     def close(self) -> None:
         """Let go of the pixels."""
         self._images.clear()
+
+
+def _notes(image: Image.Image) -> Iterator[str]:
+    if image.mode.startswith("I"):
+        yield from range_note(int(np.asarray(image).max()), 65535)
 
 
 def _pixels(image: Image.Image) -> Pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import openslide
@@ -15,10 +16,16 @@ from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
 from napari_cwtnet.slides.resolution import user_resolution
 from napari_cwtnet.slides.slide import Slide
 from napari_cwtnet.slides.tiff_backend import TiffBackend
+from napari_cwtnet.slides.turned import TurnedBackend
 from napari_cwtnet.slides.zarr_backend import ZarrBackend, is_zarr
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GENERIC = "generic-tiff"
+_OVERVIEWS = {
+    ".mrxs": "the folder {stem!r} with Slidedat.ini that belongs to it is missing",
+    ".vsi": "the slide itself is in the folder '_{stem}_', in a format that cannot be read",
+}
+"""Files that hold a picture of the glass alone, by suffix, and where the slide is."""
 
 
 def open_slide(
@@ -68,23 +75,39 @@ def open_slide(
 
 
 def _backend(path: Path) -> Backend:
-    if is_zarr(path):
-        return ZarrBackend(path)
-    if path.is_dir():
-        raise SlideError(f"Slide {str(path)!r} is a folder; give a slide file inside it.")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            next(path.iterdir(), None)
+            if is_zarr(path):
+                return ZarrBackend(path)
+            raise SlideError(f"Slide {str(path)!r} is a folder; give a slide file inside it.")
+        # A pipe or a device would be waited for, and cannot be read twice.
+        if not stat.S_ISREG(mode):
+            raise SlideError(f"Slide {str(path)!r} is not a file; copy it into one and open that.")
         with path.open("rb") as file:
             start = file.read(4)
         vendor = openslide.OpenSlide.detect_format(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise SlideError(f"Slide {str(path)!r} does not exist; check the path.") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise SlideError(
-            f"Slide {str(path)!r} cannot be opened: {error.strerror}; check its permissions."
+            f"Slide {str(path)!r} cannot be opened: {reason}; check its path and permissions."
         ) from error
     if not start:
         raise SlideError(f"Slide {str(path)!r} is an empty file; copy it again from its source.")
     # OpenSlide takes an OME-TIFF with SubIFDs for a single level without a pixel size.
     if vendor is not None and vendor != _GENERIC:
         return OpenSlideBackend(path)
-    return TiffBackend(path) if start in _TIFF_STARTS else ImageBackend(path)
+    overview = _OVERVIEWS.get(path.suffix.lower())
+    if overview is not None:
+        raise SlideError(
+            f"Slide {str(path)!r} holds no more than a picture of the glass: "
+            f"{overview.format(stem=path.stem)}; put them side by side, or export the slide as "
+            "OME-TIFF."
+        )
+    if start not in _TIFF_STARTS:
+        return ImageBackend(path)
+    tiff = TiffBackend(path)
+    return tiff if tiff.orientation == 1 else TurnedBackend(tiff, tiff.orientation)

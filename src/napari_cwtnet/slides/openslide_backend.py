@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,20 @@ from napari_cwtnet.slides.absurd_sizes import refuse_absurd_sizes
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.dicom_frames import dicom_encoding
+from napari_cwtnet.slides.forking import renewed_after_fork
 from napari_cwtnet.slides.fractions import MARGIN, unblend
-from napari_cwtnet.slides.levels import Level, exact_downsample
+from napari_cwtnet.slides.levels import Level
+from napari_cwtnet.slides.page_pyramid import PagePyramid
+from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import number, stated_resolution
+from napari_cwtnet.slides.shared_file import SharedFile
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles
 
 _TILE = 512
 _IDENTITY_TILES = 16
 _FITTING = range(128, 2049)
 _JPEG, _JPEG2000_RGB = 7, 33005
+_SAME_FACTOR = 1e-9
 
 
 class OpenSlideBackend:
@@ -46,19 +51,32 @@ class OpenSlideBackend:
         self._lock = threading.Lock()
         refuse_absurd_sizes(path, openslide.OpenSlide.detect_format(path))
         self._handle: openslide.OpenSlide | None = self._open()
+        self._is_of_parent = False
+        self._of_parents: list[openslide.OpenSlide | None] = []
+        renewed_after_fork(self)
         try:
-            self.levels = self._read_header(self._handle)
+            candidates = self._read_header(self._handle)
+            self._levels_of_file = candidates
+            found = pyramid_of(candidates, self._stored_tile)
         except (*DECODE_ERRORS, openslide.OpenSlideError) as error:
             raise self._broken(error) from error
-        self._aperio = AperioPages.of(path, self.levels) if self.format == "aperio" else None
+        self.levels, self._numbers, self.notes = found.levels, found.numbers, found.notes
+        self._aperio = None
+        if self.format == "aperio":
+            sizes = [candidates[number].size for number in found.numbers]
+            self._aperio = AperioPages.of(path, self.levels, sizes)
         if self._aperio is not None:
-            self.levels = self._aperio.levels
+            self.levels = self._aperio.pyramid.levels
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
         if self._aperio is not None:
-            return self._aperio.pages[level].read_tile(column, row)
-        stored = self.levels[level]
+            return self._aperio.pyramid.read_tile(level, column, row)
+        return self._stored_tile(self._numbers[level], column, row)
+
+    def _stored_tile(self, level: int, column: int, row: int) -> Pixels:
+        """By OpenSlide's own number of the level."""
+        stored = self._levels_of_file[level]
         x, y = column * stored.tile.width, row * stored.tile.height
         width = min(stored.tile.width, stored.size.width - x)
         height = min(stored.tile.height, stored.size.height - y)
@@ -77,8 +95,8 @@ class OpenSlideBackend:
     def encoding(self, level: int) -> Encoding | None:
         """How the tiles of a level are encoded; None where that is not known."""
         if self._aperio is not None:
-            return self._aperio.pages[level].encoding()
-        size = self.levels[level].size
+            return self._aperio.pyramid.pages[level].encoding()
+        size = self._levels_of_file[self._numbers[level]].size
         if self.format == "dicom":
             series = self.properties.get("dicom.SeriesInstanceUID", "")
             return dicom_encoding(self._path, series, size)
@@ -87,7 +105,8 @@ class OpenSlideBackend:
                 pages = [page for page in file.pages if isinstance(page, TiffPage)]
                 page = _page_of(pages, size)
                 if page is not None:
-                    return PageTiles(page, threading.Lock(), self._path.name).encoding()
+                    shared = SharedFile(file, self._path.name)
+                    return PageTiles(page, shared, self._path.name).encoding()
         except DECODE_ERRORS:
             return None
         # OpenSlide makes the levels that an NDPI file lacks out of those that it has.
@@ -107,11 +126,20 @@ class OpenSlideBackend:
     def close(self) -> None:
         """Let go of the file; the handle itself ends with the last read that still uses it."""
         with self._lock:
-            self._handle = None
+            self._handle, self._is_of_parent = None, False
         if self._aperio is not None:
             self._aperio.close()
 
-    def _read_header(self, handle: openslide.OpenSlide) -> tuple[Level, ...]:
+    def renew_after_fork(self) -> None:
+        """Read through a handle of this process: the offsets of the parent's files are its own."""
+        self._lock = threading.Lock()
+        # Kept open: closing it would wait for threads that are not in this process.
+        self._of_parents.append(self._handle)
+        if self._handle is not None:
+            self._handle = None
+            self._is_of_parent = True
+
+    def _read_header(self, handle: openslide.OpenSlide) -> list[Candidate]:
         # A damaged file may name a property that has no value.
         found = {name: handle.properties.get(name) for name in handle.properties}
         properties = {name: value for name, value in found.items() if value is not None}
@@ -127,12 +155,13 @@ class OpenSlideBackend:
         profile = openslide.lowlevel.read_icc_profile(handle._osr)
         self.icc_profile = bytes(profile) if profile else None
         self._stated = handle.level_downsamples
-        return _levels(handle, properties)
+        self.origin = _origin(properties)
+        return _candidates(handle, properties)
 
     def _region(self, level: int, place: tuple[int, int], size: Size) -> Pixels:
         error: openslide.OpenSlideError | None = None
         for _ in range(2):
-            handle = self._handle
+            handle = self._current()
             if handle is None:
                 raise SlideError(f"Slide {self._path.name!r} is closed; open it again to read.")
             try:
@@ -146,6 +175,14 @@ class OpenSlideBackend:
             f"Slide {self._path.name!r} cannot be read at {place[0]},{place[1]} of level {level}: "
             f"{reason}; copy the file again from its source."
         ) from error
+
+    def _current(self) -> openslide.OpenSlide | None:
+        if not self._is_of_parent:
+            return self._handle
+        with self._lock:
+            if self._is_of_parent:
+                self._handle, self._is_of_parent = self._open(), False
+            return self._handle
 
     def _replace(self, spoilt: openslide.OpenSlide) -> None:
         with self._lock:
@@ -174,13 +211,14 @@ class AperioPages:
     directly are the stored pixels.
     """
 
-    def __init__(self, file: TiffFile, pages: list[PageTiles], levels: tuple[Level, ...]) -> None:
+    def __init__(self, file: SharedFile, pyramid: PagePyramid) -> None:
         self._file = file
-        self.pages = pages
-        self.levels = levels
+        self.pyramid = pyramid
 
     @classmethod
-    def of(cls, path: Path, levels: tuple[Level, ...]) -> AperioPages | None:
+    def of(
+        cls, path: Path, levels: tuple[Level, ...], stored: Sequence[Size]
+    ) -> AperioPages | None:
         """The pages of these levels; None where they are not all found or not decodable here."""
         try:
             file = TiffFile(path)
@@ -194,8 +232,8 @@ class AperioPages:
                 and page.is_tiled
                 and page.compression in (_JPEG, _JPEG2000_RGB)
             }
-            lock = threading.Lock()
-            pages = [PageTiles(by_size[level.size], lock, path.name) for level in levels]
+            shared = SharedFile(file, path.name)
+            pages = [PageTiles(by_size[size], shared, path.name) for size in stored]
         except (*DECODE_ERRORS, SlideError):
             file.close()
             return None
@@ -203,24 +241,35 @@ class AperioPages:
             Level(level.downsample, level.size, page.tile)
             for level, page in zip(levels, pages, strict=True)
         ]
-        return cls(file, pages, tuple(direct))
+        return cls(shared, PagePyramid(pages, direct))
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
 
 
-def _levels(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> tuple[Level, ...]:
+def _candidates(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> list[Candidate]:
     sizes = [Size(*size) for size in handle.level_dimensions]
-    levels = []
+    found = []
     for index, (size, stated) in enumerate(zip(sizes, handle.level_downsamples, strict=True)):
         stored = [
             int(properties.get(f"openslide.level[{index}].tile-{side}", "0"))
             for side in ("width", "height")
         ]
         tile = Size(*stored) if all(side in _FITTING for side in stored) else Size(_TILE, _TILE)
-        levels.append(Level(exact_downsample(sizes[0], size, stated), size, tile))
-    return tuple(levels)
+        # Where no scanner states it, OpenSlide takes the mean of the ratios of both sides.
+        ratios = [whole / side for whole, side in zip(sizes[0], size, strict=True)]
+        is_mean = abs(sum(ratios) / 2 - stated) <= _SAME_FACTOR * stated
+        found.append(Candidate(size, tile, stated, sure=not is_mean))
+    return found
+
+
+def _origin(properties: Mapping[str, str]) -> tuple[int, int]:
+    x, y = (
+        number(properties.get(name)) or 0.0
+        for name in (openslide.PROPERTY_NAME_BOUNDS_X, openslide.PROPERTY_NAME_BOUNDS_Y)
+    )
+    return int(x), int(y)
 
 
 def _page_of(pages: list[TiffPage], size: Size) -> TiffPage | None:

@@ -11,6 +11,7 @@ from napari_cwtnet.geometry import Size
 
 FINEST_MPP = 0.05
 COARSEST_MPP = 20.0
+USER_NOTE = "set by user"
 REMEDY = "set mpp, in µm per pixel, to use physical sizes"
 
 _MICROMETRES = {
@@ -91,22 +92,41 @@ def user_resolution(mpp: float) -> Resolution:
             f"mpp {mpp!r} is not a pixel size of a slide; "
             f"give µm per pixel between {FINEST_MPP:g} and {COARSEST_MPP:g}."
         )
-    return Resolution(float(mpp), "set by user")
+    return Resolution(float(mpp), USER_NOTE)
 
 
-def ome_resolution(xml: str, size: Size) -> Resolution:
-    """Resolution of the image of ``size`` in an OME-XML text (PhysicalSizeX and Y, any unit)."""
+def ome_resolution(xml: str, size: Size) -> Resolution | None:
+    """Resolution of the image of ``size`` in an OME-XML text (PhysicalSizeX and Y, any unit).
+
+    None where it describes no image of that size, or says nothing of its pixels.
+    """
     try:
-        root = ElementTree.fromstring(xml)
+        pixels = _ome_pixels(xml, size)
     except ElementTree.ParseError:
         return Resolution(None, f"OME-XML is not well-formed; {REMEDY}")
-    all_pixels = [node for node in root.iter() if node.tag.rpartition("}")[2] == "Pixels"]
+    if pixels is None or pixels.get("PhysicalSizeX") is pixels.get("PhysicalSizeY") is None:
+        return None
+    x, y = (_ome_length(pixels, f"PhysicalSize{axis}") for axis in "XY")
+    return stated_resolution(x, y, "OME PhysicalSizeX")
+
+
+def ome_significant_bits(xml: str, size: Size) -> int | None:
+    """Bits of each sample that the image of ``size`` uses, as an OME-XML text has it."""
+    try:
+        pixels = _ome_pixels(xml, size)
+    except ElementTree.ParseError:
+        return None
+    bits = number(None if pixels is None else pixels.get("SignificantBits"))
+    return None if bits is None else int(bits)
+
+
+def _ome_pixels(xml: str, size: Size) -> ElementTree.Element | None:
     wanted = (str(size.width), str(size.height))
-    fitting = [p for p in all_pixels if (p.get("SizeX"), p.get("SizeY")) == wanted]
-    for pixels in fitting or all_pixels[:1]:
-        x, y = (_ome_length(pixels, f"PhysicalSize{axis}") for axis in "XY")
-        return stated_resolution(x, y, "OME PhysicalSizeX")
-    return stated_resolution(None, None, "OME PhysicalSizeX")
+    for node in ElementTree.fromstring(xml).iter():
+        sides = (node.get("SizeX"), node.get("SizeY"))
+        if node.tag.rpartition("}")[2] == "Pixels" and sides == wanted:
+            return node
+    return None
 
 
 def tag_resolution(x: float, y: float, unit: int) -> Resolution:

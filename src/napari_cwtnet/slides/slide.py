@@ -17,7 +17,7 @@ from napari_cwtnet.slides.computed import computed_badge, computed_from, compute
 from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
 from napari_cwtnet.slides.levels import best_level, is_of
 from napari_cwtnet.slides.resample import Axis, resample
-from napari_cwtnet.slides.resolution import user_resolution
+from napari_cwtnet.slides.resolution import USER_NOTE, user_resolution
 from napari_cwtnet.slides.stored import StoredPixels
 
 _SHRUNK_HERE = Degradation(
@@ -89,6 +89,18 @@ class Slide(StoredPixels):
     def mpp_note(self) -> str | None:
         """Why `mpp` is absent, or that it was set by the user."""
         return self._resolution.note
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the file is not used or not certain: levels, colours, pixel size; a line each."""
+        doubts = [self._resolution.note] if self.mpp is not None else []
+        found = [*self._backend.notes, self.icc_note, *doubts]
+        return tuple(note for note in found if note is not None and note != USER_NOTE)
+
+    @property
+    def origin(self) -> tuple[int, int]:
+        """The level-0 pixel from which QuPath counts: of the scanned part, where a file says so."""
+        return self._backend.origin
 
     @property
     def properties(self) -> Mapping[str, str]:

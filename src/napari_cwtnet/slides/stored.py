@@ -175,6 +175,9 @@ class StoredPixels:
 
     def _decode(self, level: int, column: int, row: int) -> Pixels:
         pixels = self._backend.read_tile(level, column, row)
+        # An image that was filled up to whole tiles shows less than it holds.
+        (width, height), tile = self._levels[level].size, self._levels[level].tile
+        pixels = pixels[: height - row * tile.height, : width - column * tile.width]
         if self._to_srgb is not None:
             rgb = self._to_srgb(pixels[..., :3])
             # The background is an sRGB colour already, so alpha is laid on it after the profile.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import struct
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
@@ -16,14 +17,17 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.compression import Encoding
-from napari_cwtnet.slides.levels import Level, exact_downsample
+from napari_cwtnet.slides.page_pyramid import pyramid_of_pages
 from napari_cwtnet.slides.resolution import (
     Resolution,
     micrometres,
+    number,
     ome_resolution,
+    ome_significant_bits,
     stated_resolution,
     tag_resolution,
 )
+from napari_cwtnet.slides.shared_file import SharedFile
 from napari_cwtnet.slides.tiff_pages import DECODE_ERRORS, PageTiles, cut_off
 
 # What tifffile would print on stderr of a damaged file is said by the error that follows.
@@ -31,11 +35,13 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 _IDENTITY_TILES = 64
 _IDENTITY_BYTES = 4 * 2**20
+_PICTURES_OF_THE_GLASS = ("macro", "label", "thumbnail", "overview")
+_MOST_PAGES, _MOST_TOLD = 64, 4
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
 
 
 class TiffBackend:
-    """A TIFF file's largest image and its reduced copies.
+    """A TIFF file's largest image that is no macro or label, and its reduced copies.
 
     Parameters
     ----------
@@ -49,6 +55,7 @@ class TiffBackend:
     """
 
     background: Colour = WHITE
+    origin = (0, 0)
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
@@ -58,14 +65,22 @@ class TiffBackend:
             raise self._broken(error) from error
         try:
             self._check_directories()
-            series = max(self._file.series, key=_area)
+            series = max(self._file.series, key=_likely_slide)
             self._check_plane(series)
-            lock = threading.Lock()
-            self._pages = [PageTiles(page, lock, path.name) for page in _pages(series)]
-            first = _page(series.levels[0])
+            self._shared = SharedFile(self._file, path.name)
+            first = _page(series)
+            self.orientation = _orientation(first)
+            main = PageTiles(first, self._shared, path.name, self._stated_maximum(first))
+            reduced = [
+                PageTiles(page, self._shared, path.name, main.stated_maximum)
+                for page in _reduced(self._file, series, first)
+            ]
+            self._pages, found = pyramid_of_pages([main, *reduced])
             self.format = "ome-tiff" if self._file.is_ome else "tiff"
-            self.levels = _levels(self._pages)
-            self._pages = self._pages[: len(self.levels)]
+            self.levels = found.levels
+            self.notes = (
+                *_choice(self._file.series, series), *found.notes, *self._pages.pages[-1].notes()
+            )  # fmt: skip
             self.resolution = _resolution(self._file, first, self.levels[0].size)
             self.properties: Mapping[str, str] = _properties(first)
             self.icc_profile = _icc_profile(first)
@@ -78,20 +93,28 @@ class TiffBackend:
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
-        return self._pages[level].read_tile(column, row)
+        return self._pages.read_tile(level, column, row)
 
     def encoding(self, level: int) -> Encoding | None:
         """How the tiles of a level are encoded; None where that is not known."""
-        return self._pages[level].encoding()
+        return self._pages.pages[level].encoding()
 
     def identity(self) -> Iterator[bytes]:
         """Sizes of the encoded tiles of every level, and bytes of a spread of them."""
-        for page in self._pages:
+        for page in self._pages.pages:
             yield from page.identity(_IDENTITY_TILES, _IDENTITY_BYTES)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        self._shared.close()
+
+    def _stated_maximum(self, page: TiffPage) -> int | None:
+        """Of OME's significant bits, where they are more than 8 and fewer than the samples have."""
+        if not (self._file.is_ome and self._file.ome_metadata):
+            return None
+        size = Size(page.imagewidth, page.imagelength)
+        bits = ome_significant_bits(self._file.ome_metadata, size)
+        return 2**bits - 1 if bits is not None and 8 < bits < page.bitspersample else None
 
     def _check_directories(self) -> None:
         # A chain of directories that leads beyond the file has lost levels: they come last.
@@ -140,28 +163,64 @@ def _page(series: TiffPageSeries) -> TiffPage:
     return page
 
 
-def _pages(series: TiffPageSeries) -> list[TiffPage]:
-    return [_page(level) for level in series.levels]
+def _name(series: TiffPageSeries) -> str:
+    return f"{series.name} {_page(series).description[:200]}".lower()
 
 
-def _levels(pages: list[PageTiles]) -> tuple[Level, ...]:
-    finest = pages[0].size
-    levels = [Level(1.0, finest, pages[0].tile)]
-    for page in pages[1:]:
-        factor = exact_downsample(finest, page.size)
-        if factor <= levels[-1].downsample or not _same_shape(finest, page.size, factor):
-            break
-        levels.append(Level(factor, page.size, page.tile))
-    return tuple(levels)
+def _likely_slide(series: TiffPageSeries) -> tuple[bool, bool, int]:
+    """Not by name a picture of the glass or of its label, tiled, and the largest of these."""
+    named = any(name in _name(series) for name in _PICTURES_OF_THE_GLASS)
+    return not named, _page(series).is_tiled, _area(series)
 
 
-def _same_shape(finest: Size, size: Size, factor: float) -> bool:
-    return all(abs(whole / factor - part) <= 2 for whole, part in zip(finest, size, strict=True))
+def _choice(all_of_them: Sequence[TiffPageSeries], chosen: TiffPageSeries) -> Iterator[str]:
+    others = [one for one in all_of_them if one is not chosen and not _is_reduced(_page(one))]
+    if others:
+        sizes = ", ".join(
+            f"{_page(one).imagewidth} × {_page(one).imagelength}" for one in others[:_MOST_TOLD]
+        )
+        more = ", …" if len(others) > _MOST_TOLD else ""
+        page = _page(chosen)
+        yield (
+            f"the file has {len(others) + 1} images; shown is that of {page.imagewidth} × "
+            f"{page.imagelength} pixels, not {sizes}{more}"
+        )
+
+
+def _is_reduced(page: TiffPage) -> bool:
+    return bool(int(page.subfiletype or 0) & 1)
+
+
+def _reduced(file: TiffFile, series: TiffPageSeries, first: TiffPage) -> list[TiffPage]:
+    """Pages that may be levels below the first page of a series."""
+    found = [_page(level) for level in series.levels[1:]]
+    if not file.is_ome:
+        found += [
+            page
+            for page in islice(file.pages, _MOST_PAGES)
+            if isinstance(page, TiffPage)
+            and _is_reduced(page)
+            and (page.is_tiled, page.dtype, page.samplesperpixel, page.photometric)
+            == (first.is_tiled, first.dtype, first.samplesperpixel, first.photometric)
+        ]
+    area = first.imagewidth * first.imagelength
+    by_place = {
+        page.offset: page for page in found if 0 < page.imagewidth * page.imagelength < area
+    }
+    by_place.pop(first.offset, None)
+    return list(by_place.values())
+
+
+def _orientation(page: TiffPage) -> int:
+    tag = page.tags.get("Orientation")
+    return int(tag.value) if tag is not None and int(tag.value) in range(1, 9) else 1
 
 
 def _resolution(file: TiffFile, page: TiffPage, size: Size) -> Resolution:
     if file.is_ome and file.ome_metadata:
-        return ome_resolution(file.ome_metadata, size)
+        stated = ome_resolution(file.ome_metadata, size)
+        if stated is not None:
+            return stated
     x, y = page.resolution
     unit = int(page.resolutionunit)
     # ImageJ keeps its unit in the description, and pixels per that unit in the tags.
@@ -171,7 +230,25 @@ def _resolution(file: TiffFile, page: TiffPage, size: Size) -> Resolution:
         return stated_resolution(
             micrometres(1 / x, named), micrometres(1 / y, named), "ImageJ pixel size"
         )
-    return tag_resolution(float(x), float(y), unit)
+    found = tag_resolution(float(x), float(y), unit)
+    mpp = _described_mpp(page.description)
+    if found.mpp is None and mpp is not None:
+        return stated_resolution(mpp, mpp, "mpp of the description")
+    if found.mpp is None and file.is_ome:
+        return stated_resolution(None, None, "OME PhysicalSizeX")
+    return found
+
+
+def _described_mpp(description: str) -> float | None:
+    """Of a description in JSON, as some converters write it."""
+    if not description.startswith("{"):
+        return None
+    try:
+        content = json.loads(description)
+    except (ValueError, RecursionError):
+        return None
+    found = content.get("mpp")
+    return number(str(found)) if isinstance(found, int | float | str) else None
 
 
 def _properties(page: TiffPage) -> dict[str, str]:

@@ -1,11 +1,10 @@
-"""Tiles of TIFF pages, decoded directly: the file is read under a lock, decoded outside of it."""
+"""Tiles of TIFF pages, decoded directly."""
 
 from __future__ import annotations
 
 import operator
 import re
 import struct
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.colour import grey_to_rgb, straight_alpha, to_uint8
 from napari_cwtnet.slides.compression import HEAD_BYTES, Codec, Encoding, tissue_rate
+from napari_cwtnet.slides.shared_file import SharedFile
 
 # imagecodecs raises RuntimeErrors of its own; tifffile lets the rest through on broken files.
 DECODE_ERRORS = (
@@ -46,7 +46,10 @@ _CODECS: dict[int, Codec] = {
     **dict.fromkeys((34927, 50001), "webp"),
 }
 """By TIFF's number; those of JPEG XL and XR and of LERC do not say whether they are lossless."""
-_ASSOCIATED_ALPHA = 1
+_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
+_COLOURS = {_RGB: 3, _YCBCR: 3}
+_LOOKED_AT = 16
+_SMALL_RANGE = 0.3
 _APERIO_QUALITY = re.compile(r"\bQ\s*=\s*(\d{1,3})\b")
 
 
@@ -59,10 +62,12 @@ class PageTiles:
     ----------
     page : TiffPage
         One two-dimensional image.
-    lock : Lock
-        Of the file handle, shared by its pages.
+    file : SharedFile
+        Its file.
     name : str
         Of the file, for messages.
+    maximum : int, optional
+        The largest sample that the file allows for, where it says so outside of the page.
 
     Raises
     ------
@@ -70,10 +75,14 @@ class PageTiles:
         If its kind of samples cannot be shown as RGB, or the file ends before its tiles do.
     """
 
-    def __init__(self, page: TiffPage, lock: threading.Lock, name: str) -> None:
+    def __init__(
+        self, page: TiffPage, file: SharedFile, name: str, maximum: int | None = None
+    ) -> None:
         self._page = page
-        self._lock = lock
+        self._file = file
         self._name = name
+        self._colours = _COLOURS.get(page.photometric, 1)
+        self._alpha = (page.extrasamples or (0,))[0]
         # A damaged directory may state them as fractions.
         self.size = Size(operator.index(page.imagewidth), operator.index(page.imagelength))
         self._check_kind()
@@ -90,8 +99,25 @@ class PageTiles:
             self.tile = Size(page.imagewidth, rows * max(1, _STRIP_TILE_ROWS // rows))
         self._columns = -(-self.size.width // self._segment.width)
         self._rows = -(-self.size.height // self._segment.height)
-        self._maximum = self._sample_maximum()
+        self._full = (1 << int(page.bitspersample)) - 1
+        self.stated_maximum = maximum or self._sample_maximum()
+        self._maximum = self.stated_maximum or self._full
         self._check_whole()
+
+    def notes(self) -> Iterator[str]:
+        """What of its samples is not shown, or may be meant otherwise."""
+        if self._page.samplesperpixel > self._colours and not self._has_alpha:
+            yield "the channel after red, green and blue is no alpha and is not shown"
+        if self._full > 255 and self.stated_maximum is None and self._page.photometric != _PALETTE:
+            yield from range_note(self._largest_sample(), self._full)
+
+    def is_missing(self, column: int, row: int) -> bool:
+        """Whether a tile, or one of its strips, was never written."""
+        first = row * self._columns * (self.tile.height // self._segment.height) + column
+        last = min(first + self.tile.height // self._segment.height, self._columns * self._rows)
+        if self._page.is_tiled:
+            return self._page.databytecounts[first] == 0
+        return any(self._page.databytecounts[index] == 0 for index in range(first, last))
 
     def read_tile(self, column: int, row: int) -> Pixels:
         """One tile cut at the page's edge, (h, w, 3 or 4) uint8.
@@ -190,17 +216,12 @@ class PageTiles:
             if count == 0:
                 return b""
             count = count if limit is None else min(count, limit)
-            with self._lock:
-                handle = self._page.parent.filehandle
-                if handle.closed:
-                    raise SlideError(f"Slide {self._name!r} is closed; open it again to read.")
-                handle.seek(offset)
-                data = handle.read(count)
+            data = self._file.read(offset, count)
         except DECODE_ERRORS as error:
             raise self._unreadable(index, " ".join(str(error).split())) from error
         if len(data) < count:
             raise self._unreadable(index, f"the file ends {count - len(data)} bytes too early")
-        return bytes(data)
+        return data
 
     def _unreadable(self, index: int, why: str) -> SlideError:
         return SlideError(
@@ -213,34 +234,48 @@ class PageTiles:
         photometric = self._page.photometric
         if photometric == _PALETTE:
             palette = np.asarray(self._page.colormap)
-            return to_uint8(palette[:, samples[..., 0]].transpose(1, 2, 0), 65535)
+            index = samples[..., 0].astype(np.uint8 if samples.dtype == np.bool_ else samples.dtype)
+            # As libtiff takes it: entries of 16 bits, unless none of them needs more than 8.
+            depth = 255 if palette.max() <= 255 else 65535
+            return to_uint8(palette[:, index].transpose(1, 2, 0), depth)
+        if not self._has_alpha:
+            samples = samples[..., : self._colours]
         pixels = to_uint8(samples, self._maximum)
         if photometric == _MIN_IS_WHITE:
             pixels = np.concatenate([255 - pixels[..., :1], pixels[..., 1:]], axis=2)
         if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
             pixels = grey_to_rgb(pixels)
-        if pixels.shape[2] == 4 and _ASSOCIATED_ALPHA in (self._page.extrasamples or ()):
+        if pixels.shape[2] == 4 and self._alpha == _ASSOCIATED_ALPHA:
             return straight_alpha(pixels)
         return pixels
 
-    def _sample_maximum(self) -> int:
+    @property
+    def _has_alpha(self) -> bool:
+        return self._alpha in (_ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA)
+
+    def _largest_sample(self) -> int:
+        count = self._columns * self._rows
+        looked_at = range(0, count, max(1, count // _LOOKED_AT))
+        tiles = (self._samples(i % self._columns, i // self._columns) for i in looked_at)
+        return max(int(tile[..., : self._colours].max()) for tile in tiles)
+
+    def _sample_maximum(self) -> int | None:
         tag = self._page.tags.get("MaxSampleValue")
         stated = tag.value if tag is not None else 0
         largest = max(stated) if isinstance(stated, Sequence) else int(stated)
-        full = (1 << int(self._page.bitspersample)) - 1
-        return largest if 0 < largest < full and self._page.bitspersample > 8 else full
+        return largest if 0 < largest < self._full and self._page.bitspersample > 8 else None
 
     def _check_whole(self) -> None:
         spans = zip(self._page.dataoffsets, self._page.databytecounts, strict=True)
         end = max((offset + count for offset, count in spans), default=0)
-        if end > self._page.parent.filehandle.size:
-            raise cut_off(self._name, self._page.parent.filehandle.size, end)
+        if end > self._file.size:
+            raise cut_off(self._name, self._file.size, end)
 
     def _check_kind(self) -> None:
         page = self._page
         problem = None
         kind = page.photometric
-        colours = {_RGB: 3, _YCBCR: 3}.get(kind, 1)
+        extra = page.samplesperpixel - self._colours
         if page.dtype is None or page.dtype.kind not in "ub":
             problem = f"samples of type {page.dtype}"
         elif kind not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR):
@@ -249,13 +284,28 @@ class PageTiles:
             problem = "YCbCr samples outside JPEG"
         elif page.imagedepth != 1:
             problem = f"volume of {page.imagedepth} planes"
-        elif not colours <= page.samplesperpixel <= colours + 1:
+        elif extra not in (0, 1) or (extra and self._colours == 1 and not self._has_alpha):
             problem = f"{page.samplesperpixel} channels"
         if problem:
             raise SlideError(
                 f"Slide {self._name!r} has an unsupported kind of image ({problem}); "
                 "convert it to 8-bit or 16-bit RGB or greyscale."
             )
+
+
+def range_note(largest: int, full: int) -> Iterator[str]:
+    """A line where the samples of an image use a small part of the range that they are shown by.
+
+    Parameters
+    ----------
+    largest, full : int
+        The largest sample that was seen, and the largest that the container can hold.
+    """
+    if largest <= full * _SMALL_RANGE:
+        yield (
+            f"samples reach {largest} of {full}, {largest / full:.2g} of the range, and are shown "
+            "dark; save them as 8 bits, or with the SignificantBits of OME-TIFF"
+        )
 
 
 def tile_too_large(name: str, width: int, height: int) -> SlideError:

@@ -1,9 +1,10 @@
-"""OME-Zarr (NGFF 0.4 and 0.5) in folders, through zarr: pyramids of 8-bit RGB."""
+"""OME-Zarr (NGFF 0.1 to 0.5) in folders, through zarr: pyramids of 8-bit RGB."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.compression import Encoding
-from napari_cwtnet.slides.levels import Level, exact_downsample
+from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import Resolution, micrometres, stated_resolution
 from napari_cwtnet.slides.tiff_pages import MAX_TILE_PIXELS, tile_too_large
 
@@ -28,14 +29,17 @@ _LOSSLESS = {
     "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "gzip", "lz4", "lzma", "sharding_indexed",
     "shuffle", "transpose", "zlib", "zstd",
 }  # fmt: skip
+_PRIMARIES = ("FF0000", "00FF00", "0000FF")
+_OLD_AXES = tuple("tczyx")
+"""Of NGFF 0.1 and 0.2, which do not name them."""
 _IDENTITY_TILES = 16
 _ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError)
 # What zarr raises of its own derives from these, as do the decoders' errors.
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group, of version 2 or 3."""
-    return any((path / name).is_file() for name in ("zarr.json", ".zgroup"))
+    """Whether a folder is a Zarr group, of version 2 or 3; False where it cannot be looked into."""
+    return any(os.path.isfile(path / name) for name in ("zarr.json", ".zgroup"))  # noqa: PTH113
 
 
 def is_rgb_zarr(path: Path) -> bool:
@@ -63,6 +67,7 @@ class ZarrBackend:
     background: Colour = WHITE
     format = "ome-zarr"
     icc_profile: bytes | None = None
+    origin = (0, 0)
 
     def __init__(self, path: Path) -> None:
         import zarr
@@ -72,30 +77,45 @@ class ZarrBackend:
             group: Any = zarr.open_group(str(path), mode="r")
             attributes = dict(group.attrs)
             image = attributes.get("ome", attributes)["multiscales"][0]
-            axes = [axis["name"] for axis in image["axes"]]
-            self._arrays: list[Any] = [group[one["path"]] for one in image["datasets"]]
-            scale = _scale(image["datasets"][0])
-            shapes = [tuple(array.shape) for array in self._arrays]  # a group has none
+            described = [_axis(axis) for axis in image.get("axes", _OLD_AXES)]
+            axes = [axis["name"] for axis in described]
+            arrays: list[Any] = [group[one["path"]] for one in image["datasets"]]
+            shapes = [tuple(array.shape) for array in arrays]  # a group has none
+            scales = [_scale(one, image, len(axes)) for one in image["datasets"]]
+            if not arrays:
+                raise ValueError("its image has no levels")
+            channels = _channels(attributes)
         except _ERRORS as error:
             raise SlideError(
                 f"Folder {path.name!r} is not an OME-Zarr image that can be read: "
                 f"{_one_line(error)}; give the folder that holds its 'multiscales'."
             ) from error
-        self._place = _Place(axes, path.name)
-        for array, shape in zip(self._arrays, shapes, strict=True):
+        self._place = _Place(axes, path.name, channels)
+        for array, shape in zip(arrays, shapes, strict=True):
             self._place.check(shape, str(array.dtype))
-        self.levels = _levels(self._place, self._arrays)
-        del self._arrays[len(self.levels) :]
-        self.resolution = _resolution(image, axes, scale)
+        self._arrays = arrays
+        sizes = [(self._place.size(array), self._place.tile(array)) for array in arrays]
+        found = pyramid_of([Candidate(*one) for one in sizes], self._stored_tile)
+        self._arrays = [arrays[number] for number in found.numbers]
+        self.levels, self.notes = found.levels, found.notes
+        self.resolution = _resolution(described, scales[found.numbers[0]])
         self.properties: Mapping[str, str] = _properties(image, attributes)
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB, uint8."""
-        size, tile = self.levels[level].size, self.levels[level].tile
+        return self._tile(
+            self._arrays[level], self.levels[level].size, self.levels[level].tile, column, row
+        )
+
+    def _stored_tile(self, number: int, column: int, row: int) -> Pixels:
+        array = self._arrays[number]
+        return self._tile(array, self._place.size(array), self._place.tile(array), column, row)
+
+    def _tile(self, array: Any, size: Size, tile: Size, column: int, row: int) -> Pixels:
         x, y = column * tile.width, row * tile.height
         right, bottom = min(x + tile.width, size.width), min(y + tile.height, size.height)
         try:
-            return self._place.pixels(self._arrays[level], slice(y, bottom), slice(x, right))
+            return self._place.pixels(array, slice(y, bottom), slice(x, right))
         except _ERRORS as error:
             raise SlideError(
                 f"Slide {self._name!r} cannot be read at tile {column},{row} of its "
@@ -129,8 +149,8 @@ class ZarrBackend:
 class _Place:
     """Where rows, columns and colours are in an array of any axes."""
 
-    def __init__(self, axes: Sequence[str], name: str) -> None:
-        self._axes, self._name = axes, name
+    def __init__(self, axes: Sequence[str], name: str, colours: Sequence[str | None]) -> None:
+        self._axes, self._name, self._colours = axes, name, colours
 
     def check(self, shape: Sequence[int], dtype: str) -> None:
         """Refuse what is not one plane of 8-bit RGB, or is empty."""
@@ -143,6 +163,23 @@ class _Place:
                 f"Slide {self._name!r} is not one plane of 8-bit RGB ({told}, {dtype}); save it as "
                 "such."
             )
+        if self._order is None:
+            raise SlideError(
+                f"Slide {self._name!r} is a multi-channel image, whose channels are shown in "
+                f"{', '.join(map(str, self._colours))} and not in red, green and blue; save one "
+                "plane of it as RGB or greyscale and open that."
+            )
+
+    @property
+    def _order(self) -> list[int] | None:
+        """Which channels are red, green and blue; in order where the file does not say."""
+        if None in self._colours or not self._colours:
+            return [0, 1, 2]
+        return (
+            [self._colours.index(primary) for primary in _PRIMARIES]
+            if sorted(self._colours, key=str) == sorted(_PRIMARIES)
+            else None
+        )
 
     def size(self, array: Any) -> Size:
         """Width and height of a level."""
@@ -161,31 +198,39 @@ class _Place:
         where = {"y": rows, "x": columns, "c": slice(None)}
         found = np.asarray(array[tuple(where.get(axis, 0) for axis in self._axes)])
         left = [axis for axis in self._axes if axis in where]
-        return np.ascontiguousarray(found.transpose([left.index(axis) for axis in "yxc"]))
+        pixels = found.transpose([left.index(axis) for axis in "yxc"])
+        return np.ascontiguousarray(pixels[..., self._order])
 
 
-def _levels(place: _Place, arrays: Sequence[Any]) -> tuple[Level, ...]:
-    finest = place.size(arrays[0])
-    levels = [Level(1.0, finest, place.tile(arrays[0]))]
-    for array in arrays[1:]:
-        size = place.size(array)
-        factor = exact_downsample(finest, size)
-        if factor <= levels[-1].downsample:
-            break
-        levels.append(Level(factor, size, place.tile(array)))
-    return tuple(levels)
+def _axis(axis: Any) -> Mapping[str, Any]:
+    """An axis as of NGFF 0.4; 0.3 has letters alone."""
+    return {"name": axis} if isinstance(axis, str) else axis
 
 
-def _scale(dataset: Mapping[str, Any]) -> list[float]:
-    found = [one["scale"] for one in dataset["coordinateTransformations"] if one["type"] == "scale"]
-    return [float(value) for value in found[0]]
+def _channels(attributes: Mapping[str, Any]) -> list[str | None]:
+    """Colours that the channels are shown in, as RRGGBB."""
+    omero = attributes.get("ome", attributes).get("omero") or {}
+    colours = [channel.get("color") for channel in omero.get("channels") or ()]
+    return [None if colour is None else str(colour).lstrip("#").upper()[:6] for colour in colours]
 
 
-def _resolution(image: Mapping[str, Any], axes: Sequence[str], scale: list[float]) -> Resolution:
+def _scale(dataset: Mapping[str, Any], image: Mapping[str, Any], axes: int) -> list[float] | None:
+    """Of a level along each axis: its own scale, and then that of the whole image."""
+    found = None
+    for transforms in (dataset, image):
+        for one in transforms.get("coordinateTransformations") or ():
+            if one["type"] == "scale":
+                found = found or [1.0] * axes
+                scale = [float(value) for value in one["scale"]]
+                found = [a * b for a, b in zip(found, scale, strict=True)]
+    return found
+
+
+def _resolution(axes: Sequence[Mapping[str, Any]], scale: Sequence[float] | None) -> Resolution:
     lengths: dict[str, float | None] = {}
-    for axis, described, value in zip(axes, image["axes"], scale, strict=False):
-        unit = str(described.get("unit", ""))
-        lengths[axis] = micrometres(value, _UNITS.get(unit, unit))
+    for axis, value in zip(axes, scale or (), strict=False):
+        unit = str(axis.get("unit", ""))
+        lengths[axis["name"]] = micrometres(value, _UNITS.get(unit, unit))
     return stated_resolution(lengths.get("x"), lengths.get("y"), "scale of the OME-Zarr")
 
 

@@ -119,7 +119,9 @@ class ResultForm(QWidget):
             if isalive(self):  # the dock may be closed meanwhile
                 self._tell(lambda: self._add(rois, slide_layer, path.stem))
 
-        in_background(lambda: read_rois(path), answer)
+        slide = slide_of(slide_layer)
+        origin = (0, 0) if slide is None else slide.origin
+        in_background(lambda: read_rois(path, origin), answer)
 
     def export_rois(self, path: Path) -> None:
         """Write the shown shapes as GeoJSON."""
@@ -130,7 +132,8 @@ class ResultForm(QWidget):
 
         def write() -> None:
             rois = rois_of(self._viewer, slide_layer)
-            write_rois(path, rois)
+            slide = slide_of(slide_layer)
+            write_rois(path, rois, (0, 0) if slide is None else slide.origin)
             show_info(f"Written: {path.name}, {_polygons(len(rois))}")
 
         self._tell(write)

@@ -159,9 +159,9 @@ class SlideDock(QWidget):
             form.edit_mpp.setChecked(False)
         form.edit_mpp.setVisible(not editable)
         form.magnification.setText(magnification_text(slide.mpp))
-        note = slide.mpp_note
-        form.note.setText(f"{note[0].upper()}{note[1:]}." if note else "")
-        form.form.setRowVisible(form.note, note is not None)
+        notes = list(dict.fromkeys(filter(None, (slide.mpp_note, *slide.notes))))
+        form.note.setText("\n".join(f"{note[0].upper()}{note[1:]}." for note in notes))
+        form.form.setRowVisible(form.note, bool(notes))
 
     def _fetch_picture(self) -> None:
         layer, slide = self._layer, slide_of(self._layer)
