@@ -29,6 +29,7 @@ def test_defaults_are_the_paper_s_weights() -> None:
         "wt": 0.7,
         "sr_ssim": 0.2,
         "wt_ssim": 0.2,
+        "sr_haar": 0.0,
         "pixel": "l1",
     }
 
@@ -43,6 +44,16 @@ def test_total_is_eq_10(front: str) -> None:
     wanted = 0.3 * distance(output.sr, batch.truth, 0.2, "l1")
     wanted = wanted + 0.7 * distance(output.wt, target, 0.2, "l1")
     torch.testing.assert_close(total_loss(network, output, batch, Loss()), wanted)
+
+
+def test_haar_term_is_l1_of_the_detail_bands() -> None:
+    network = CwtNet(NetworkConfig.model_validate(TINY | {"halo": 8, "wt_branch": False}))
+    batch = Batch(torch.rand(1, 3, 12, 12), torch.rand(1, 3, 24, 24), torch.rand(1, 3, 24, 24))
+    output = network(batch.lr)
+    a, b, c, d = (output.sr - batch.truth).unfold(2, 2, 2).unfold(3, 2, 2).flatten(4).unbind(-1)
+    bands = torch.stack([a + b - c - d, a - b + c - d, a - b - c + d]) / 2
+    plain, haar = (total_loss(network, output, batch, Loss(sr_haar=w)) for w in (0.0, 0.5))
+    torch.testing.assert_close(haar - plain, 0.3 * 0.5 * bands.abs().mean())
 
 
 def test_no_wt_term_without_a_wt_branch_or_weight() -> None:
