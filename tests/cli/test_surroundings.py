@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from slides.test_forking import FINEST, write_scn
 
 from cli.conftest import Run
 from cli.test_refusals import enhance_words, refused
 from napari_cwtnet.export import Roi, write_rois
-from slides.test_forking import FINEST, write_scn
 
 MODULE = [sys.executable, "-m", "napari_cwtnet.cli"]
 
