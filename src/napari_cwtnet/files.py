@@ -30,6 +30,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         removed, and a file that was there before stays as it was.
     """
     _check_folder(path)
+    check_names(path)
     partial = _partial(path)
     try:
         yield partial
@@ -39,7 +40,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder can be read-only by now
+            partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -54,6 +56,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         If the folder around it is missing or not writable, or the disk is full.
     """
     _check_folder(path)
+    check_names(path)
     partial = _partial(path)
     before = partial.with_name(f"{partial.name}.before")
     try:
@@ -74,6 +77,25 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
             shutil.rmtree(before, ignore_errors=True)
 
 
+def check_names(*paths: Path) -> None:
+    """Refuse what the system has no names for, or none for what is written first.
+
+    Raises
+    ------
+    OutputError
+        If a name is too long, or cannot be looked at.
+    """
+    for path in paths:
+        partial = _partial(path)
+        for name in (path, partial, partial.with_name(f"{partial.name}.before")):
+            try:
+                name.lstat()
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                raise cannot_write(path, error) from error
+
+
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
@@ -83,8 +105,10 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
+def cannot_write(path: Path, error: OSError | ValueError) -> OutputError:
     """What the system says against writing a file, in words, and what to do."""
-    full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    number = getattr(error, "errno", None)
+    full = number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     remedy = "free some space or choose another output" if full else "choose another output"
-    return OutputError(f"Cannot write {path}: {error.strerror or error}; {remedy}.")
+    reason = getattr(error, "strerror", None) or error
+    return OutputError(f"Cannot write {path}: {reason}; {remedy}.")

@@ -18,7 +18,8 @@ _SECONDS_BETWEEN_LINES = 30
 def report(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a report on stdout."""
     if as_json:
-        print(json.dumps(_finite(values), ensure_ascii=False))
+        text = json.dumps(_finite(values), ensure_ascii=False)
+        print(text if _is_writable(text) else json.dumps(_finite(values)))
         return
     width = max(len(key) for key in values)
     for key, value in values.items():
@@ -28,6 +29,15 @@ def report(values: Mapping[str, Any], *, as_json: bool) -> None:
                 print(f"{key if number == 0 else '':{width}}  {_words(item)}")
         elif value is not None:
             print(f"{key:{width}}  {_words(value)}")
+
+
+def _is_writable(text: str) -> bool:
+    """Whether stdout's encoding has all of it; a replacement would make other values of it."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _finite(value: Any) -> Any:

@@ -15,7 +15,7 @@ from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
 from napari_cwtnet.export.png import with_badge, write_png
 from napari_cwtnet.export.progress import Count, Progress
 from napari_cwtnet.export.sidecar import is_sidecar, sidecar_path, write_sidecar
-from napari_cwtnet.files import cannot_write, folder_written_whole, written_whole
+from napari_cwtnet.files import cannot_write, check_names, folder_written_whole, written_whole
 
 _PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
 
@@ -40,6 +40,7 @@ def check_output(path: Path, slide: Path | None = None) -> None:
     if slide is not None and _is_same(path, slide):
         raise OutputError(f"Output {path} is the slide itself; choose another name.")
     record = sidecar_path(path)
+    check_names(path, record)
     if record.exists() and not is_sidecar(record):
         raise OutputError(
             f"Output {path} would have its record in {record.name}, which is there and not this "
