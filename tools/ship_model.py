@@ -9,16 +9,19 @@ never trained on. All figures are those of the float16 weights that ship.
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
+from PIL import Image
 
 from napari_cwtnet import load_model, open_slide
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
+from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model, NetworkConfig, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe
 
@@ -30,6 +33,7 @@ SPECS = (
     "bicubic+jpeg30-420", "bicubic+sharpen0.5",
 )  # fmt: skip
 """LR without compression, by three kernels; compressed; sharpened."""
+_IMAGES, _SIDE, _HALVED = 3, 512, ("bcss",)
 Gain = tuple[float, float]
 """PSNR (dB) and SSIM over bicubic."""
 
@@ -63,11 +67,24 @@ def modes_of(model: Model) -> tuple[Literal["none", "next"], ...]:
     return ("none", "next") if model.takes_reference else ("none",)
 
 
+def fields(source: ImageSource, data: Path, folder: Path) -> list[Path]:
+    """Centres of up to three tested images, as PNG files; BCSS is halved to 20×."""
+    made = []
+    for path in chosen_images(data / source.folder, source.tested)[:_IMAGES]:
+        with open_slide(path) as slide:
+            factor = 2 if source.name in _HALVED else 1
+            side = min(_SIDE, *(length // factor // 8 * 8 for length in slide.size))
+            left, top = ((length // factor - side) // 16 * 8 for length in slide.size)
+            region = Region(left * factor, top * factor, side * factor, side * factor)
+            made.append(folder / f"{source.name}-{path.stem}.png")
+            Image.fromarray(slide.read(region, factor)).save(made[-1])
+    return made
+
+
 def gains(
-    model: Model, source: ImageSource, data: Path, reference: Literal["none", "next"]
+    model: Model, files: Sequence[Path], reference: Literal["none", "next"]
 ) -> Iterator[Gain]:
     """Over bicubic of LR, or of the reference, for each of :data:`SPECS`."""
-    files = chosen_images(data / source.folder, source.tested)
     base = "reference_bicubic" if reference == "next" else "bicubic"
     for spec in SPECS:
         means = evaluate_images(files, model, reference, degradation=spec, device="cpu").means()
@@ -98,9 +115,12 @@ def _table(
     lines = [f"| LR, gain in dB | {names} |", "|---" * (1 + len(SPECS)) + "|"]
     rows: list[list[Gain]] = []
     for source in tested_sources(recipe):
-        found = list(gains(model, source, data, reference))
+        with tempfile.TemporaryDirectory() as folder:
+            files = fields(source, data, Path(folder))
+            found = list(gains(model, files, reference))
         rows.append(found)
-        lines.append(f"| {source.name} | {_cells(found)} |")
+        halved = " halved" if source.name in _HALVED else ""
+        lines.append(f"| {source.name}{halved} ({len(files)}) | {_cells(found)} |")
     mean = [
         (sum(row[n][0] for row in rows) / len(rows), min(row[n][1] for row in rows))
         for n in range(len(SPECS))
@@ -148,9 +168,10 @@ def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
         "",
         "Gain in PSNR over bicubic enlargement of the same LR (in cross-scale mode, of the equally "
         "degraded reference), on images that took no part in training or in the choice of weights. "
-        "RGB, 8-bit, cropped by the scale. Each column is one way of making LR: the kernel, then "
-        "what was done after it. `box+jpeg75-420`, the 2×2 mean and JPEG 75 with 4:2:0, is what "
-        "many scanners store. The model knows kernel and compression, as from a slide's file.",
+        "Centres of 512² of the first three images of a source. RGB, 8-bit, cropped by the scale. "
+        "Each column is one way of making LR: the kernel, then what was done after it. "
+        "`box+jpeg75-420`, the 2×2 mean and JPEG 75 with 4:2:0, is what many scanners store. The "
+        "model knows kernel and compression, as from a slide's file.",
         "",
         "Osteosarcoma is held out by patient, BCSS by case. The CAMELYON tiles may share a slide "
         "with training tiles, though none has an edge in common with one; OCDC is one slide, held "
@@ -172,13 +193,10 @@ def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
         "",
         "```sh",
     ]
-    option = " --reference next" if model.takes_reference else ""
-    for source in tested_sources(recipe):
-        patterns = " ".join(f"--pattern '{p}'" for p in source.tested)
-        lines.append(
-            f"napari-cwtnet evaluate --images {source.folder} {patterns} "
-            f"--degradation box+jpeg75-420 --model {model.name}{option}"
-        )
+    lines.append(
+        f"python tools/ship_model.py src/napari_cwtnet/model/weights/{model.name}.safetensors "
+        "--data FOLDER --slide SLIDE..."
+    )
     lines += [
         f"napari-cwtnet check {slides[0].name} --model {model.name}",
         "```",
