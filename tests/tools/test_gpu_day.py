@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,6 +22,7 @@ from gpu_day import pack as packing  # noqa: E402
 from gpu_day.__main__ import main  # noqa: E402
 from gpu_day.cutting import images_on, shrunk, stored, windows  # noqa: E402
 from gpu_day.feed import Feed, make_pool  # noqa: E402
+from gpu_day.stages import Day, train  # noqa: E402
 
 CPU = torch.device("cpu")
 HELD_OUT = {"osteosarcoma": "xA8-27422-x", "glomeruli_pas": "10169x", "camelyon/images": "10676x"}
@@ -117,7 +116,7 @@ def test_feed_gives_the_same_batch_wherever_it_begins(packed: Path) -> None:
     truth = np.asarray(picture(1))
     field = Field("one", truth[::4, ::4], truth[::2, ::2], truth)
     wanted = iter([5, 6, 7, 7])
-    with make_pool(1) as pool:
+    with make_pool(0) as pool:
         feeds = [
             Feed(
                 [(1.0, [field])], scale=4, patch=16, mix=DegradationMix(), device=CPU, pool=pool,
@@ -150,21 +149,21 @@ def test_without_cuda_it_is_one_line(
     assert said == "No CUDA device is there; --rehearse goes through the day here, at toy size.\n"
 
 
-def test_a_day_is_taken_up_and_gives_few_files(packed: Path, tmp_path: Path) -> None:
-    """The second call trains ×4 on, then ×8, and takes all three along; minutes stay those said."""
+def test_a_day_is_taken_up_and_gives_few_files(
+    packed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second call trains what the first was not asked to; minutes are the first's."""
+
+    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)  # as it was, afterwards
 
     def call(*words: str) -> str:
-        command = [
-            sys.executable, "-m", "gpu_day", "--rehearse", "--data", str(packed), "--processes",
-            "1", "--output", str(tmp_path / "day"), "--only", "train", *words,
-        ]  # fmt: skip
-        path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tools")])
-        environment = os.environ | {"PYTHONPATH": path, "OUT": str(tmp_path / "out")}
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=200, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        day = ["--rehearse", "--data", str(packed), "--output", str(tmp_path / "day")]
+        assert main([*day, "--processes", "0", "--only", "train", *words]) == 0
+        return capsys.readouterr().out
 
     first = call("--minutes", "0.06", "--scales", "2")
     assert "x2: step" in first
@@ -175,12 +174,25 @@ def test_a_day_is_taken_up_and_gives_few_files(packed: Path, tmp_path: Path) -> 
     assert len(files) <= 8
     assert max(path.stat().st_size for path in files.values()) <= 16 * 2**20
     record = json.loads(files["day.json"].read_text())
+    assert record["runs"]["x2"]["step"] > 0
     for scale in (2, 4, 8):
         run = record["runs"][f"x{scale}"]
         assert run["over"]
-        assert run["step"] > 0
         assert run["fed_alone_per_s"] > 0
         model = load_model(files[f"cwtnet-x{scale}.safetensors"])
         assert model.network.takes_degradation
         assert model.provenance["recipe"]["preset"] == "house"
     assert main(["--rehearse", "--output", str(tmp_path / "day"), "--minutes", "9"]) == 1
+
+
+def test_a_run_that_is_broken_off_goes_on(packed: Path, tmp_path: Path) -> None:
+    day = Day(tmp_path / "day", minutes=60, device=CPU, toy=True)
+    with make_pool(0) as pool:
+        packing.unpack(packed, tmp_path / "data", pool)
+        first = train(day, 2, tmp_path / "data", pool, until=0.0)
+        assert (first["step"], first["over"]) == (1, False)
+        second = train(day, 2, tmp_path / "data", pool, until=0.0)
+        assert (second["step"], second["steps_of_this_call"]) == (2, 1)
+        train(day, 4, tmp_path / "data", pool, until=0.0)
+    known = load_model(tmp_path / "day" / "x4" / "start.safetensors").provenance
+    assert known["warm_start_of"]["name"] == "cwtnet-x2"

@@ -59,7 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", nargs="+", choices=PARTS, default=PARTS)
     add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES, help="that are trained")
     add("--start", type=Path, help="folder of weights that an earlier day took along")
-    add("--processes", type=int, default=max(1, (os.cpu_count() or 2) - 1))
+    cores = max(1, (os.cpu_count() or 2) - 1)
+    add("--processes", type=int, default=cores, help="that draw and compress; 0: a thread")
     add("--rehearse", action="store_true", help="all of it at toy size, on the processor")
     return parser
 

@@ -11,7 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -56,11 +56,13 @@ class _InTheMaking:
     pairs: list[Future[list[tuple[Pixels, Pixels]]]] = field(default_factory=list)
 
 
-def make_pool(processes: int) -> ProcessPoolExecutor:
-    """Processes for feeds; a feed closes no pool.
+def make_pool(processes: int) -> Executor:
+    """Processes for feeds, or a thread where there are none; a feed closes no pool.
 
     They are spawned: a fork of a process that uses CUDA cannot use it.
     """
+    if processes == 0:
+        return ThreadPoolExecutor(1)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
 
@@ -78,7 +80,7 @@ class Feed(PatchSampler):
         How LR and reference are made.
     device : torch.device
         Where they are made, except for the codec.
-    pool : ProcessPoolExecutor
+    pool : Executor
         Draws and compresses.
     seed : int
         Of all batches.
@@ -94,7 +96,7 @@ class Feed(PatchSampler):
         patch: int,
         mix: DegradationMix,
         device: torch.device,
-        pool: ProcessPoolExecutor,
+        pool: Executor,
         seed: int,
         number: Callable[[], int],
     ) -> None:

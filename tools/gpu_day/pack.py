@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def pack(sources: Sequence[ImageSource], root: Path, target: Path, most: int) ->
     return told
 
 
-def unpack(archive: Path, folder: Path, pool: ProcessPoolExecutor) -> None:
+def unpack(archive: Path, folder: Path, pool: Executor) -> None:
     """Write the images of a packed file into a folder, as JPEG or plain TIFF; twice is once.
 
     Raises

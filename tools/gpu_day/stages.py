@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ class Day:
 class DayTrainer(Trainer):
     """A trainer whose batches come from a :class:`~gpu_day.feed.Feed`."""
 
-    def __init__(self, recipe: Recipe, data: Path, output: Path, pool: ProcessPoolExecutor) -> None:
+    def __init__(self, recipe: Recipe, data: Path, output: Path, pool: Executor) -> None:
         self._pool = pool
         self.feeds: list[Feed] = []
         super().__init__(recipe, data, output)
@@ -145,7 +145,7 @@ def train(
     day: Day,
     scale: int,
     data: Path,
-    pool: ProcessPoolExecutor,
+    pool: Executor,
     *,
     until: float,
     given: Path | None = None,
@@ -160,7 +160,7 @@ def train(
         Which one.
     data : Path
         Folder of unpacked images.
-    pool : ProcessPoolExecutor
+    pool : Executor
         Draws and compresses.
     until : float
         Of :func:`time.monotonic`, when the last step may begin.
@@ -193,6 +193,7 @@ def train(
         began = trainer.state.seconds
         if time.monotonic() >= until:
             cancel.cancel()
+    trainer.feeds[-1].drop()
     patches = sum(feed.patches for feed in trainer.feeds)
     waited = sum(feed.waited for feed in trainer.feeds)
     return {
