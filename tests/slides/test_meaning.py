@@ -104,6 +104,21 @@ def test_significant_bits_scale_every_level(tmp_path: Path) -> None:
             assert np.abs(slide.read(slide.bounds, factor)[..., 0] - want).max() <= 1
 
 
+def test_the_range_of_level_0_is_that_of_all_levels(tmp_path: Path) -> None:
+    tags = [("MaxSampleValue", "H", 1, 4095, True)]
+    for first in (True, False):
+        with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+            for factor in (1, 2):
+                level = box(RGB, factor).astype(np.uint16) * 16
+                stated = tags if (factor == 1) is first else ()
+                writer.write(
+                    level, tile=(64, 64), subfiletype=factor - 1, extratags=stated, **PLAIN
+                )
+        with open_slide(tmp_path / "a.tif") as slide:
+            means = [slide.read(slide.bounds, factor).mean() for factor in (1, 2)]
+        assert means[0] == pytest.approx(means[1], rel=0.02)
+
+
 def test_a_range_that_is_hardly_used_is_told(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.uint16) * 16, **PLAIN)
     Image.fromarray(GREY.astype(np.uint16) * 16).save(tmp_path / "b.png")

@@ -72,15 +72,17 @@ class TiffBackend:
             self.orientation = _orientation(first)
             main = PageTiles(first, self._shared, path.name, self._stated_maximum(first))
             reduced = [
-                PageTiles(page, self._shared, path.name, main.stated_maximum)
+                PageTiles(page, self._shared, path.name, main.maximum)
                 for page in _reduced(self._file, series, first)
             ]
             self._pages, found = pyramid_of_pages([main, *reduced])
             self.format = "ome-tiff" if self._file.is_ome else "tiff"
             self.levels = found.levels
             self.notes = (
-                *_choice(self._file.series, series), *found.notes, *self._pages.pages[-1].notes()
-            )  # fmt: skip
+                *_choice(self._file.series, series),
+                *found.notes,
+                *self._pages.pages[-1].notes(states_maximum=main.states_maximum),
+            )
             self.resolution = _resolution(self._file, first, self.levels[0].size)
             self.properties: Mapping[str, str] = _properties(first)
             self.icc_profile = _icc_profile(first)

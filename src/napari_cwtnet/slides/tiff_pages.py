@@ -67,7 +67,7 @@ class PageTiles:
     name : str
         Of the file, for messages.
     maximum : int, optional
-        The largest sample that the file allows for, where it says so outside of the page.
+        The largest sample, where that is known from elsewhere than the page: from level 0, for one.
 
     Raises
     ------
@@ -100,15 +100,22 @@ class PageTiles:
         self._columns = -(-self.size.width // self._segment.width)
         self._rows = -(-self.size.height // self._segment.height)
         self._full = (1 << int(page.bitspersample)) - 1
-        self.stated_maximum = maximum or self._sample_maximum()
-        self._maximum = self.stated_maximum or self._full
+        stated = maximum or self._sample_maximum()
+        self.states_maximum = stated is not None
+        self.maximum = stated or self._full
         self._check_whole()
 
-    def notes(self) -> Iterator[str]:
-        """What of its samples is not shown, or may be meant otherwise."""
+    def notes(self, *, states_maximum: bool) -> Iterator[str]:
+        """What of its samples is not shown, or may be meant otherwise.
+
+        Parameters
+        ----------
+        states_maximum : bool
+            Whether the file says what its largest sample can be.
+        """
         if self._page.samplesperpixel > self._colours and not self._has_alpha:
             yield "the channel after red, green and blue is no alpha and is not shown"
-        if self._full > 255 and self.stated_maximum is None and self._page.photometric != _PALETTE:
+        if self._full > 255 and not states_maximum and self._page.photometric != _PALETTE:
             yield from range_note(self._largest_sample(), self._full)
 
     def is_missing(self, column: int, row: int) -> bool:
@@ -198,7 +205,7 @@ class PageTiles:
         channels = 1 if self._planes > 1 else self._page.samplesperpixel
         if not data:
             # A tile that was never written; TIFF has no word for it but readers agree on blank.
-            blank = 0 if self._page.photometric == _MIN_IS_WHITE else self._maximum
+            blank = 0 if self._page.photometric == _MIN_IS_WHITE else self.maximum
             height = min(self._segment.height, self.size.height)
             width = min(self._segment.width, self.size.width)
             return np.full((height, width, channels), blank, self._page.dtype)
@@ -240,7 +247,7 @@ class PageTiles:
             return to_uint8(palette[:, index].transpose(1, 2, 0), depth)
         if not self._has_alpha:
             samples = samples[..., : self._colours]
-        pixels = to_uint8(samples, self._maximum)
+        pixels = to_uint8(samples, self.maximum)
         if photometric == _MIN_IS_WHITE:
             pixels = np.concatenate([255 - pixels[..., :1], pixels[..., 1:]], axis=2)
         if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
