@@ -33,7 +33,7 @@ def versions(true: Degradation) -> Iterator[tuple[str, Degradation]]:
     """What the model is told, and how that is called."""
     yield "true", true
     for quality in _WRONG:
-        told = replace(true.compression or Compression("jpeg"), quality=quality, tables=())
+        told = Compression("jpeg", quality, (true.compression or Compression("none")).subsampling)
         if told.quality != (true.compression and true.compression.quality):
             yield f"JPEG {quality}", replace(true, compression=told)
     yield "clean", replace(true, compression=Compression("none"))

@@ -14,7 +14,7 @@ from napari_cwtnet.slides import open_slide
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A slide of levels 1 and 16 whose sizes are rounded, so that 4 and 32 are derived."""
+    """A slide of levels 1 and 16 whose sizes are rounded, so that 4 is derived."""
     import tifffile
 
     path = tmp_path_factory.mktemp("large") / "large.tif"
@@ -34,7 +34,7 @@ def fail(message: str) -> None:
 def test_each_level_lies_where_the_ratio_of_sizes_says(large: Path) -> None:
     with open_slide(large) as slide:
         levels = tiled_levels(slide, fail)
-        assert [level.downsample for level in levels] == [1, 4, 8]
+        assert [level.downsample for level in levels] == [1, 4, 16]
         for level in levels:
             ratio = levels[0].shape[1] / level.shape[1]  # as napari computes it
             assert ratio == levels[0].shape[0] / level.shape[0] == level.downsample
@@ -58,7 +58,7 @@ def test_pixels_beyond_the_slide_are_background(tmp_path: Path) -> None:
 def test_extended_levels_are_background_beyond_the_slide(large: Path) -> None:
     with open_slide(large) as slide:
         level = tiled_levels(slide, fail)[0]
-        assert level.shape == (4008, 5008, 3)
+        assert level.shape == (4016, 5008, 3)
         assert (level[:, 5003:] == 255).all()
         assert (level[4001:] == 255).all()
         assert level[4000, 5002, 0] != 255 or level[4000, 5002, 1] != 255

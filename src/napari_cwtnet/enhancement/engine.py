@@ -206,11 +206,11 @@ class Engine:
         """
         if not self.model.takes_degradation:
             return UNKNOWN, UNKNOWN
-        lr = with_sharpness(slide.degradation(plan.downsample), plan.sharpness)
-        if not plan.with_reference:
-            return lr, UNKNOWN
-        reference = slide.degradation(plan.downsample / 2)
-        return lr, with_sharpness(reference, plan.sharpness)
+        downsamples = (plan.downsample, plan.downsample / 2)[: 1 + plan.with_reference]
+        found = [
+            with_sharpness(_tellable(slide.degradation(d)), plan.sharpness) for d in downsamples
+        ]
+        return (found[0], found[1] if plan.with_reference else UNKNOWN)
 
     def infer(
         self,
@@ -266,6 +266,14 @@ class Engine:
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
         fine = None if reference is None else _to_tensor(reference, self.device)
         return _to_tensor(lr, self.device), fine
+
+
+def _tellable(degradation: Degradation) -> Degradation:
+    """Without JPEG 2000, which models have seen too little of to be better for knowing of it."""
+    compression = degradation.compression
+    if compression is not None and compression.kind == "jpeg2000":
+        return degradation.without("compression")
+    return degradation
 
 
 def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:
