@@ -70,8 +70,8 @@ def main() -> None:
 def held_out_files(recipe: Recipe, data: Path, slide: Path) -> Iterator[tuple[str, list[Path]]]:
     """Images that were kept out of training, by source, and the slide."""
     for source in recipe.sources:
-        if source.held_out and source.halvings == 0:
-            yield source.name, chosen_images(data / source.folder, source.held_out)
+        if source.tested and source.halvings == 0:
+            yield source.name, chosen_images(data / source.folder, source.tested)
     yield slide.name, [slide]
 
 
