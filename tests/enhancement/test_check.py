@@ -152,7 +152,7 @@ def test_cross_scale_is_measured_against_its_own_reference(
         (
             (30.0, 0.9, 25.0, 0.9, 30.4, 0.9), {"scale": 4, "made_by": "fitted"},
             "Check: 5× → 20× against the slide's own 20×: 0.4 dB WORSE than plain enlargement of "
-            "the reference: do not use this model on this slide (level made as the slide's own "
+            "the reference; do not use this model on this slide (level made as the slide's own "
             "are, 2×2 mean · JPEG 75, 4:2:0).",
         ),
         (

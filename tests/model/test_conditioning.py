@@ -92,8 +92,8 @@ def test_without_a_reference_the_sr_branch_works_alone() -> None:
     assert len(both.blocks) == 2
 
 
-def test_a_grey_reference_gives_no_band_but_the_lowest() -> None:
-    """LL enters less the mean, as LR does: a picture of the mean colour is zero to the branch."""
+def test_a_flat_reference_of_the_mean_colour_is_zero_to_the_branch() -> None:
+    """LL enters less the mean, as LR does."""
     made = network()
     flat = torch.tensor(made.config.mean).view(1, 3, 1, 1).expand(1, 3, 32, 32)
     assert made._scaled_bands(flat).abs().max() < 1e-5

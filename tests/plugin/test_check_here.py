@@ -80,7 +80,7 @@ def test_a_model_that_does_worse_is_not_to_be_used(
     found = dock.checker.found.check
     assert found.quality.gain < 0
     assert f"{-found.quality.gain:.1f} dB WORSE than plain enlargement" in found.sentence
-    assert ": do not use this model on this slide (" in found.sentence
+    assert "; do not use this model on this slide (" in found.sentence
     assert dock.panel.check.sentence.text() == found.sentence
     assert "fine-tune" not in dock.panel.check.quality.text()  # it is said once
 

@@ -188,3 +188,12 @@ def test_tested_images_are_neither_trained_on_nor_measured(data_root: Path, tmp_
     ]  # fmt: skip
     assert [field.name for field in trainer.data.held_out] == ["4.png"]
     assert tiles(3).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"rate": [0, 6]}, {"quality": [98, 25]}, {"quality": [0, 50]}, {"jpeg": 0.9, "jpeg2000": 0.2}],
+)
+def test_ranges_and_shares_that_cannot_be_drawn_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match="least first|together at most 1"):
+        DegradationMix.model_validate(fields)

@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     evaluate.add_argument(
         "--told", choices=("file", "all", "nothing"), default="file",
-        help="what the model learns of it: what a slide would give away, everything, or nothing",
+        help="what the model learns of it: what a real file states, everything, or nothing",
     )  # fmt: skip
     evaluate.add_argument("--pattern", action="append", default=[], help="only these file names")
     _device(evaluate)
@@ -218,7 +218,7 @@ def _mpp(parser: argparse.ArgumentParser) -> None:
 def _sharpness(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sharpness", choices=("auto", "sharp", "medium", "soft", "softest"), default="auto",
-        help="how soft the slide is taken to be where its file does not tell: the softer, the more "
+        help="assumed softness of the slide where its file does not say: the softer, the more "
         "the model sharpens",
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ class Check:
             return f"{what}: ORACLE, the model was given the answer; its gain is not known."
         words = f"{what}: {self.quality.comparison('WORSE')}"
         if " WORSE " in words:
-            words += ": do not use this model on this slide"
+            words += "; do not use this model on this slide"
         return f"{words} ({_LEVEL[self.made_by].format(self.degradation)})."
 
     def as_dict(self) -> dict[str, Any]:
@@ -271,9 +271,11 @@ def tissue_fields(
 
 
 def _mean(figures: Sequence[Quality]) -> Quality:
+    """Over the regions where there is a gain to speak of: on empty glass bicubic is exact."""
+    counted = [one.as_dict() for one in figures if one.gain is not None]
+    counted = counted or [one.as_dict() for one in figures]
     means: dict[str, float | None] = {}
-    for name in figures[0].as_dict():
-        values = [v for v in (one.as_dict()[name] for one in figures) if v is not None]
-        finite = [value for value in values if np.isfinite(value)]
-        means[name] = float(np.mean(finite or values)) if values else None
+    for name in counted[0]:
+        values = [v for v in (one[name] for one in counted) if v is not None]
+        means[name] = float(np.mean(values)) if values else None
     return Quality(**means)

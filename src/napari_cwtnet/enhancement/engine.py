@@ -24,7 +24,7 @@ from napari_cwtnet.enhancement.threads import compute_with, share_cores
 from napari_cwtnet.enhancement.tile_memory import Computed, TileMemory
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.model import Model, NetworkOutput
-from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.model.conditioning import tellable, told
 from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
@@ -188,7 +188,7 @@ class Engine:
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
-        how = (plan.mode, plan.sharpness, self.model.sha256)
+        how = (plan.mode, self.known(slide, plan), self.model.sha256)
         return (*source, *how, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
@@ -208,7 +208,7 @@ class Engine:
             return UNKNOWN, UNKNOWN
         downsamples = (plan.downsample, plan.downsample / 2)[: 1 + plan.with_reference]
         found = [
-            with_sharpness(_tellable(slide.degradation(d)), plan.sharpness) for d in downsamples
+            with_sharpness(tellable(slide.degradation(d)), plan.sharpness) for d in downsamples
         ]
         return (found[0], found[1] if plan.with_reference else UNKNOWN)
 
@@ -266,14 +266,6 @@ class Engine:
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
         fine = None if reference is None else _to_tensor(reference, self.device)
         return _to_tensor(lr, self.device), fine
-
-
-def _tellable(degradation: Degradation) -> Degradation:
-    """Without JPEG 2000, which models have seen too little of to be better for knowing of it."""
-    compression = degradation.compression
-    if compression is not None and compression.kind == "jpeg2000":
-        return degradation.without("compression")
-    return degradation
 
 
 def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:

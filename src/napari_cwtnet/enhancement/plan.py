@@ -188,7 +188,7 @@ def _learnt_stored_levels(model: Model | ModelHeader) -> bool:
     recipe = model.provenance.get("recipe")
     slides = recipe.get("slides") if isinstance(recipe, dict) else None
     known = slides if isinstance(slides, list | tuple) else ()
-    return any(isinstance(one, dict) and one.get("levels") == "stored" for one in known)
+    return any(isinstance(one, dict) and one.get("levels") in ("stored", "own") for one in known)
 
 
 def _mode(model: Model | ModelHeader, request: EnhanceRequest) -> Mode:

@@ -48,6 +48,14 @@ def told(lr: Degradation, reference: Degradation = UNKNOWN) -> Tensor:
     return torch.tensor([_vector(lr), _vector(reference)], dtype=torch.float32)
 
 
+def tellable(degradation: Degradation) -> Degradation:
+    """Without JPEG 2000, of which models have seen too little to be better for knowing of it."""
+    compression = degradation.compression
+    if compression is not None and compression.kind == "jpeg2000":
+        return degradation.without("compression")
+    return degradation
+
+
 class Conditioning(nn.Module):
     """An MLP from what is told of an input to scales and shifts of features.
 

@@ -69,6 +69,9 @@ class NetworkConfig(BaseConfig):
         le=1024,
         description="hidden units of the MLP that takes what is known of the degradation; 0: none",
     )
+    lowest_band: Literal["band", "lr"] = Field(
+        "band", description="how LL enters, where it is kept: as the other bands, or as LR does"
+    )
     lr_gain: float = Field(
         1.0, gt=0, le=64, description="factor of LR, less its mean, on entering the SR branch"
     )
@@ -157,6 +160,7 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
             "channels": 48,
             "wt_branch": scale > 2,
             "bands": ("LL", "LH", "HL", "HH"),
+            "lowest_band": "lr",
             "wt_source": "none",
             "upsampler": "direct",
             "conditioning": 64,

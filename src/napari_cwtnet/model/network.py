@@ -146,9 +146,9 @@ class CwtNet(Network):
         return self.wt_head(self._as_weights(self._scaled_bands(source))), source
 
     def _scaled_bands(self, source: Tensor) -> Tensor:
-        """Sub-bands in the range of features; LL less its mean, as LR is."""
+        """Sub-bands in the range of features; with ``lowest_band="lr"`` LL less its mean."""
         bands, config = self.wt_target(source), self.config
-        if config.wt_front == "average" or "LL" not in config.bands:
+        if config.wt_front == "average" or config.lowest_band == "band":
             return config.band_gain * bands
         scaled = [
             config.lr_gain * (band / 2 - self._mean(band)) if name == "LL"

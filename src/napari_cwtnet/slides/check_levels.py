@@ -17,13 +17,13 @@ from napari_cwtnet.slides.array_slide import ArraySlide
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
 from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.slides.levels import is_of
 from napari_cwtnet.slides.slide import Slide
 
 MadeBy = Literal["stored level", "fitted", "assumed"]
 MAX_PIXELS = 2**26
 """Pixels of the largest truth (67 Mpx), held in memory a few times over."""
 MOST_LIKELY = Kernel("box")
-_SAME = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def check_levels(
     made_by: MadeBy = "stored level"
     for factor in sorted({scale // 2, scale} - {1}):
         d = finest * factor
-        if any(abs(level.downsample / d - 1) < _SAME for level in slide.levels):
+        if any(is_of(level, d) for level in slide.levels):
             images[factor], known[factor] = slide.read(covered, d), slide.degradation(d)
             made_by = "stored level"
         else:

@@ -24,6 +24,9 @@ _CODECS: dict[str, Codec] = {
 }
 """By transfer syntax. JPEG and JPEG 2000 tell by their own headers whether they are lossless."""
 
+_MOST_HEADER = 2**24
+"""Bytes before the pixels; a table of frames can be long."""
+_PIXEL_KINDS = (b"OB\0\0", b"OW\0\0")
 _MOST_FILES = 512
 _MOST_ITEMS = 4096
 _TRANSFER_SYNTAX, _IMAGE_TYPE = (0x0002, 0x0010), (0x0008, 0x0008)
@@ -62,7 +65,8 @@ def _encoding(path: Path, series: str, size: Size) -> Encoding | None:
             return None
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             # All that is wanted of the header has an explicit type, by which it is found.
-            pixels = max(data.find(_PIXEL_DATA + kind) for kind in (b"OB\0\0", b"OW\0\0"))
+            starts = (data.find(_PIXEL_DATA + kind, 0, _MOST_HEADER) for kind in _PIXEL_KINDS)
+            pixels = min((start for start in starts if start > 0), default=-1)
             header = data[:pixels] if pixels > 0 else b""
             if series.encode() not in header or b"VOLUME" not in _text(header, _IMAGE_TYPE, b"CS"):
                 return None

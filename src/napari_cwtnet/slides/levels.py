@@ -10,6 +10,7 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 _SLACK = 1e-6
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +108,5 @@ def best_level(levels: Sequence[Level], downsample: float) -> int:
 
 
 def is_of(level: Level, downsample: float) -> bool:
-    """Whether a level has just this downsample, so that its pixels are read as they are."""
-    return abs(level.downsample - downsample) <= _SLACK * downsample
+    """Whether a level has this downsample, but for the rounding of its sides."""
+    return abs(level.downsample - downsample) <= _ROUNDING * downsample

@@ -103,7 +103,7 @@ def _backend(path: Path) -> Backend:
     overview = _OVERVIEWS.get(path.suffix.lower())
     if overview is not None:
         raise SlideError(
-            f"Slide {str(path)!r} holds no more than a picture of the glass: "
+            f"Slide {str(path)!r} holds only an overview picture: "
             f"{overview.format(stem=path.stem)}; put them side by side, or export the slide as "
             "OME-TIFF."
         )

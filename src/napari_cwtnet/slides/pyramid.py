@@ -22,6 +22,7 @@ _ROUNDING = 2
 _PATCH, _PATCHES = 16, 6
 _FLAT = 4.0
 _UNLIKE = 0.25
+_MOST_TRIED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,8 @@ def _padded(finest: Size, one: Candidate) -> Iterator[Level]:
         for whole, side, part in zip(finest, one.size, one.tile, strict=True)
     )
     whole_ones = range(max(2, math.ceil(least - 1e-6)), min(math.ceil(most), 1025))
-    for factor in sorted(whole_ones, key=lambda f: (f & (f - 1) != 0, f)):
+    likely = sorted(whole_ones, key=lambda f: (f & (f - 1) != 0, f))
+    for factor in likely[:_MOST_TRIED]:  # each decodes tiles
         shown = Size(*(max(1, whole // factor) for whole in finest))
         yield Level(float(factor), shown, one.tile)
 

@@ -114,7 +114,7 @@ class PageTiles:
             Whether the file says what its largest sample can be.
         """
         if self._page.samplesperpixel > self._colours and not self._has_alpha:
-            yield "the channel after red, green and blue is no alpha and is not shown"
+            yield "the fourth channel is not alpha and is not shown"
         if self._full > 255 and not states_maximum and self._page.photometric != _PALETTE:
             yield from range_note(self._largest_sample(), self._full)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model.conditioning import libjpeg_tables
@@ -90,6 +90,21 @@ class DegradationMix(BaseModel):
         if "fitted" in shares:
             raise ValueError("a fitted kernel belongs to one slide and cannot be drawn")
         return shares
+
+    @field_validator("sigma", "quality", "rate")
+    @classmethod
+    def _least_comes_first(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if not 0 < ends[0] <= ends[1]:
+            raise ValueError("give the least first, above 0, and the most")
+        return ends
+
+    @model_validator(mode="after")
+    def _codecs_share(self) -> Self:
+        if self.jpeg + self.jpeg2000 > 1:
+            raise ValueError("jpeg and jpeg2000 are shares of all patches; together at most 1")
+        if self.quality[1] > 100:
+            raise ValueError("quality: JPEG has 1 to 100")
+        return self
 
     @field_validator("validation")
     @classmethod

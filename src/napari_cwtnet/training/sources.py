@@ -25,7 +25,7 @@ class ImageSource(BaseModel):
     weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
     held_out: tuple[str, ...] = Field((), description="file name patterns kept for validation")
     tested: tuple[str, ...] = Field(
-        (), description="file name patterns kept for figures that are reported: neither is done"
+        (), description="file name patterns of images used for neither training nor validation"
     )
 
 

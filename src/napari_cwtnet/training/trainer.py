@@ -95,7 +95,7 @@ class Trainer:
         )
         self._device = device
         self._losses: list[float] = []
-        self._late: PatchSampler | None = None
+        self._late = self._sampler(recipe.late_patch or recipe.patch)
         self._log = RunLog(output / "log.csv")
         if self.leads:
             self._prepare_output()
@@ -229,8 +229,6 @@ class Trainer:
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         if recipe.late_patch is not None and self.done_share >= 1 - recipe.late_share:
-            if self._late is None:
-                self._late = self._sampler(recipe.late_patch)
             batch = self._late.batch(recipe.batch, state.generator)
         else:
             batch = self.sampler.batch(recipe.batch, state.generator)
