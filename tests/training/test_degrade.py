@@ -195,5 +195,5 @@ def test_tested_images_are_neither_trained_on_nor_measured(data_root: Path, tmp_
     [{"rate": [0, 6]}, {"quality": [98, 25]}, {"quality": [0, 50]}, {"jpeg": 0.9, "jpeg2000": 0.2}],
 )
 def test_ranges_and_shares_that_cannot_be_drawn_are_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(ValidationError, match="least first|together at most 1"):
+    with pytest.raises(ValidationError, match=r"least first|together at most 1"):
         DegradationMix.model_validate(fields)
