@@ -65,7 +65,7 @@ def test_what_the_pixels_went_through_is_looked_for_beside_the_window(
 
     monkeypatch.setattr(FileDegradation, "of_level", noted)
     _, dock = dock_of(svs)
-    qtbot.waitUntil(lambda: dock.form.degradation.text() == "JPEG 30, 4:4:4", timeout=20000)
+    qtbot.waitUntil(lambda: dock.form.degradation.text() == "JPEG 30, RGB", timeout=20000)
     assert threads
     assert threading.main_thread() not in threads
 
