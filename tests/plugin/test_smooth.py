@@ -25,7 +25,7 @@ MODEL = "cwtnet-lite-x2"
 ENHANCING_MS, TRAINING_MS, FIRST_LAYER_MS = 50, 100, 250
 """On a processor that does `yardstick` in `YARDSTICK_MS`; a slower one has more in proportion."""
 YARDSTICK_MS = 5.5
-"""What a recent desktop processor needs."""
+"""Assumed of the processor that the limits were set on; not measured there."""
 
 
 def yardstick() -> float:
