@@ -1,0 +1,27 @@
+"""Tiles that a model computed when it was told otherwise are not taken for new ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides.array_slide import ArraySlide
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
+
+BOX_JPEG = Degradation.parse("box+jpeg50")
+
+
+def test_the_same_pixels_told_otherwise_are_computed_again() -> None:
+    truth = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    images = {1: truth, 2: degrade(truth, BOX_JPEG)}
+    engine = Engine(load_model("cwtnet-lite-x2"), "cpu")
+    found = []
+    for known in (BOX_JPEG, BOX_JPEG.without("compression"), BOX_JPEG):
+        with ArraySlide(images, {2: known}) as slide:
+            plan = make_plan(slide, engine.model, EnhanceRequest(slide.bounds, 2))
+            found.append(list(engine.run(slide, plan)))
+    assert [[tile.cached for tile in tiles] for tiles in found] == [[False], [False], [True]]
+    assert not np.array_equal(found[0][0].sr, found[1][0].sr)
+    assert np.array_equal(found[0][0].sr, found[2][0].sr)
