@@ -60,6 +60,7 @@ class DegradationMix(BaseModel):
     tables: Share = Field(
         0.25, description="share of JPEG whose tables are not libjpeg's: flatter or steeper ones"
     )
+    rgb: Share = Field(0.08, description="share of JPEG that is kept in RGB, which is 4:4:4")
     jpeg2000: Share = Field(0.05, description="share that is compressed as JPEG 2000")
     rate: tuple[float, float] = Field((0.7, 6.0), description="bits per pixel of JPEG 2000")
     twice: Share = Field(
@@ -152,6 +153,8 @@ class DegradationMix(BaseModel):
         tables: tuple[tuple[int, ...], ...] = ()
         if random.random() < self.tables:
             tables = other_tables(quality, random)
+        if random.random() < self.rgb:
+            return Compression("jpeg", quality, "444", tables, rgb=True)
         return Compression("jpeg", quality, sampling, tables)
 
 
