@@ -49,7 +49,7 @@ def take_jpeg_picture(folder: Path) -> None:
     from napari_cwtnet import enhance, open_slide
     from napari_cwtnet.enhancement import enlarged
     from napari_cwtnet.export import labelled, side_by_side
-    from napari_cwtnet.export.panels import magnified_centre
+    from napari_cwtnet.export.save import magnified_centre
 
     with open_slide(slide_path()) as slide:
         made = enhance(slide, JPEG_FIELD, 1.0, model="cwtnet-lite-x2")
@@ -71,10 +71,9 @@ def take_jpeg_picture(folder: Path) -> None:
 def take_pictures(folder: Path) -> None:
     """Every picture, one after another, out of one session."""
     from napari_cwtnet.model import list_models
-    from napari_cwtnet.plugin.app import start
-    from napari_cwtnet.plugin.names import ENHANCE, PLUGIN, SLIDE
-    from napari_cwtnet.plugin.navigation import look_at, zoom_to
-    from napari_cwtnet.plugin.slide_layer import slide_of
+    from napari_cwtnet.plugin.app import ENHANCE, PLUGIN, SLIDE, start
+    from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+    from napari_cwtnet.plugin.viewer.viewport import look_at, zoom_to
 
     viewer = start(slide_path())
     viewer.window.resize(*WINDOW)
@@ -137,8 +136,8 @@ def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
 def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None]) -> None:
     """What can be seen of one field: a map of each kind, and one patch that was asked."""
     from napari_cwtnet.model import list_models
-    from napari_cwtnet.plugin.names import INSPECT, PLUGIN
-    from napari_cwtnet.plugin.navigation import zoom_to
+    from napari_cwtnet.plugin.app import INSPECT, PLUGIN
+    from napari_cwtnet.plugin.viewer.viewport import zoom_to
 
     model = next((model for model in list_models() if model.endswith("x4")), None)
     if model is None:
@@ -169,7 +168,7 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
 
 def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
     """The Fine-tune dock some minutes into a run; what it learns is thrown away."""
-    from napari_cwtnet.plugin.names import FINETUNE, PLUGIN
+    from napari_cwtnet.plugin.app import FINETUNE, PLUGIN
 
     del viewer.layers[1:]
     frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, FINETUNE)

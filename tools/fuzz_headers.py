@@ -31,7 +31,7 @@ from fuzz_files import Base, bases
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
-from napari_cwtnet.model.header import read_header
+from napari_cwtnet.model.weights import read_header
 from napari_cwtnet.slides import open_slide
 
 SECONDS = 5.0

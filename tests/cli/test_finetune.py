@@ -18,7 +18,7 @@ from PIL import Image
 from cli.conftest import Run
 from cli.test_refusals import refused
 from napari_cwtnet.model import load_model, read_weights
-from napari_cwtnet.training.run_lock import RunLock
+from napari_cwtnet.training.run_folder import RunLock
 
 CONFIG = "steps: 4\nvalidate_every: 2\npatch: 16\nbatch: 2\nlearning_rate: 0.001\n"
 KEYS = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from napari_cwtnet.cli.bench_progress import Rounds
+from napari_cwtnet.cli.bench import Rounds
 from napari_cwtnet.cli.report import Progress
 from napari_cwtnet.evaluation.bench import Task, in_turns
 

@@ -13,7 +13,7 @@ from slides.pattern import write_ome
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, make_plan
-from napari_cwtnet.enhancement.ahead import ahead
+from napari_cwtnet.enhancement.engine import ahead
 from napari_cwtnet.errors import CancelledError, SlideError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
@@ -96,7 +96,7 @@ def test_closing_drops_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> No
             waited_for.set()
             super().shutdown(*words, **settings)
 
-    monkeypatch.setattr("napari_cwtnet.enhancement.ahead.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("napari_cwtnet.enhancement.engine.ThreadPoolExecutor", Pool)
 
     def noted(number: int) -> int:
         begun.append(number)

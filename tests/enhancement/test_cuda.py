@@ -11,7 +11,7 @@ import torch
 
 from enhancement.test_memory import Short, enhanced
 from napari_cwtnet.enhancement import Engine, enhance, own_dtype
-from napari_cwtnet.enhancement.room import LARGEST_TILES
+from napari_cwtnet.enhancement.memory import LARGEST_TILES
 from napari_cwtnet.model import load_model
 from napari_cwtnet.model.conditioning import told
 from napari_cwtnet.slides import Slide

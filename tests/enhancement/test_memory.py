@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Tally, enhance, make_plan
-from napari_cwtnet.enhancement.room import LARGEST_TILES, _group_bytes, is_out_of_memory
+from napari_cwtnet.enhancement.memory import LARGEST_TILES, _group_bytes, is_out_of_memory
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement import Engine, enhance, own_dtype
-from napari_cwtnet.enhancement import numerics as module
+from napari_cwtnet.enhancement import forward as module
 from napari_cwtnet.errors import ModelError, RequestError
 from napari_cwtnet.slides import Slide
 

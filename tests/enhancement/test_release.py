@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, give_back_memory, make_plan
-from napari_cwtnet.enhancement.tile_memory import Computed
+from napari_cwtnet.enhancement.engine import Computed
 from napari_cwtnet.geometry import Region
 
 

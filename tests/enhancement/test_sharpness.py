@@ -9,7 +9,7 @@ import pytest
 
 from enhancement.test_check import tissue, write_pyramid
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, make_plan
-from napari_cwtnet.enhancement.request import KERNELS, with_sharpness
+from napari_cwtnet.enhancement.plan import KERNELS, with_sharpness
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement import enhance, free_cores
-from napari_cwtnet.enhancement.threads import OthersLoad, compute_with, granted_cores, share_cores
+from napari_cwtnet.enhancement.devices import OthersLoad, compute_with, granted_cores, share_cores
 from napari_cwtnet.slides import Slide
 
 
@@ -39,7 +39,7 @@ def test_pixels_do_not_depend_on_threads(
     dtype: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("napari_cwtnet.enhancement.threads.free_cores", lambda: 5)
+    monkeypatch.setattr("napari_cwtnet.enhancement.devices.free_cores", lambda: 5)
     model = make_model(scale, seed=5, blocks=2, channels=16)
     images = []
     for count in (1, 2, 5):
@@ -112,7 +112,7 @@ def test_a_busy_moment_limits_no_later_thread(threads: None) -> None:
 def test_cores_are_shared_out(
     threads: None, monkeypatch: pytest.MonkeyPatch, set_to: int, free: int, pieces: int, shares: Any
 ) -> None:
-    monkeypatch.setattr("napari_cwtnet.enhancement.threads.free_cores", lambda: free)
+    monkeypatch.setattr("napari_cwtnet.enhancement.devices.free_cores", lambda: free)
     torch.set_num_threads(set_to)
     assert share_cores(pieces) == shares
 
@@ -143,7 +143,7 @@ def test_a_containers_quota_counts(tmp_path: Path, files: dict[str, str], cores:
 def test_what_others_keep_busy_is_theirs(
     monkeypatch: pytest.MonkeyPatch, granted: int, others: float, leave: int, free: int
 ) -> None:
-    monkeypatch.setattr("napari_cwtnet.enhancement.threads.granted_cores", lambda: granted)
+    monkeypatch.setattr("napari_cwtnet.enhancement.devices.granted_cores", lambda: granted)
     monkeypatch.setattr(OthersLoad, "cores", lambda _: others)
     assert free_cores(leave) == free
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_cwtnet.enhancement.grid import Grid, fitted, steps
-from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Lattice
+from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Grid, Lattice, fitted, steps
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size
 

@@ -10,7 +10,7 @@ from training.conftest import tiles
 
 from napari_cwtnet.evaluation.baselines.common import Baseline
 from napari_cwtnet.model import CwtNet, Network, find_architecture, list_architectures, preset
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.blocks import bicubic
 
 TRAINED = ("edsr", "mwcnn", "rcan", "srcnn", "srresnet", "swdnet")
 SMALL: dict[str, dict[str, Any]] = {

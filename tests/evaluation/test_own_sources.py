@@ -10,8 +10,8 @@ from PIL import Image
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError, TrainingError
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan
+from napari_cwtnet.evaluation.reproduce.data import read_sources
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
-from napari_cwtnet.evaluation.reproduce.own_sources import read_sources
 
 GOOD = "- {name: a, folder: a, licence: CC0-1.0, held_out: ['0*']}\n"
 

@@ -14,8 +14,13 @@ from PIL import Image
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.reproduce import TABLES, write_page
-from napari_cwtnet.evaluation.reproduce.plots import AXES, figure_of, marks_of
-from napari_cwtnet.evaluation.reproduce.strips import SIDE, chosen_for_sheets
+from napari_cwtnet.evaluation.reproduce.pictures import (
+    AXES,
+    SIDE,
+    chosen_for_sheets,
+    figure_of,
+    marks_of,
+)
 
 NAMES = [row.name for row in TABLES["table1"].rows(2, "bicubic") if row.changes is not None]
 

@@ -20,8 +20,7 @@ from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name, summarise
 from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, measured
-from napari_cwtnet.evaluation.reproduce.verdict import verdict
-from napari_cwtnet.evaluation.reproduce.writing import markdown
+from napari_cwtnet.evaluation.reproduce.writing import markdown, verdict
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import CwtNet, load_model, preset
 from napari_cwtnet.training.fields import Field, shrink

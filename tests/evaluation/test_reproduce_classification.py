@@ -14,12 +14,11 @@ from training.conftest import tiles
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.reproduce import TABLES, Plan, judge_methods
-from napari_cwtnet.evaluation.reproduce.bootstrap import interval
-from napari_cwtnet.evaluation.reproduce.classification.patches import read_patches
-from napari_cwtnet.evaluation.reproduce.classification.resnet import ResNet50
-from napari_cwtnet.evaluation.reproduce.classification.scores import scores_of
-from napari_cwtnet.evaluation.reproduce.course import Place
+from napari_cwtnet.evaluation.reproduce.classifier import ResNet50, read_patches
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
+from napari_cwtnet.evaluation.reproduce.runs import Place
+from napari_cwtnet.evaluation.reproduce.summary import interval
+from napari_cwtnet.evaluation.reproduce.table6 import scores_of
 
 
 def test_resnet_50_is_that_of_its_paper() -> None:

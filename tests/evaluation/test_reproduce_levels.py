@@ -16,7 +16,7 @@ from napari_cwtnet.evaluation.reproduce.runs import plan_run
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import shrink
-from napari_cwtnet.training.tissue import tissue_mask
+from napari_cwtnet.training.slide_fields import tissue_mask
 
 
 def test_fields_of_a_slide_are_its_own_levels(data_dir, tmp_path: Path) -> None:

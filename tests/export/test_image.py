@@ -23,7 +23,7 @@ from napari_cwtnet.export import (
     save_image,
     side_by_side,
 )
-from napari_cwtnet.export.png import with_badge
+from napari_cwtnet.export.save import with_badge
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import open_slide
 

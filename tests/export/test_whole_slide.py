@@ -20,10 +20,10 @@ from napari_cwtnet.enhancement import Grid
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
 from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
+from napari_cwtnet.export.whole_slide.blocks import Layout
 from napari_cwtnet.export.whole_slide.journal import Journal
-from napari_cwtnet.export.whole_slide.layout import Layout
-from napari_cwtnet.export.whole_slide.space import check_space
 from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.work_folder import check_space
 from napari_cwtnet.geometry import Region, Size
 
 STRIPE = Region(0, 0, 1200, 240)

@@ -20,9 +20,8 @@ from napari_cwtnet.inspection import (
     survey,
 )
 from napari_cwtnet.inspection.attention import displacement
-from napari_cwtnet.inspection.band_maps import prediction_maps
-from napari_cwtnet.inspection.bands import targets
-from napari_cwtnet.inspection.trust_maps import trust_names
+from napari_cwtnet.inspection.bands import prediction_maps, targets
+from napari_cwtnet.inspection.trust import trust_names
 
 SEARCHES = [
     {"search": "full"},

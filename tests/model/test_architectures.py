@@ -21,7 +21,7 @@ from napari_cwtnet.model import (
     read_weights,
     save_weights,
 )
-from napari_cwtnet.model.header import read_header
+from napari_cwtnet.model.weights import read_header
 
 MODULE = """
 from typing import ClassVar

@@ -13,9 +13,9 @@ from napari_cwtnet.model.blocks import (
     Upsampler,
     WaveletReconstruction,
     WaveletResidualBlock,
+    bicubic,
 )
 from napari_cwtnet.model.config import NetworkConfig
-from napari_cwtnet.model.resample import bicubic
 
 
 def conv(layer: nn.Conv2d, image: Tensor, padding: int = 1) -> Tensor:

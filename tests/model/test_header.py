@@ -6,7 +6,7 @@ import pytest
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.model import CwtNet, load_model, preset, save_weights
-from napari_cwtnet.model.header import read_header
+from napari_cwtnet.model.weights import read_header
 
 
 def test_says_what_the_loaded_model_says(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cwtnet.model import CwtNet, NetworkConfig, preset
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.blocks import bicubic
 from napari_cwtnet.model.wavelet import sub_bands
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.blocks import bicubic
 
 
 def by_pillow(plane: np.ndarray, factor: float) -> np.ndarray:

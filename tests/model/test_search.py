@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from napari_cwtnet.model import search_buffers
-from napari_cwtnet.model.config import NetworkConfig
-from napari_cwtnet.model.search import (
+from napari_cwtnet.model import best_match
+from napari_cwtnet.model.attention import (
     attention,
     identity_index,
     patch_norms,
@@ -22,6 +21,7 @@ from napari_cwtnet.model.search import (
     search_window,
     transfer,
 )
+from napari_cwtnet.model.config import NetworkConfig
 
 SHAPES = [(1, 4, 6, 6), (2, 3, 5, 9), (1, 2, 8, 3), (1, 3, 1, 4)]
 
@@ -49,7 +49,7 @@ def test_full_search_is_the_argmax_of_the_whole_matrix(
     shape: tuple[int, ...], rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = (rows + 2) * (shape[3] + 2) ** 2
-    monkeypatch.setattr(search_buffers, "_ENTRIES", {"cpu": entries})
+    monkeypatch.setattr(best_match, "_ENTRIES", {"cpu": entries})
     query, key = features(shape), features(shape, 1)
     found = search_full(query, key)
     assert found.dtype == torch.int64
@@ -83,7 +83,7 @@ def test_search_takes_no_more_memory_than_its_buffers(
     radius: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side, entries = 64, 100_000
-    monkeypatch.setattr(search_buffers, "_ENTRIES", {"cpu": entries})
+    monkeypatch.setattr(best_match, "_ENTRIES", {"cpu": entries})
     query = torch.randn(1, 2, side, side)
     with LargestTensor() as largest:
         search_full(query, query) if radius is None else search_window(query, query, radius)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from napari_cwtnet.model import search_buffers, search_reference, search_sweep
-from napari_cwtnet.model.search import relevance_at, transfer
-from napari_cwtnet.model.search_sweep import best_matches
+from model import search_reference
+from napari_cwtnet.model import best_match
+from napari_cwtnet.model.attention import relevance_at, transfer
+from napari_cwtnet.model.best_match import best_matches
 
 ROUNDING = 3e-6  # of a cosine of float32 sums
 LAYOUTS = ["plain", "channels last", "every other", "transposed"]
@@ -77,11 +78,11 @@ def searched(case: dict[str, Any], cosine: Tensor) -> Tensor:
 def test_search_finds_the_best(case: dict[str, Any]) -> None:
     query, key = (case[name].to(case["dtype"]) for name in ("query", "key"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_buffers, "_ENTRIES", {"cpu": case["entries"]})
-        patch.setattr(search_sweep, "_STRIP", {"cpu": case["strip"]})
-        patch.setattr(search_sweep, "_DEPTH", case["depth"])
-        patch.setattr(search_sweep, "_KEYS_AT_ONCE", {"cpu": case["depth"] * query.shape[3]})
-        patch.setattr(search_sweep, "_SYNCHRONOUS", {"cpu"} if case["synchronous"] else set())
+        patch.setattr(best_match, "_ENTRIES", {"cpu": case["entries"]})
+        patch.setattr(best_match, "_STRIP", {"cpu": case["strip"]})
+        patch.setattr(best_match, "_DEPTH", case["depth"])
+        patch.setattr(best_match, "_KEYS_AT_ONCE", {"cpu": case["depth"] * query.shape[3]})
+        patch.setattr(best_match, "_SYNCHRONOUS", {"cpu"} if case["synchronous"] else set())
         found = best_matches(
             laid_out(query, case["layout"]),
             laid_out(key, case["layout"]),
@@ -125,7 +126,7 @@ def test_search_is_that_of_the_plain_loops(case: dict[str, Any]) -> None:
 def test_the_first_of_equal_patches_wins(
     radius: int | None, dtype: torch.dtype, synchronous: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_sweep, "_SYNCHRONOUS", {"cpu"} if synchronous else set())
+    monkeypatch.setattr(best_match, "_SYNCHRONOUS", {"cpu"} if synchronous else set())
     # Whole numbers: their sums have no rounding, in whatever order a product adds them up.
     cell = torch.randint(-3, 4, (1, 32, 2, 2), generator=torch.Generator().manual_seed(0))
     key = cell.repeat(1, 1, 20, 35).to(dtype)  # a period of two pixels along either axis

@@ -12,7 +12,7 @@ import yaml
 from safetensors import safe_open
 
 from napari_cwtnet.model import CwtNet, preset, save_weights
-from napari_cwtnet.plugin.finetune_run import runs_at_work
+from napari_cwtnet.plugin.tasks.finetune import runs_at_work
 
 QUICK = {
     "patch": 16,

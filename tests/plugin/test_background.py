@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.errors import SlideError
-from napari_cwtnet.plugin.background import in_background
+from napari_cwtnet.plugin.tasks.runner import in_background
 
 
 def outcome(qtbot: Any, work: Any) -> list[tuple[str, object]]:

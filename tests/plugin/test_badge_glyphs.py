@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from napari_cwtnet.plugin.badge import OVERLAY
-from napari_cwtnet.plugin.badge_glyphs import GLYPHS
+from napari_cwtnet.plugin.viewer.badge import GLYPHS, OVERLAY
 from plugin.enhance_help import finish
 
 

@@ -15,9 +15,9 @@ from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
-from napari_cwtnet.plugin.badge import RESULT_KEY
-from napari_cwtnet.plugin.device_turns import TURNS
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.tasks.device import TURNS
+from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
 
 Dock = Callable[..., Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from napari_cwtnet.plugin.collecting import no_collection, short_collections
+from napari_cwtnet.plugin.tasks.finetune import no_collection, short_collections
 from plugin.finetune_help import finish, wait_for_step
 
 

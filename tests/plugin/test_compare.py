@@ -13,12 +13,12 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_cwtnet.enhancement import enhance, enlarged, truth
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
-from napari_cwtnet.plugin.canvas_access import canvas_widget
-from napari_cwtnet.plugin.compare_blink import HERTZ
-from napari_cwtnet.plugin.opening import reopened, replace_in
-from napari_cwtnet.plugin.results import source_of
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.canvas import canvas_widget
+from napari_cwtnet.plugin.viewer.compare import HERTZ
+from napari_cwtnet.plugin.viewer.selection import source_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import PLUGIN, finish, results
 
 RED = (255, 0, 0)

@@ -14,11 +14,10 @@ from slides.pattern import pattern, shift
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.badge import OVERLAY, is_computed
-from napari_cwtnet.plugin.following import source_layer_in
-from napari_cwtnet.plugin.opening import add_to, read_ahead, reopened, replace_in
-from napari_cwtnet.plugin.results import compared_slide
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.reader import add_to, read_ahead, reopened, replace_in
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, is_computed
+from napari_cwtnet.plugin.viewer.selection import compared_slide, source_layer_in
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import PLUGIN, write_model
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.export import export_image
-from napari_cwtnet.plugin.device_turns import TURNS, DeviceTurns
+from napari_cwtnet.plugin.tasks.device import TURNS, DeviceTurns
 from plugin.enhance_help import finish as finish_enhancement
 from plugin.enhance_help import wait_for_tiles
 from plugin.finetune_help import finish, wait_for_step
@@ -84,7 +84,7 @@ def test_an_export_comes_first_too(
         taken.append(TURNS.taken)
         return export_image(*words, **settings)
 
-    monkeypatch.setattr("napari_cwtnet.plugin.exporting.export_image", noted)
+    monkeypatch.setattr("napari_cwtnet.plugin.viewer.export.export_image", noted)
     with qtbot.waitSignal(dock.result.exporter.finished, timeout=60000):
         dock.result.export_to(tmp_path / "out.png")
     assert taken == [True]

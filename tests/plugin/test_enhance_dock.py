@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY, keep_badge
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY, keep_badge
 from plugin.enhance_help import finish, results, write_model
 
 

@@ -12,9 +12,9 @@ from slides.pattern import pattern, shift
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
-from napari_cwtnet.plugin.opening import reopened, replace_in
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.enhance_choice import on_lattice
-from napari_cwtnet.plugin.enhance_run import Outcome
-from napari_cwtnet.plugin.enhance_words import progress_words, time_words
+from napari_cwtnet.plugin.tasks.enhance import Outcome
+from napari_cwtnet.plugin.viewer.requests import on_lattice
+from napari_cwtnet.plugin.viewer.wording import progress_words, time_words
 
 
 @pytest.mark.parametrize(

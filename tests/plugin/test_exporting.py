@@ -19,14 +19,13 @@ from PIL import Image
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_cwtnet.enhancement import enhance
-from napari_cwtnet.plugin.badge import RESULT_KEY
-from napari_cwtnet.plugin.command_line import exact_region
-from napari_cwtnet.plugin.docks.result_form import ResultForm
-from napari_cwtnet.plugin.export_dialog import renamed, target
-from napari_cwtnet.plugin.exporting import suggested_name
-from napari_cwtnet.plugin.opening import reopened, replace_in
-from napari_cwtnet.plugin.results import source_of
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.docks.result_form import ResultForm, renamed, target
+from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.command_line import exact_region
+from napari_cwtnet.plugin.viewer.export import suggested_name
+from napari_cwtnet.plugin.viewer.selection import source_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results, write_model
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from napari_cwtnet.enhancement.room import LARGEST_TILES
+from napari_cwtnet.enhancement.memory import LARGEST_TILES
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model import CwtNet
-from napari_cwtnet.plugin.faults import fault_words
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.tasks.runner import fault_words
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, threads, wait_for_tiles
 
 

@@ -17,8 +17,7 @@ from qtpy.QtCore import QThreadPool
 
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
-from napari_cwtnet.training.run_folder import unfinished_runs
-from napari_cwtnet.training.run_lock import is_at_work
+from napari_cwtnet.training.run_folder import is_at_work, unfinished_runs
 from plugin.finetune_help import (
     finish,
     no_run_is_left,
@@ -91,7 +90,7 @@ def test_what_comes_after_the_dock_is_gone_is_let_pass(
         assert may_open.wait(30)
         return open_slide(path)
 
-    monkeypatch.setattr("napari_cwtnet.plugin.docks.slide_list.open_slide", slow)
+    monkeypatch.setattr("napari_cwtnet.plugin.docks.finetune_form.open_slide", slow)
     with qtbot.captureExceptions() as raised:
         slides.add_file(write_slide(learnable.with_name("other.tif")))
         viewer.window.remove_dock_widget(dock)
@@ -137,7 +136,7 @@ def test_process_ends_soon_after_its_window(
         import time
         import napari
         from napari_cwtnet.plugin.app import start
-        from napari_cwtnet.plugin.names import FINETUNE, PLUGIN
+        from napari_cwtnet.plugin.app import FINETUNE, PLUGIN
         from qtpy.QtCore import QTimer
 
         viewer = start({str(learnable)!r})

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cwtnet.cli.arguments import build_parser
 from napari_cwtnet.cli.finetune import _fresh
-from napari_cwtnet.plugin.finetune_choice import finetune_plan
+from napari_cwtnet.plugin.viewer.finetune_request import finetune_plan
 
 Dock = Callable[..., Any]
 _NOT_YET = {"start": {"sha256"}, "slides": {"__all__": {"fingerprint", "icc"}}}

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_cwtnet.plugin.docks.curves import Curves
-from napari_cwtnet.plugin.finetune_history import MOST_LOSSES, History, main_figures
-from napari_cwtnet.plugin.finetune_words import gain_words
+from napari_cwtnet.plugin.tasks.finetune_history import MOST_LOSSES, History, main_figures
+from napari_cwtnet.plugin.viewer.wording import gain_words
 from napari_cwtnet.training.events import Validation
 
 

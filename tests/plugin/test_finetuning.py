@@ -10,13 +10,11 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.model import list_models, load_model
-from napari_cwtnet.plugin.device_turns import TURNS
-from napari_cwtnet.plugin.finetune_choice import finetune_plan
-from napari_cwtnet.plugin.finetune_run import FinetuneJob, FinetuneRun
-from napari_cwtnet.plugin.finetune_words import gain_words
-from napari_cwtnet.training.log import RunLog
-from napari_cwtnet.training.run_folder import read_run, unfinished_runs
-from napari_cwtnet.training.run_lock import RunLock
+from napari_cwtnet.plugin.tasks.device import TURNS
+from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, FinetuneRun
+from napari_cwtnet.plugin.viewer.finetune_request import finetune_plan
+from napari_cwtnet.plugin.viewer.wording import gain_words
+from napari_cwtnet.training.run_folder import RunLock, RunLog, read_run, unfinished_runs
 from plugin.finetune_help import finish, progress_in, wait_for_step, write_start
 
 Dock = Callable[..., Any]
@@ -303,7 +301,7 @@ def test_slide_removed_and_its_file_deleted(tune_dock: Dock, qtbot: Any, learnab
 def test_run_that_is_abandoned_while_it_reads_slides(
     models: Path, runs: Path, learnable: Path, tune_dock: Dock, qtbot: Any
 ) -> None:
-    from napari_cwtnet.plugin.finetune_choice import finetune_plan
+    from napari_cwtnet.plugin.viewer.finetune_request import finetune_plan
 
     _, dock = tune_dock()
     run = FinetuneRun(FinetuneJob(runs / "other", finetune_plan(dock.form.choice).recipe))

@@ -32,11 +32,10 @@ from napari_cwtnet.inspection import (
 )
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr
 from napari_cwtnet.model import load_model
-from napari_cwtnet.plugin.badge import OVERLAY, RESULT_KEY
-from napari_cwtnet.plugin.inspect_choice import field_job
-from napari_cwtnet.plugin.inspect_run import Ending, Task
-from napari_cwtnet.plugin.inspecting import Inspector
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.tasks.inspect import Ending, Inspector, Task
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.requests import field_job
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, write_model
 
 THREAD = "napari-cwtnet inspection"

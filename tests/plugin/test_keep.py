@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from napari_cwtnet.plugin.badge import RESULT_KEY
-from napari_cwtnet.plugin.exporting import exportable
-from napari_cwtnet.plugin.opening import reopened, replace_in
-from napari_cwtnet.plugin.results import shown_result
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.export import exportable
+from napari_cwtnet.plugin.viewer.selection import shown_result
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, wait_for_tiles
 
 

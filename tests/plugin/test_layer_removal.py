@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from napari_cwtnet.plugin.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 
 PROGRAM = f"""
 import os
 import napari, numpy
-from napari_cwtnet.plugin.badge import keep_badge
+from napari_cwtnet.plugin.viewer.badge import keep_badge
 from qtpy.QtCore import QEventLoop, QTimer
 
 def wait(ms):

@@ -8,7 +8,7 @@ import pytest
 from slides.pattern import HEIGHT, WIDTH, pattern, shift, stored, write_tiff
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.levels import tiled_levels
+from napari_cwtnet.plugin.viewer.tiled_level import tiled_levels
 from napari_cwtnet.slides import open_slide
 
 

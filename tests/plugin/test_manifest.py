@@ -10,7 +10,7 @@ from npe2 import PluginManager, PluginManifest
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.plugin import commands
 from napari_cwtnet.plugin.reader import SLIDE_SUFFIXES
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 PLUGIN = "napari-cwtnet"
 
@@ -72,7 +72,7 @@ def test_open_slide_command(
     make_napari_viewer: Callable[..., Any], qtbot: Any, ome: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer = make_napari_viewer()
-    monkeypatch.setattr("napari_cwtnet.plugin.open_dialog.ask_for_slide", lambda parent: ome)
+    monkeypatch.setattr("napari_cwtnet.plugin.reader.ask_for_slide", lambda parent: ome)
     commands.open_slide(viewer)
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10000)
     assert slide_of(viewer.layers[0]).path == ome

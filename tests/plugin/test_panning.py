@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from slides.pattern import shift, write_tiff
 
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 DockOf = Callable[..., Any]
 
@@ -90,8 +90,7 @@ def test_levels_coincide_on_the_canvas(dock_of: DockOf, qtbot: Any, tmp_path: Pa
     viewer, dock = dock_of(path, show=True)
     slide = slide_of(dock.layer)
     from napari_cwtnet.geometry import Size
-    from napari_cwtnet.plugin.levels import TiledLevel
-    from napari_cwtnet.plugin.pyramid import ShownLevel
+    from napari_cwtnet.plugin.viewer.tiled_level import ShownLevel, TiledLevel
 
     sizes = {1: Size(736, 520), 4: Size(184, 130), 8: Size(92, 65)}
     levels = [

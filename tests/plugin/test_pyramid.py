@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_cwtnet.geometry import Size
-from napari_cwtnet.plugin.pyramid import COARSEST_PIXELS, shown_levels
+from napari_cwtnet.plugin.viewer.tiled_level import COARSEST_PIXELS, shown_levels
 from napari_cwtnet.slides import Level
 
 TILE = Size(256, 256)

@@ -12,9 +12,9 @@ from napari.components import ViewerModel
 from slides.pattern import HEIGHT, WIDTH, stored
 
 from napari_cwtnet.export import save_image
-from napari_cwtnet.plugin.badge import OVERLAY
 from napari_cwtnet.plugin.reader import get_reader
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import Slide
 
 PLUGIN = "napari-cwtnet"

@@ -110,7 +110,7 @@ def test_what_cannot_be_read_or_written_is_said(
     (tmp_path / "bad.geojson").write_text("{")
     dock.result.import_rois(tmp_path / "bad.geojson")
     qtbot.waitUntil(lambda: "is no JSON" in messages[-1], timeout=10000)
-    from napari_cwtnet.plugin import rois
+    from napari_cwtnet.plugin.viewer import rois
 
     monkeypatch.setattr(rois, "MOST", 1)
     write_rois(tmp_path / "many.geojson", [Roi(SQUARE)] * 2)

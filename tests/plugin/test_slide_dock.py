@@ -17,8 +17,8 @@ from qtpy.QtWidgets import QApplication
 from slides.pattern import write_tiff
 
 from napari_cwtnet.cli import main
-from napari_cwtnet.plugin.slide_layer import slide_of
-from napari_cwtnet.plugin.viewport import screen_pixel, visible_region
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
 from napari_cwtnet.slides.file_degradation import FileDegradation
 
 DockOf = Callable[..., Any]

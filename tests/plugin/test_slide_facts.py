@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from slides.pattern import write_tiff
 
-from napari_cwtnet.plugin import pyramid, slide_facts
-from napari_cwtnet.plugin.slide_facts import degradation_text, jumps
+from napari_cwtnet.plugin.viewer import slide_layer, tiled_level
+from napari_cwtnet.plugin.viewer.slide_layer import degradation_text, jumps
 from napari_cwtnet.slides import open_slide
 
 
-@pytest.mark.parametrize("module", [pyramid, slide_facts])
+@pytest.mark.parametrize("module", [tiled_level, slide_layer])
 def test_examples(module) -> None:
     assert doctest.testmod(module).failed == 0
 

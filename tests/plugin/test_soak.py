@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_cwtnet.enhancement import Canvas
-from napari_cwtnet.plugin.enhance_run import Run
+from napari_cwtnet.plugin.tasks.enhance import Run
 from plugin.enhance_help import results, threads
 
 TOOLS = Path(__file__).parents[2] / "tools"

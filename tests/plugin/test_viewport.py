@@ -7,12 +7,13 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.navigation import look_at, zoom_to
-from napari_cwtnet.plugin.viewport import (
+from napari_cwtnet.plugin.viewer.viewport import (
+    look_at,
     result_transform,
     screen_pixel,
     visible_region,
     zoom_for,
+    zoom_to,
 )
 
 PLUGIN = "napari-cwtnet"

@@ -8,8 +8,8 @@ import pytest
 
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide
-from napari_cwtnet.slides.cache import TileCache
-from napari_cwtnet.slides.tiff_backend import TiffBackend
+from napari_cwtnet.slides.backend import TileCache
+from napari_cwtnet.slides.backends.tiff import TiffBackend
 from slides.pattern import write_tiff
 
 TILE = np.zeros((10, 10, 3), np.uint8)

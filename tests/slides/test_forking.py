@@ -17,7 +17,7 @@ from PIL import Image
 
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.slides import Slide, open_slide
-from napari_cwtnet.slides.cache import TileCache
+from napari_cwtnet.slides.backend import TileCache
 from slides.pattern import write_ome
 from slides.test_meaning import write_zarr
 from slides.test_pyramids import box, picture, write

@@ -11,8 +11,8 @@ import pytest
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
-from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
-from napari_cwtnet.slides.tiff_backend import TiffBackend
+from napari_cwtnet.slides.backends.openslide import OpenSlideBackend
+from napari_cwtnet.slides.backends.tiff import TiffBackend
 
 CMU = "slides/cmu1_small_svs/CMU-1-Small-Region.svs"
 TCGA = "slides/tcga_cr7395_svs/tcga-cr-7395-01a-01-ts1.svs"

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_cwtnet.geometry import Size
-from napari_cwtnet.slides.fractions import MARGIN, unblend
-from napari_cwtnet.slides.levels import Level, best_level, exact_downsample
+from napari_cwtnet.slides.backend import Level, best_level, exact_downsample
+from napari_cwtnet.slides.backends.openslide import MARGIN, unblend
 from napari_cwtnet.slides.resolution import micrometres, ome_resolution, stated_resolution
 
 

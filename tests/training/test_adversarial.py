@@ -11,8 +11,7 @@ import torch
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.model import load_model
-from napari_cwtnet.training.adversarial import Adversary, detail_distance
-from napari_cwtnet.training.discriminator import Discriminator
+from napari_cwtnet.training.adversarial import Adversary, Discriminator, detail_distance
 from napari_cwtnet.training.events import StepDone, Validation
 from napari_cwtnet.training.recipe import Adversarial, Recipe
 from napari_cwtnet.training.trainer import Trainer

@@ -31,7 +31,7 @@ from napari_cwtnet.model import (
     read_weights,
     save_weights,
 )
-from napari_cwtnet.model.header import read_header
+from napari_cwtnet.model.weights import read_header
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.degradation import Degradation, Kernel
 from napari_cwtnet.slides.degrade import degrade

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from napari_cwtnet.training.events import CheckpointWritten, Validation
-from napari_cwtnet.training.log import RunLog
+from napari_cwtnet.training.run_folder import RunLog
 from napari_cwtnet.training.trainer import Trainer
 from training.conftest import tiny_recipe
 from training.test_trainer import MIXED

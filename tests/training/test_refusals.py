@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.training.dilated import refuse_wrong_gradients
 from napari_cwtnet.training.trainer import Trainer
+from napari_cwtnet.training.workers import refuse_wrong_gradients
 from training.conftest import tiny_recipe
 
 

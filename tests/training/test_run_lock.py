@@ -11,14 +11,14 @@ import pytest
 
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.training.events import StepDone
-from napari_cwtnet.training.run_lock import RunLock, is_at_work
+from napari_cwtnet.training.run_folder import RunLock, is_at_work
 from napari_cwtnet.training.trainer import Trainer
 from training.conftest import tiny_recipe
 
 HOLD = """
 import sys
 from pathlib import Path
-from napari_cwtnet.training.run_lock import RunLock
+from napari_cwtnet.training.run_folder import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.take()
 print("held", flush=True)

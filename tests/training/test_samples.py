@@ -11,7 +11,7 @@ from slides.pattern import pattern, write_ome
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import open_slide
-from napari_cwtnet.training.coordinates import Place, read_places
+from napari_cwtnet.training.dataset import Place, read_places
 from napari_cwtnet.training.samples import (
     Sample,
     SampleLevel,

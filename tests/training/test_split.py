@@ -10,7 +10,7 @@ import torch
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, NetworkConfig
-from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.recipe import SlideSource
 from napari_cwtnet.training.split import Split, refuse_near, split_by_place, subtract
 from training.conftest import TINY
 

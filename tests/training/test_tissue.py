@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from napari_cwtnet.training.tissue import sharpness, tissue_mask
+from napari_cwtnet.training.slide_fields import sharpness, tissue_mask
 from training.conftest import tiles
 
 

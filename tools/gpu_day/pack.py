@@ -15,7 +15,7 @@ from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.slides import sample_slide
 from napari_cwtnet.training.fields import shrink, source_files
-from napari_cwtnet.training.sources import ImageSource
+from napari_cwtnet.training.recipe import ImageSource
 
 MIB = 2**20
 

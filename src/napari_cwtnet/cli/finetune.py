@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.interrupt import stopped_by_interrupt
-from napari_cwtnet.cli.report import report
+from napari_cwtnet.cli.report import report, stopped_by_interrupt
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model import load_model
 from napari_cwtnet.training.events import Done, StepDone, Validation
@@ -21,9 +20,8 @@ from napari_cwtnet.training.finetune import (
     refuse_taken_name,
     slide_source,
 )
-from napari_cwtnet.training.recipe import Recipe, load_recipe, make_recipe, read_fields
+from napari_cwtnet.training.recipe import Recipe, SlideSource, load_recipe, make_recipe, read_fields
 from napari_cwtnet.training.run_folder import file_of_a_run
-from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.trainer import Trainer
 
 _SAY_EVERY = 50

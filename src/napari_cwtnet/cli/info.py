@@ -11,7 +11,7 @@ from napari_cwtnet.enhancement import EnhanceRequest, make_plan
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.geometry import describe_resolution, magnification
 from napari_cwtnet.model import list_models
-from napari_cwtnet.model.header import read_header
+from napari_cwtnet.model.weights import read_header
 from napari_cwtnet.slides import Slide, open_slide
 
 _DOWNSAMPLES = (1.0, 2.0, 4.0, 8.0)

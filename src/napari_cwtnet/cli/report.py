@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tqdm import tqdm
+
+from napari_cwtnet.cancel import CancelToken
 
 _SHORT = 20
 _SECONDS_BETWEEN_LINES = 30
@@ -95,3 +100,25 @@ class Progress:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+@contextlib.contextmanager
+def stopped_by_interrupt(
+    cancel: CancelToken, words: str = "stopping; the best model is kept"
+) -> Iterator[None]:
+    """Within the block, Ctrl-C says so and cancels the token; a second one breaks the work off."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        if cancel.cancelled:
+            raise KeyboardInterrupt
+        print(words, file=sys.stderr)
+        cancel.cancel("interrupted")
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

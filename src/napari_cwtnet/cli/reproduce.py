@@ -6,8 +6,7 @@ import argparse
 import sys
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.interrupt import stopped_by_interrupt
-from napari_cwtnet.cli.report import report
+from napari_cwtnet.cli.report import report, stopped_by_interrupt
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.evaluation.reproduce import (
     TABLES,

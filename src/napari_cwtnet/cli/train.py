@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.interrupt import stopped_by_interrupt
-from napari_cwtnet.cli.report import report
+from napari_cwtnet.cli.report import report, stopped_by_interrupt
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.training.events import Done, StepDone, Validation
 from napari_cwtnet.training.recipe import load_recipe, shipped_recipes

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.enhancement.plan import Mode
+from napari_cwtnet.enhancement.forward import DtypeChoice
+from napari_cwtnet.enhancement.plan import KERNELS, Mode, ReferenceChoice, Sharpness
 from napari_cwtnet.enhancement.quality import Quality
-from napari_cwtnet.enhancement.request import KERNELS, ReferenceChoice, Sharpness
 from napari_cwtnet.enhancement.result import enhance
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, magnification

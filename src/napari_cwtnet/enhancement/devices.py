@@ -2,15 +2,126 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
+import os
 import platform
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import psutil
 import torch
 
-from napari_cwtnet.enhancement.threads import granted_cores
 from napari_cwtnet.errors import RequestError
+
+_FRESH_S = 0.2
+_FIRST_LOOK_S = 0.1
+_GROUPS = Path("/sys/fs/cgroup")
+
+
+def granted_cores(groups: Path = _GROUPS) -> float:
+    """Cores that this process may use: affinity, and a container's quota (control groups)."""
+    if hasattr(os, "sched_getaffinity"):
+        allowed = len(os.sched_getaffinity(0))
+    else:
+        allowed = os.cpu_count() or 1
+    return min(allowed, _quota(groups))
+
+
+def _quota(groups: Path) -> float:
+    """Cores by the control group's quota, in its second version and in its first."""
+    for quota, period in (
+        (groups / "cpu.max", None),
+        (groups / "cpu/cpu.cfs_quota_us", groups / "cpu/cpu.cfs_period_us"),
+    ):
+        try:
+            words = quota.read_text().split() + (period.read_text().split() if period else [])
+            spent, length = (float(word) for word in words[:2])
+        except (OSError, ValueError):  # there is none, or it says "max"
+            continue
+        if spent > 0 and length > 0:
+            return spent / length
+    return float("inf")
+
+
+class OthersLoad:
+    """Cores that other processes keep busy, as seen since it was last asked."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before: tuple[float, float, float] | None = None
+        self._cores = 0.0
+
+    def cores(self) -> float:
+        """Cores on average; the first time it looks for a tenth of a second."""
+        with self._lock:
+            if self._before is None:
+                self._before = _spent()
+                time.sleep(_FIRST_LOOK_S)
+            now, before = _spent(), self._before
+            passed = now[0] - before[0]
+            if passed >= (_FRESH_S if self._cores else _FIRST_LOOK_S / 2):
+                others = (now[1] - before[1]) - (now[2] - before[2])
+                self._cores = max(0.0, others / passed)
+                self._before = now
+            return self._cores
+
+
+def _spent() -> tuple[float, float, float]:
+    """Seconds: of the clock, of all cores while they were busy, and of this process."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted in user
+    own = psutil.Process().cpu_times()
+    return time.perf_counter(), sum(times) - idle - guests, own.user + own.system
+
+
+_OTHERS = OthersLoad()
+
+
+def free_cores(leave: int = 0) -> int:
+    """Whole cores, at least 1, that are granted, not kept busy by others, and not to be left.
+
+    At least half of what is granted: others give way, too.
+    """
+    granted = granted_cores()
+    free = max(granted / 2, granted - _OTHERS.cores())
+    return max(1, min(round(free), int(granted + 0.5) - leave))
+
+
+_SETTING = threading.Lock()
+
+
+def compute_with(count: int) -> None:
+    """Let torch use so many threads where this thread computes, and nowhere else.
+
+    torch sets the number for the thread that asks, and for all that compute for the first time
+    after it; for those the number of before is put back.
+    """
+    with _SETTING, ThreadPoolExecutor(1) as before, ThreadPoolExecutor(1) as after:
+        common = before.submit(torch.get_num_threads).result()
+        torch.set_num_threads(count)
+        after.submit(torch.set_num_threads, common).result()
+
+
+def share_cores(pieces: int) -> tuple[int, int]:
+    """Threads that compute a piece each, and torch's threads within each of them.
+
+    Pieces side by side waste nothing at the many places where torch's threads wait for one another.
+    Never more in all than torch is set to use in the thread that asks.
+
+    Parameters
+    ----------
+    pieces : int
+        That can be computed side by side, at least 1.
+    """
+    cores = max(1, min(torch.get_num_threads(), free_cores()))
+    workers = min(cores, pieces)
+    return workers, cores // workers
 
 
 def list_devices() -> dict[str, str]:
@@ -57,3 +168,19 @@ def choose_device(name: str = "auto") -> torch.device:
             f"Device {name!r} is not here; choose auto or one of {', '.join(found)}."
         )
     return torch.device(wanted)
+
+
+def give_back_memory() -> None:
+    """Return what was let go of before: torch's reserves on a device, and the host's free pages.
+
+    The C library keeps freed memory for later unless it is told otherwise; only glibc can be told.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)

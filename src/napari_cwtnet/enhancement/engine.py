@@ -3,31 +3,173 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Hashable
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
+from cachetools import LRUCache
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement.ahead import ahead
-from napari_cwtnet.enhancement.background import is_background
-from napari_cwtnet.enhancement.devices import choose_device
-from napari_cwtnet.enhancement.forward import Forward, Passed
-from napari_cwtnet.enhancement.numerics import choose_dtype
-from napari_cwtnet.enhancement.plan import Plan
-from napari_cwtnet.enhancement.request import with_sharpness
-from napari_cwtnet.enhancement.room import free_bytes
-from napari_cwtnet.enhancement.threads import compute_with, share_cores
-from napari_cwtnet.enhancement.tile_memory import Computed, TileMemory
+from napari_cwtnet.enhancement.devices import choose_device, compute_with, share_cores
+from napari_cwtnet.enhancement.forward import Forward, Passed, choose_dtype
+from napari_cwtnet.enhancement.memory import free_bytes
+from napari_cwtnet.enhancement.plan import Plan, with_sharpness
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.model import Model, NetworkOutput
+from napari_cwtnet.model.blocks import bicubic
 from napari_cwtnet.model.conditioning import tellable, told
-from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    workers: int,
+    depth: int,
+    name: str,
+    prepare: Callable[[], object] = lambda: None,
+    hurry: bool = False,
+) -> Generator[R, None, None]:
+    """Results of ``function`` in the order of the items, computed in threads.
+
+    An error, of the function or of the items, comes at its item. Closing the generator drops what
+    has not begun, and waits for what has.
+
+    Parameters
+    ----------
+    function : callable
+        Called in a thread with an item.
+    items : iterable
+        Taken from in the caller's thread, at most ``depth`` more than have been given.
+    workers, depth : int
+        Threads, and items under way.
+    name : str
+        Of the threads.
+    prepare : callable
+        Called first in each thread.
+    hurry : bool
+        Whether a result is given as soon as it is there, though more items could be taken before.
+    """
+    waiting: deque[Future[R]] = deque()
+    taking, failed = iter(items), None
+    with ThreadPoolExecutor(workers, name, prepare) as pool:
+        try:
+            while True:
+                try:
+                    item = next(taking)
+                except StopIteration:
+                    break
+                except Exception as error:  # noqa: BLE001  it is raised after what came before it
+                    failed = error
+                    break
+                waiting.append(pool.submit(function, item))
+                while len(waiting) >= depth or (hurry and waiting and waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+            if failed is not None:
+                raise failed
+        finally:
+            for future in waiting:
+                future.cancel()
+            failed = None  # its traceback holds this very frame
+
+
+_RADIUS = 8
+"""Of what is near, pixels; unevenness of the light is wider."""
+_BRIGHT, _DARK = 200, 16
+_DARK_RANGE = 4
+"""From the least to the most in a colour: what glows dimly may be wide and blurred."""
+_DEVIATION = 2
+"""Of a pixel from the mean of what is near, grey levels: noise may do so much."""
+_TOGETHER = 12
+"""Of nine neighbours in sum: noise cancels, and faint texture adds up."""
+
+
+def is_background(image: NDArray[np.uint8]) -> bool:
+    """Whether an image is so even that there is nothing to sharpen.
+
+    In no colour may a pixel be further from the mean of those around it than two grey levels, nor
+    may a pixel with its eight neighbours be so by more than a level and a third on average; and all
+    must be bright, or all dark: an even grey or pink may be tissue out of focus. Fat, mucus and dim
+    stains are paler than glass is noisy, so rather too little is background than too much.
+
+    Parameters
+    ----------
+    image : ndarray
+        ``(h, w, 3)`` uint8.
+    """
+    least, most = image.min((0, 1)).astype(int), image.max((0, 1)).astype(int)
+    if most.max() <= _DARK:
+        if (most - least).max() > _DARK_RANGE:
+            return False
+    elif least.min() < _BRIGHT:
+        return False
+    near = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(_RADIUS)))
+    apart = image.astype(np.int16) - near
+    if np.abs(apart).max() > _DEVIATION:
+        return False
+    rows = apart[:-2] + apart[1:-1] + apart[2:]
+    together = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return bool(np.abs(together).max(initial=0) <= _TOGETHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The SR pixels of a tile and how they came about."""
+
+    sr: NDArray[np.uint8]
+    """``(h, w, 3)``, those that count."""
+    background: bool = False
+    """Nothing is there: they are bicubic."""
+    repeated: bool = False
+    """Half precision gave values that are not finite: they are float32's."""
+    parts: int = 1
+    """In how many pieces, for want of memory."""
+
+
+class TileMemory:
+    """The least recently used tiles go first; any thread may ask.
+
+    Parameters
+    ----------
+    budget : int
+        Bytes; 0 keeps nothing.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._lock = threading.Lock()
+        self._kept: LRUCache[Hashable, Computed] = LRUCache(budget, lambda tile: tile.sr.nbytes)
+
+    def get(self, key: Hashable) -> Computed | None:
+        """The tile of that key, if it is still there."""
+        with self._lock:
+            return self._kept.get(key)
+
+    def keep(self, key: Hashable, tile: Computed) -> None:
+        """Remember a tile, if the budget bears it."""
+        with self._lock:
+            if tile.sr.nbytes <= self._kept.maxsize:
+                self._kept[key] = tile
+
+    def forget(self) -> None:
+        """Drop every tile."""
+        with self._lock:
+            self._kept.clear()
+
 
 Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
@@ -275,3 +417,40 @@ def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:
 def _to_tensor(image: Pixels, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None]
     return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of tiles; one that was fetched from memory counts as it came about."""
+
+    background: int = 0
+    """Bicubic, for nothing is there."""
+    repeated: int = 0
+    """Of float32, for half precision failed."""
+    in_parts: int = 0
+    """Computed in parts, for want of memory."""
+
+    def add(self, done: TileResult) -> None:
+        """Count a tile."""
+        self.background += done.background
+        self.repeated += done.repeated
+        self.in_parts += done.parts > 1
+
+    def as_dict(self) -> dict[str, int]:
+        """For the provenance: what there is any of."""
+        counts = {
+            "background_tiles": self.background,
+            "float32_tiles": self.repeated,
+            "tiles_in_parts": self.in_parts,
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    @property
+    def words(self) -> str:
+        """For people, after the number of tiles; empty where all were simply computed."""
+        parts: Iterable[str] = (
+            f"{self.background} of them background" if self.background else "",
+            f"{self.repeated} in float32, for half precision failed" if self.repeated else "",
+            f"{self.in_parts} in parts, for memory is short" if self.in_parts else "",
+        )
+        return "".join(f", {part}" for part in parts if part)

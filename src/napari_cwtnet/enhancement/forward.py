@@ -2,23 +2,106 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import threading
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from napari_cwtnet.enhancement.networks import Networks
-from napari_cwtnet.enhancement.numerics import dtype_name
-from napari_cwtnet.enhancement.room import (
+from napari_cwtnet.enhancement.memory import (
     LARGEST_TILES,
     expected_bytes,
     free_bytes,
     is_out_of_memory,
 )
 from napari_cwtnet.errors import ModelError, RequestError
-from napari_cwtnet.model import Model, NetworkOutput
+from napari_cwtnet.model import Model, Network, NetworkOutput
+
+
+class Networks:
+    """Copies of a model's networks, ready to compute; the model is left alone.
+
+    Those of the chosen precision are made at once, those of float32 when they are first needed.
+
+    Parameters
+    ----------
+    model : Model
+        Whose weights.
+    device : torch.device
+        Where they are to be.
+    dtype : torch.dtype
+        Their precision; float32 where the network does not take another.
+    """
+
+    def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
+        self._model, self._device = model, device
+        self.dtype = dtype if model.network.takes_half else torch.float32
+        self._made: dict[torch.dtype, Network] = {}
+        self._lock = threading.Lock()
+        self.get()
+
+    def get(self, dtype: torch.dtype | None = None) -> Network:
+        """The network, in the chosen precision if none is given."""
+        dtype = dtype or self.dtype
+        with self._lock:
+            if dtype not in self._made:
+                self._made[dtype] = self._placed(dtype)
+            return self._made[dtype]
+
+    def _placed(self, dtype: torch.dtype) -> Network:
+        network = copy.deepcopy(self._model.network)
+        network.to(self._device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.eval()
+
+
+DtypeChoice = Literal["auto", "float32", "bfloat16", "float16"]
+_TENSOR_CORES = (7, 0)
+"""CUDA's compute capability from which float16 is several times as fast as float32."""
+
+
+def own_dtype(device: torch.device) -> torch.dtype:
+    """The fastest precision of a device that leaves pictures as good.
+
+    float16 on CUDA devices with tensor cores; bfloat16 on processors that multiply it themselves
+    (AVX512-BF16 or AMX), for elsewhere it is emulated; float32 on all others.
+    """
+    if device.type == "cuda":
+        capable = torch.cuda.get_device_capability(device) >= _TENSOR_CORES
+        return torch.float16 if capable else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and _multiplies_bfloat16() else torch.float32
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of that name; ``auto`` is :func:`own_dtype`.
+
+    Raises
+    ------
+    RequestError
+        If there is no such precision.
+    """
+    if name not in get_args(DtypeChoice):
+        raise RequestError(
+            f"Precision {name!r} is unknown; choose one of {', '.join(get_args(DtypeChoice))}."
+        )
+    if name == "auto":
+        return own_dtype(device)
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Name of a precision, as :func:`choose_dtype` takes it."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _multiplies_bfloat16() -> bool:
+    # Not every torch has every question, nor every processor an answer.
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in questions)
+
 
 SMALLEST_SIDE = 32
 """LR pixels; what cannot be computed so small cannot be computed here."""

@@ -17,13 +17,19 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.blend import Canvas
-from napari_cwtnet.enhancement.engine import Engine
-from napari_cwtnet.enhancement.grid import Grid
-from napari_cwtnet.enhancement.numerics import DtypeChoice, dtype_name
-from napari_cwtnet.enhancement.plan import RESEARCH_USE, Mode, Plan, make_plan
+from napari_cwtnet.enhancement.engine import Engine, Tally
+from napari_cwtnet.enhancement.forward import DtypeChoice, dtype_name
+from napari_cwtnet.enhancement.plan import (
+    RESEARCH_USE,
+    EnhanceRequest,
+    Mode,
+    Plan,
+    ReferenceChoice,
+    Sharpness,
+    make_plan,
+)
 from napari_cwtnet.enhancement.quality import Quality, measure
-from napari_cwtnet.enhancement.request import EnhanceRequest, ReferenceChoice, Sharpness
-from napari_cwtnet.enhancement.tally import Tally
+from napari_cwtnet.enhancement.tiling import Grid
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model, load_model

@@ -1,8 +1,15 @@
 """Computed images on disk, each saying that it is computed; regions of interest to and fro."""
 
 from napari_cwtnet.export.geojson import Roi, read_rois, write_rois
-from napari_cwtnet.export.image import check_badge, check_output, export_image, save_image
-from napari_cwtnet.export.panels import labelled, magnified_centre, side_by_side
+from napari_cwtnet.export.save import (
+    check_badge,
+    check_output,
+    export_image,
+    labelled,
+    magnified_centre,
+    save_image,
+    side_by_side,
+)
 
 __all__ = [
     "Roi",

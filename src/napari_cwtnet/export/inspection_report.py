@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import base64
 import html
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
 from napari_cwtnet.enhancement import RESEARCH_USE
-from napari_cwtnet.geometry import describe_resolution
-from napari_cwtnet.inspection import Survey, matches_sentence
+from napari_cwtnet.export.save import PLAIN
+from napari_cwtnet.geometry import Region, describe_resolution
+from napari_cwtnet.inspection import Map, Survey, matches_sentence
+from napari_cwtnet.inspection.maps import coloured, rounded_up
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #191919; background: #fff; margin: 2rem auto;
@@ -177,3 +185,188 @@ def _caption(words: str) -> str:
 
 def _text(words: str) -> str:
     return html.escape(str(words))
+
+
+Pixels = NDArray[np.uint8]
+
+_SIDE = 560
+"""Screen pixels of the longer side, at least; less than twice as many."""
+_MARGIN, _LINE = 12, 19
+_BAR = (18, 110)
+"""Width of the colour bar, and of the room for its numbers."""
+_WHEEL = 96
+_INK, _RED, _PAPER, _EDGE = (25, 25, 25), (170, 30, 30), (255, 255, 255), (170, 170, 170)
+_MORE = PLAIN | str.maketrans({"−": "-", "≤": "<=", "′": "'"})
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle to be drawn on a picture."""
+
+    region: Region
+    """Level-0 pixels."""
+    colour: tuple[int, int, int]
+    label: str = ""
+
+
+def map_picture(
+    found: Map, badge: str, native_mpp: float | None, boxes: Sequence[Box] = ()
+) -> Pixels:
+    """A map in its colours with its scale beside it.
+
+    Parameters
+    ----------
+    found : Map
+        What to show.
+    badge : str
+        The mark of what is computed.
+    native_mpp : float or None
+        µm per level-0 pixel.
+    boxes : sequence of Box
+        Drawn on top.
+
+    Returns
+    -------
+    ndarray
+        ``(height, width, 3)`` uint8.
+    """
+    colours = coloured(found.shown, found.low, found.high, found.palette)
+    scale = _bar if found.palette != "direction" else _wheel
+    words = (found.title, badge, found.meaning)
+    return _framed(colours, words, (found.region, native_mpp), boxes, scale(found))
+
+
+def image_picture(
+    image: Pixels,
+    title: str,
+    badge: str,
+    place: tuple[Region, float | None],
+    boxes: Sequence[Box] = (),
+) -> Pixels:
+    """An RGB image of a region in the same frame; without a badge it is not marked as computed."""
+    return _framed(image, (title, badge, ""), place, boxes, None)
+
+
+def _framed(
+    colours: Pixels,
+    words: tuple[str, str, str],
+    place: tuple[Region, float | None],
+    boxes: Sequence[Box],
+    scale: Image.Image | None,
+) -> Pixels:
+    title, badge, meaning = words
+    inner = _enlarged(colours)
+    region, native_mpp = place
+    _draw_boxes(inner, region, boxes)
+    width = inner.width + 2 * _MARGIN + (0 if scale is None else scale.width)
+    letters = max(20, int((width - 2 * _MARGIN) / 6.6))
+    title_lines = _wrapped(title, int(letters * 0.85))
+    badge_lines = _wrapped(badge, letters) if badge else []
+    notes = _wrapped(meaning, letters) if meaning else []
+    top = _MARGIN + _LINE * (len(title_lines) + len(badge_lines)) + 6
+    bottom = 26 + _LINE * len(notes) + _MARGIN
+    height = top + max(inner.height, 0 if scale is None else scale.height) + bottom
+    sheet = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    y = _MARGIN
+    for lines, size, ink in ((title_lines, 16, _INK), (badge_lines, 13, _RED)):
+        for line in lines:
+            draw.text((_MARGIN, y), line, fill=ink, font=ImageFont.load_default(size))
+            y += _LINE
+    sheet.paste(inner, (_MARGIN, top))
+    frame = (_MARGIN - 1, top - 1, _MARGIN + inner.width, top + inner.height)
+    draw.rectangle(frame, outline=_EDGE)
+    if scale is not None:
+        sheet.paste(scale, (_MARGIN + inner.width, top))
+    y = top + max(inner.height, 0 if scale is None else scale.height) + 4
+    _draw_length(draw, (_MARGIN, y), inner.width / region.width, native_mpp)
+    y += 26
+    for line in notes:
+        draw.text((_MARGIN, y), line, fill=_INK, font=ImageFont.load_default(13))
+        y += _LINE
+    return np.asarray(sheet)
+
+
+def _enlarged(colours: Pixels) -> Image.Image:
+    """Whole screen pixels per value, a power of two: no value is made up, sizes go together."""
+    longer = max(colours.shape[:2])
+    octaves = math.ceil(math.log2(_SIDE / longer))
+    if octaves < 0:
+        return Image.fromarray(colours).reduce(2**-octaves)
+    times = 2**octaves
+    return Image.fromarray(np.ascontiguousarray(colours.repeat(times, 0).repeat(times, 1)))
+
+
+def _draw_boxes(picture: Image.Image, region: Region, boxes: Sequence[Box]) -> None:
+    draw, per_pixel = ImageDraw.Draw(picture), picture.width / region.width
+    for box in boxes:
+        left, top = (box.region.x - region.x) * per_pixel, (box.region.y - region.y) * per_pixel
+        side = box.region.width * per_pixel
+        edges = (left, top, left + side, top + side)
+        draw.rectangle(edges, outline=(0, 0, 0), width=4)
+        draw.rectangle(edges, outline=box.colour, width=2)
+        if box.label:
+            at = (left + side + 3, top - 3)
+            draw.text(
+                at,
+                box.label,
+                fill=box.colour,
+                font=ImageFont.load_default(15),
+                stroke_width=2,
+                stroke_fill=(0, 0, 0),
+            )
+
+
+def _bar(found: Map) -> Image.Image:
+    """The ramp of colours from high to low, with five numbers and the unit."""
+    width, room = _BAR
+    height = 220
+    bar = Image.new("RGB", (width + room + 14, height + 34), _PAPER)
+    values = np.repeat(np.linspace(found.high, found.low, height)[:, None], width, axis=1)
+    colours = coloured(values, found.low, found.high, found.palette)
+    bar.paste(Image.fromarray(colours), (14, 8))
+    draw, font = ImageDraw.Draw(bar), ImageFont.load_default(13)
+    draw.rectangle((14, 8, 14 + width, 8 + height), outline=_INK)
+    for part in range(5):
+        y = 8 + height * part / 4
+        value = found.high + (found.low - found.high) * part / 4
+        draw.line((14 + width, y, 18 + width, y), fill=_INK)
+        draw.text((22 + width, y - 8), f"{value:.3g}", fill=_INK, font=font)
+    draw.text((14, height + 16), found.unit.translate(_MORE), fill=_INK, font=font)
+    return bar
+
+
+def _wheel(found: Map) -> Image.Image:
+    """Which hue is which direction, and how far full saturation is."""
+    half = _WHEEL // 2
+    steps = np.mgrid[-half : half + 1, -half : half + 1].transpose(1, 2, 0) / half
+    colours = coloured(steps * found.high, 0, found.high, "direction")
+    colours[np.hypot(steps[..., 0], steps[..., 1]) > 1] = _PAPER
+    legend = Image.new("RGB", (_WHEEL + 52, _WHEEL + 96), _PAPER)
+    legend.paste(Image.fromarray(colours), (24, 24))
+    draw, font = ImageDraw.Draw(legend), ImageFont.load_default(13)
+    draw.text((24 + half - 8, 4), "up", fill=_INK, font=font)
+    draw.text((24 + half - 16, _WHEEL + 28), "down", fill=_INK, font=font)
+    draw.text((4, _WHEEL + 50), f"rim: {found.high:g} {found.unit}", fill=_INK, font=font)
+    draw.text((4, _WHEEL + 68), "white: 0", fill=_INK, font=font)
+    return legend
+
+
+def _draw_length(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    per_level_0: float,
+    native_mpp: float | None,
+) -> None:
+    """A bar of a round length, about 100 screen pixels long."""
+    unit, each = ("px of level 0", 1.0) if native_mpp is None else ("um", native_mpp)
+    length = rounded_up(50 / per_level_0 * each)
+    end = at[0] + length / each * per_level_0
+    draw.line((at[0], at[1] + 10, end, at[1] + 10), fill=_INK, width=3)
+    draw.text(
+        (end + 6, at[1] + 2), f"{length:g} {unit}", fill=_INK, font=ImageFont.load_default(13)
+    )
+
+
+def _wrapped(text: str, letters: int) -> list[str]:
+    return textwrap.wrap(text.translate(_MORE), letters)

@@ -14,9 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
-from napari_cwtnet.export.place import image_place
-from napari_cwtnet.export.progress import Count
-from napari_cwtnet.export.pyramid import halved
+from napari_cwtnet.export.pyramid import Count, halved, image_place
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
 _TILE = 256

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
-from napari_cwtnet.export.place import Place, image_place
-from napari_cwtnet.export.progress import Count
-from napari_cwtnet.export.pyramid import halved, level_sizes
+from napari_cwtnet.export.pyramid import Count, Place, halved, image_place, level_sizes
 from napari_cwtnet.geometry import Size
 
 KEY = "napari_cwtnet"

@@ -7,12 +7,11 @@ from napari_cwtnet.inspection.attention import (
     matches_within,
 )
 from napari_cwtnet.inspection.bands import energies, haar, images, inverse
-from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
 from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.probe import Patch, Probe, probe
-from napari_cwtnet.inspection.spread import spread
 from napari_cwtnet.inspection.survey import Survey, survey
+from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
 
 __all__ = [
     "MAX_SIDE",

@@ -26,14 +26,85 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.engine import Known
-from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.places import Placement, placement
-from napari_cwtnet.inspection.suits import cwtnet_config
 from napari_cwtnet.model import NetworkConfig
-from napari_cwtnet.model.records import NetworkOutput
+from napari_cwtnet.model.base import NetworkOutput
+from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.slides import Slide
+
+
+def cwtnet_config(model: ModelHeader) -> NetworkConfig:
+    """The config of a model that can be looked into.
+
+    Raises
+    ------
+    RequestError
+        If it is no CWT-Net: other networks have no attention and no WT branch.
+    """
+    config = model.config
+    if isinstance(config, NetworkConfig):
+        return config
+    raise RequestError(
+        f"Model {model.name!r} is of the architecture {config.architecture}, which has no "
+        "attention inside to look at; choose a CWT-Net."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The LR pixels that a tile owns in a field: where they lie in it, and where in the tile."""
+
+    rows: slice
+    columns: slice
+    tile_rows: slice
+    tile_columns: slice
+
+    def copy(self, source: NDArray[Any], target: NDArray[Any], factor: int = 1) -> None:
+        """Copy a tile's own pixels into the field.
+
+        Parameters
+        ----------
+        source : ndarray
+            ``(factor·h, factor·w, …)`` of everything that was read for the tile.
+        target : ndarray
+            Of the field, written to.
+        factor : int
+            Pixels of both per LR pixel along each axis.
+        """
+        there = (_times(self.rows, factor), _times(self.columns, factor))
+        here = (_times(self.tile_rows, factor), _times(self.tile_columns, factor))
+        target[there] = source[here]
+
+    def owns(self, row: int, column: int) -> bool:
+        """Whether an LR pixel of the field is the tile's."""
+        return row in _range(self.rows) and column in _range(self.columns)
+
+
+def placement(lattice: Lattice, tile: Tile) -> Placement:
+    """Where a tile's own pixels lie; neighbours share the ramp between them half and half."""
+    rows, tile_rows = _along(tile.rows, lattice.origin[1], lattice.size.height)
+    columns, tile_columns = _along(tile.columns, lattice.origin[0], lattice.size.width)
+    return Placement(rows, columns, tile_rows, tile_columns)
+
+
+def _along(span: Span, first: int, count: int) -> tuple[slice, slice]:
+    start = min(max(span.start + span.ramp_in // 2, first), first + count)
+    stop = max(min(span.stop - span.ramp_out // 2, first + count), start)
+    return (
+        slice(start - first, stop - first),
+        slice(start - span.read_start, stop - span.read_start),
+    )
+
+
+def _times(pixels: slice, factor: int) -> slice:
+    return slice(pixels.start * factor, pixels.stop * factor)
+
+
+def _range(pixels: slice) -> range:
+    return range(pixels.start, pixels.stop)
+
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -16,7 +16,7 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.attention import check_block
 from napari_cwtnet.inspection.field import Field, Part, check_model
-from napari_cwtnet.model.search import patch_norms
+from napari_cwtnet.model.attention import patch_norms
 
 Floats = NDArray[np.float32]
 _PATCH = 3

@@ -12,14 +12,12 @@ import numpy as np
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.inspection import band_maps, bands, maps, trust_maps
+from napari_cwtnet.inspection import bands, maps, trust
 from napari_cwtnet.inspection.attention import matches_within, no_attention
-from napari_cwtnet.inspection.extrapolation import Extrapolation, extrapolation, told
-from napari_cwtnet.inspection.field import Field, capture, field_request
+from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.probe import Probe, check_place, probe
-from napari_cwtnet.inspection.spread import spread
-from napari_cwtnet.inspection.suits import cwtnet_config
+from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
 
@@ -90,15 +88,15 @@ def survey(
     gained = extrapolation(slide, engine, field, cancel=cancel)
     turned = spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
-    trust = trust_maps.trust_maps(field, turned)
+    trust_shown = trust.trust_maps(field, turned)
     return Survey(
         field=field,
         attention=(
             *(maps.attention_map(field, block) for block in (*blocks, *([None] * bool(blocks)))),
             *(maps.displacement_map(field, block) for block in blocks),
         ),
-        bands=(*split, *band_maps.prediction_maps(field)),
-        trust=tuple(trust),
+        bands=(*split, *bands.prediction_maps(field)),
+        trust=tuple(trust_shown),
         probes=probes,
         extrapolation=gained,
         statistics=_statistics(slide, field, depth, trust, gained),
@@ -111,7 +109,7 @@ def _bands(field: Field, depth: int) -> list[Map]:
         last = bands.borne(image, depth)
         for octave in range(1, last + 1):
             shown = BANDS if octave == last else bands.DETAILS
-            made += [band_maps.band_map(field, name, band, octave) for band in shown]
+            made += [bands.band_map(field, name, band, octave) for band in shown]
     return made
 
 

@@ -1,6 +1,9 @@
-"""Where to believe a computed image, pixel by pixel, and where not to."""
+"""How far to trust a field, as maps."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,9 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Quality, make_plan, measure
+from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.attention import attention
-from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.inspection.field import Field, Part, check_model
+from napari_cwtnet.inspection.maps import Map, rounded_up
 from napari_cwtnet.metrics import ssim_map
+from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -105,3 +115,255 @@ def _smooth(image: Tensor) -> Tensor:
     weights = torch.exp(-steps.square() / (2 * 1.5**2))
     weights = weights / weights.sum()
     return F.conv2d(F.conv2d(image, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+
+
+def trust_maps(field: Field, spread: Floats | None = None) -> list[Map]:
+    """Consistency, attention confidence, spread (if given), true error, local PSNR and SSIM."""
+    names = [name for name in trust_names(field) if name != "spread" or spread is not None]
+    return [trust_map(field, name, spread) for name in names]
+
+
+def trust_names(field: Field) -> list[str]:
+    """Names of the trust maps that a field bears, such as ``local-psnr``."""
+    absent = set() if field.truth is not None else {"error", "local-psnr", "local-ssim"}
+    if not field.blocks:
+        absent.add("confidence")
+    return [name for name in _TRUST if name not in absent]
+
+
+def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
+    """One of :func:`trust_names`; ``spread`` has to be given where it is the one.
+
+    Raises
+    ------
+    RequestError
+        If the field does not bear it.
+    """
+    values: Floats | None = None
+    if name == "consistency":
+        values = consistency(field.sr, field.lr)
+    elif name == "confidence":
+        values = confidence(field)
+    elif name == "spread":
+        values = spread
+    elif name in _TRUST:
+        measures = {
+            "error": error,
+            "local-psnr": local_psnr,
+            "local-ssim": local_ssim,
+        }
+        values = measures[name](field)
+    if values is None:
+        raise RequestError(
+            f"Map {name!r} cannot be had of this field; choose one of "
+            f"{', '.join(trust_names(field))}."
+        )
+    return _trust(field, name, values)
+
+
+_TRUST: dict[str, tuple[str, str, str]] = {
+    "consistency": (
+        "Consistency |D(SR) − LR|",
+        "grey levels",
+        "SR made coarse again and compared with what was read: bright places contradict the slide "
+        "(the outermost two pixels cannot be told).",
+    ),
+    "confidence": (
+        "Attention confidence",
+        "cosine",
+        "Mean of S over the blocks: where it is low, little texture was taken over from the "
+        "wavelet branch.",
+    ),
+    "spread": (
+        "Spread over flips and turns",
+        "grey levels",
+        "Standard deviation over the eight ways to turn the input: bright places change when the "
+        "tissue is turned, so the network guesses there.",
+    ),
+    "error": (
+        "True error |SR − truth|",
+        "grey levels",
+        "Difference from the slide's own pixels, which the network was not given.",
+    ),
+    "local-psnr": (
+        "Local PSNR",
+        "dB",
+        "Likeness to the slide's own pixels in the 11 × 11 pixels around each place: higher is "
+        "better.",
+    ),
+    "local-ssim": (
+        "Local SSIM",
+        "SSIM",
+        "Likeness of structure to the slide's own pixels in the 11 × 11 pixels around each place: "
+        "1 is equal.",
+    ),
+}
+_FIXED = {"confidence": (-1.0, 1.0), "local-psnr": (10.0, 50.0), "local-ssim": (0.0, 1.0)}
+
+
+def _trust(field: Field, name: str, values: Floats) -> Map:
+    title, unit, meaning = _TRUST[name]
+    if name == "error" and field.plan.mode == "oracle":
+        meaning = "Difference from the slide's own pixels, which the network WAS given (oracle)."
+    highest = rounded_up(float(np.nanpercentile(values, 99.5)))
+    low, high = _FIXED.get(name, (0.0, max(1.0, highest)))
+    return Map(
+        name=name,
+        title=title,
+        meaning=meaning,
+        unit=unit,
+        values=values,
+        low=low,
+        high=high,
+        palette="heat",
+        region=field.plan.region,
+        downsample=field.plan.region.width / values.shape[1],
+    )
+
+
+TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4))
+"""The eight flips and turns of a square."""
+
+
+def spread(
+    field: Field,
+    engine: Engine,
+    *,
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Floats:
+    """Standard deviation of SR over the eight flips and turns of the input.
+
+    Tissue has no upside: where the network changes its mind when it is turned, it guesses.
+
+    Returns
+    -------
+    ndarray
+        ``(s·h, s·w)`` float32, grey levels: root of the variance's mean over RGB.
+
+    Raises
+    ------
+    RequestError
+        If the engine has other weights than those that captured the field.
+    CancelledError
+        Between two passes, after ``cancel`` was called.
+    """
+    check_model(field, engine)
+    cancel = cancel or CancelToken()
+    found = np.zeros(field.sr.shape[:2], np.float32)
+    total = len(field.parts) * len(TURNS)
+    for number, part in enumerate(field.parts):
+        answers = []
+        for done, (quarters, flip) in enumerate(TURNS, start=1):
+            cancel.raise_if_cancelled()
+            answers.append(_answer(engine, part, quarters, flip))
+            if progress is not None:
+                progress(number * len(TURNS) + done, total)
+        variance = np.var(np.stack(answers), axis=0, dtype=np.float64).mean(-1)
+        part.place.copy(np.sqrt(variance).astype(np.float32), found, field.plan.scale)
+    return found
+
+
+def _answer(engine: Engine, part: Part, quarters: int, flip: bool) -> Floats:
+    """SR of a tile seen turned, turned back; ``(s·h, s·w, 3)`` in grey levels."""
+    lr = _turned(part.lr, quarters, flip)
+    reference = None if part.reference is None else _turned(part.reference, quarters, flip)
+    answer = engine.infer(lr, reference, part.known).sr[0]
+    sr = answer.clamp(0, 1).mul(255).permute(1, 2, 0).cpu().numpy()
+    back = np.flip(sr, 1) if flip else sr
+    return np.asarray(np.rot90(back, -quarters))
+
+
+def _turned(image: NDArray[np.uint8], quarters: int, flip: bool) -> NDArray[np.uint8]:
+    turned = np.rot90(image, quarters)
+    return np.ascontiguousarray(np.flip(turned, 1) if flip else turned)
+
+
+_COARSER = {1: "half", 2: "a quarter of", 3: "an eighth of"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extrapolation:
+    """How much the model gains over bicubic, at the field's own octave and coarser."""
+
+    octaves: int
+    """How many octaves coarser than the field."""
+    quality: Quality
+    """Against the slide's own pixels, at that octave."""
+    here: Quality | None = None
+    """The same at the field's own octave, where the slide holds the truth."""
+
+    @property
+    def gain(self) -> float | None:
+        """PSNR over bicubic in dB, coarser; None where the field is too small or empty to tell."""
+        return self.quality.gain
+
+    @property
+    def gain_here(self) -> float | None:
+        """PSNR over bicubic in dB at the field's own octave; None where that cannot be known."""
+        return None if self.here is None else self.here.gain
+
+    @property
+    def sentence(self) -> str:
+        """What the figures come to, for people."""
+        where = _COARSER.get(self.octaves, f"1/{2**self.octaves} of")
+        words = f"Tested at {where} this magnification: {self.quality.comparison()}."
+        if self.here is not None and self.gain_here is not None:
+            words += f" At this magnification: {self.here.comparison()}."
+        return words
+
+
+def extrapolation(
+    slide: Slide, engine: Engine, field: Field, *, cancel: CancelToken | None = None
+) -> Extrapolation | None:
+    """Run the model on the same field, as many octaves coarser as truth asks for, at least one.
+
+    Where a reference is used, the comparator is the bicubic enlargement of the reference: whoever
+    has it can do that.
+
+    Returns
+    -------
+    Extrapolation or None
+        None where :func:`untold` says why it cannot be had.
+
+    Raises
+    ------
+    CancelledError
+        If ``cancel`` was called.
+    """
+    plan = field.plan
+    if untold(field) is not None:
+        return None
+    octaves = 1
+    while plan.output_downsample * 2**octaves < 1:
+        octaves += 1
+    downsample = plan.downsample * 2**octaves
+    likely = KERNELS.get(plan.sharpness, MOST_LIKELY)
+    knows_kernel = engine.known(slide, plan)[0].kernel is not None
+    levels = check_levels(
+        slide, plan.region, downsample, plan.scale, likely, tell_kernel=knows_kernel
+    )
+    with levels.slide as pyramid:
+        reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
+        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
+        coarser = make_plan(pyramid, engine.model, request)
+        canvas = Canvas(coarser)
+        for finished in engine.run(pyramid, coarser, cancel):
+            canvas.add(finished.tile, finished.sr)
+        quality = measure(pyramid, coarser, canvas.image, cancel)
+    here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
+    return Extrapolation(octaves, quality, here)
+
+
+def untold(field: Field) -> str | None:
+    """Why nothing can be said of what the model gains on a field; None where it can."""
+    if field.plan.source_computed:
+        return "Not known: the image that was read is itself computed, and holds no truth."
+    if field.plan.mode == "oracle":
+        return "ORACLE: the network was given the answer; its gain is not known."
+    return None
+
+
+def told(field: Field, found: Extrapolation | None) -> str:
+    """The sentence of trust for a field, whether the model could be tested or not."""
+    return untold(field) or ("" if found is None else found.sentence)

@@ -5,13 +5,28 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_cwtnet.model.attention import attention, identity_index, transfer
+from napari_cwtnet.model.base import BlockRecord
 from napari_cwtnet.model.conditioning import modulated
 from napari_cwtnet.model.config import NetworkConfig
-from napari_cwtnet.model.records import BlockRecord
-from napari_cwtnet.model.resample import bicubic
-from napari_cwtnet.model.search import attention, identity_index, transfer
+
+
+def bicubic(image: Tensor, factor: float) -> Tensor:
+    """Resize ``(N, C, H, W)`` by ``factor`` along both axes, aligned on the outer corners.
+
+    Enlarging interpolates; shrinking widens the kernel, as Pillow's ``BICUBIC`` does. Values may
+    overshoot the input's range.
+    """
+    height, width = (round(side * factor) for side in image.shape[-2:])
+    if factor == 1:
+        return image
+    # torch has no antialiased kernel for bfloat16
+    exact = image.float() if image.dtype in (torch.bfloat16, torch.float16) else image
+    resized = F.interpolate(exact, size=(height, width), mode="bicubic", antialias=True)
+    return resized.to(image.dtype)
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:

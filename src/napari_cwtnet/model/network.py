@@ -6,12 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_cwtnet.model.base import Network
-from napari_cwtnet.model.blocks import CrossScaleBlock, Upsampler, WaveletReconstruction, conv
+from napari_cwtnet.model.base import Network, NetworkOutput
+from napari_cwtnet.model.blocks import (
+    CrossScaleBlock,
+    Upsampler,
+    WaveletReconstruction,
+    bicubic,
+    conv,
+)
 from napari_cwtnet.model.conditioning import LENGTH, Conditioning, modulated
 from napari_cwtnet.model.config import NetworkConfig
-from napari_cwtnet.model.records import NetworkOutput
-from napari_cwtnet.model.resample import bicubic
 from napari_cwtnet.model.wavelet import sub_bands
 
 

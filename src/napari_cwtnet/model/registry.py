@@ -10,8 +10,7 @@ import platformdirs
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.model.base import Network
-from napari_cwtnet.model.header import ModelHeader, read_header
-from napari_cwtnet.model.weights import read_weights
+from napari_cwtnet.model.weights import ModelHeader, read_header, read_weights
 
 SUFFIX = ".safetensors"
 _NAMED = 5

@@ -4,21 +4,166 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, get_args
 
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model.architectures import CWTNET, Architecture, package_of
-from napari_cwtnet.model.base import BaseConfig, Network
-from napari_cwtnet.model.foreign import foreign_network
-from napari_cwtnet.model.header import architecture_in
+from napari_cwtnet.model.architectures import (
+    CWTNET,
+    Architecture,
+    find_architecture,
+    list_architectures,
+    package_of,
+)
+from napari_cwtnet.model.base import BaseConfig, Network, NetworkOutput, Scale
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHeader:
+    """Enough of a model to plan with; see :class:`~napari_cwtnet.model.Model` for the rest."""
+
+    name: str
+    path: Path
+    config: BaseConfig
+    provenance: dict[str, Any]
+
+    @property
+    def scale(self) -> int:
+        """SR pixels per LR pixel along each axis."""
+        return self.config.scale
+
+    @property
+    def takes_degradation(self) -> bool:
+        """Whether it can be told what its input went through."""
+        return getattr(self.config, "conditioning", 0) > 0
+
+    @property
+    def takes_reference(self) -> bool:
+        """Whether it was trained with the next-higher level as WT input."""
+        share = self.provenance.get("reference_share", 0)
+        return self.config.wt_branch and isinstance(share, int | float) and share > 0
+
+
+def read_header(path: Path) -> ModelHeader:
+    """Config and provenance of a weights file, within a few milliseconds.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing or has no usable header.
+    """
+    try:
+        stamp = path.stat()
+        return _read(path, stamp.st_mtime_ns, stamp.st_size)
+    except (OSError, RecursionError, SafetensorError, ValidationError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(f"Weights {path} cannot be read: {why}; choose another model.") from error
+
+
+def architecture_in(metadata: dict[str, str], path: Path) -> Architecture:
+    """The architecture that a file's metadata name; files of CWT-Net name none.
+
+    Raises
+    ------
+    ModelError
+        If no installed package provides it.
+    """
+    name = metadata.get("architecture", CWTNET)
+    if name in list_architectures():
+        return find_architecture(name)
+    package = metadata.get("package", "")[:100]
+    advice = f"install the package {package!r}" if package else "choose another file"
+    raise ModelError(
+        f"Weights {path} are of the architecture {name[:100]!r}, which no package that is "
+        f"installed here knows; {advice}."
+    )
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
+    with safe_open(path, framework="pt") as archive:
+        metadata = archive.metadata() or {}
+    architecture = architecture_in(metadata, path)
+    config = architecture.config.model_validate_json(metadata.get("config", ""))
+    provenance = json.loads(metadata.get("provenance", "{}"))
+    return ModelHeader(path.stem, path, config, provenance if isinstance(provenance, dict) else {})
+
+
+class ForeignConfig(BaseConfig):
+    """What little is known of a network that others made."""
+
+    architecture: ClassVar[str] = "foreign"
+
+    kind: str = Field(description="what spandrel takes it for")
+    halo: int = 16
+
+
+class Foreign(Network):
+    """A network that spandrel has built from its weights; what it gives is clipped to 0..1."""
+
+    config: ForeignConfig
+
+    def __init__(self, config: ForeignConfig, descriptor: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.network = descriptor.model
+        self._descriptor = descriptor  # fills the borders as the network wants it
+
+    def forward(
+        self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
+    ) -> NetworkOutput:
+        """As :class:`~napari_cwtnet.model.base.Network`; a reference is refused."""
+        del record
+        if reference is not None:
+            raise ValueError(f"{self.config.architecture} takes no reference")
+        return NetworkOutput(sr=self._descriptor(lr))
+
+
+def foreign_network(finding: str, tensors: dict[str, Tensor]) -> Foreign:
+    """The network that the tensors of a file which is not ours belong to.
+
+    Parameters
+    ----------
+    finding : str
+        That it is not ours; begins every message.
+    tensors : dict
+        What the file holds.
+
+    Raises
+    ------
+    ModelError
+        If spandrel is not installed, does not know them, or they are no ×2, ×4 or ×8 of RGB.
+    """
+    try:
+        from spandrel import ImageModelDescriptor, ModelLoader
+    except (ImportError, RuntimeError) as error:  # RuntimeError: of a torchvision that fits not
+        raise ModelError(
+            f"{finding}; choose another file, or install spandrel to use weights of other "
+            f"projects ({' '.join(str(error).split())[:100]})."
+        ) from error
+    try:
+        found = ModelLoader().load_from_state_dict(tensors)
+    except Exception as error:  # it guesses at tensors that may be anything
+        raise ModelError(
+            f"{finding}, and spandrel does not know them either; choose another file."
+        ) from error
+    kind = found.architecture.name
+    if not isinstance(found, ImageModelDescriptor) or found.scale not in get_args(Scale):
+        raise ModelError(f"{finding}, but {kind}, and no ×2, ×4 or ×8; choose another file.")
+    if (found.input_channels, found.output_channels) != (3, 3):
+        raise ModelError(f"{finding}, but {kind}, and not of RGB; choose another file.")
+    config = ForeignConfig(scale=found.scale, kind=kind)
+    return Foreign(config, found)
+
 
 FORMAT = "cwtnet-1"
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80")

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_cwtnet.plugin.names import ENHANCE, FINETUNE, INSPECT, PLUGIN, SLIDE
-
 if TYPE_CHECKING:
     import napari
+
+
+PLUGIN = "napari-cwtnet"
+SLIDE, ENHANCE, INSPECT, FINETUNE = "Slide", "Enhance", "Inspect", "Fine-tune"
+
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5")
 _LIBRARIES = (

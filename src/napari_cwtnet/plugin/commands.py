@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_cwtnet.plugin.names import ENHANCE, PLUGIN
+from napari_cwtnet.plugin.app import ENHANCE, PLUGIN
 from napari_cwtnet.plugin.reader import LayerData, read_slides
 from napari_cwtnet.slides.sample import SAMPLE_NAME, cache_folder, sample_slide
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def open_slide(viewer: napari.viewer.Viewer) -> None:
     """Ask for a slide and open it with this plugin."""
-    from napari_cwtnet.plugin.open_dialog import ask_for_slide
-    from napari_cwtnet.plugin.opening import open_in
+    from napari_cwtnet.plugin.reader import ask_for_slide, open_in
 
     path = ask_for_slide(None)
     if path is not None:

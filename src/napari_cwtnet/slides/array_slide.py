@@ -11,10 +11,9 @@ from pathlib import Path
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size
-from napari_cwtnet.slides.backend import WHITE, Pixels
+from napari_cwtnet.slides.backend import WHITE, Level, Pixels
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
-from napari_cwtnet.slides.levels import Level
 from napari_cwtnet.slides.resolution import stated_resolution
 from napari_cwtnet.slides.slide import Slide
 

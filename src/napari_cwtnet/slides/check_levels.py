@@ -14,10 +14,9 @@ from typing import Literal
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides.array_slide import ArraySlide
-from napari_cwtnet.slides.backend import Pixels
+from napari_cwtnet.slides.backend import Pixels, is_of
 from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
 from napari_cwtnet.slides.degrade import degrade
-from napari_cwtnet.slides.levels import is_of
 from napari_cwtnet.slides.slide import Slide
 
 MadeBy = Literal["stored level", "fitted", "assumed"]

@@ -9,15 +9,14 @@ from pathlib import Path
 import openslide
 
 from napari_cwtnet.errors import CwtnetError, SlideError
-from napari_cwtnet.slides.backend import Backend
-from napari_cwtnet.slides.cache import SHARED_CACHE, TileCache
-from napari_cwtnet.slides.image_backend import ImageBackend
-from napari_cwtnet.slides.openslide_backend import OpenSlideBackend
+from napari_cwtnet.slides.backend import SHARED_CACHE, Backend, TileCache
+from napari_cwtnet.slides.backends.image import ImageBackend
+from napari_cwtnet.slides.backends.openslide import OpenSlideBackend
+from napari_cwtnet.slides.backends.tiff import TiffBackend
+from napari_cwtnet.slides.backends.zarr import ZarrBackend, is_zarr
+from napari_cwtnet.slides.orientation import TurnedBackend
 from napari_cwtnet.slides.resolution import user_resolution
 from napari_cwtnet.slides.slide import Slide
-from napari_cwtnet.slides.tiff_backend import TiffBackend
-from napari_cwtnet.slides.turned import TurnedBackend
-from napari_cwtnet.slides.zarr_backend import ZarrBackend, is_zarr
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _GENERIC = "generic-tiff"

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cwtnet.geometry import Size
-from napari_cwtnet.slides.backend import Pixels
-from napari_cwtnet.slides.levels import Level, exact_downsample
+from napari_cwtnet.slides.backend import Level, Pixels, exact_downsample
 
 ReadTile = Callable[[int, int, int], Pixels]
 """Pixels of a tile, by number of the image, column and row."""

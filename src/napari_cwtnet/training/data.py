@@ -11,9 +11,8 @@ from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.fields import NOT_KNOWN, Field, degraded_as, load_fields, source_files
-from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.recipe import Recipe, SlideSource
 from napari_cwtnet.training.slide_fields import SlideCut, cut_fields
-from napari_cwtnet.training.sources import SlideSource
 from napari_cwtnet.training.split import refuse_near, split_by_place
 
 _KERNEL = 2

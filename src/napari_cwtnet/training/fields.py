@@ -19,7 +19,7 @@ from napari_cwtnet.model.conditioning import told
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.training.degrade import DegradationMix, PatchMaker
-from napari_cwtnet.training.sources import ImageSource
+from napari_cwtnet.training.recipe import ImageSource
 
 NOT_KNOWN = (UNKNOWN, UNKNOWN)
 _MULTIPLE = 16

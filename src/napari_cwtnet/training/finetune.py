@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import Model, Network, list_models, load_model, user_model_folder
-from napari_cwtnet.model.header import ModelHeader, read_header
+from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.fields import Field
-from napari_cwtnet.training.recipe import Recipe, make_recipe
-from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.recipe import Recipe, SlideSource, make_recipe
 from napari_cwtnet.training.trainer import Trainer
 from napari_cwtnet.training.validation import Figures, bicubic_figures, network_figures
 
@@ -59,7 +58,7 @@ def slide_source(path: Path, **fields: Any) -> SlideSource:
     path : Path
         The slide file.
     **fields
-        Of :class:`~napari_cwtnet.training.sources.SlideSource`, such as ``held_out_share``.
+        Of :class:`~napari_cwtnet.training.recipe.SlideSource`, such as ``held_out_share``.
 
     Raises
     ------

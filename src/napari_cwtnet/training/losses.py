@@ -6,9 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_cwtnet.metrics import ssim_map
-from napari_cwtnet.model.base import Network
+from napari_cwtnet.model.base import Network, NetworkOutput
 from napari_cwtnet.model.config import Band
-from napari_cwtnet.model.records import NetworkOutput
 from napari_cwtnet.model.wavelet import sub_bands
 from napari_cwtnet.training.fields import Batch
 from napari_cwtnet.training.recipe import Loss

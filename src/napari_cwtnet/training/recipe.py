@@ -2,26 +2,219 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from napari_cwtnet.errors import ModelError, TrainingError
+from napari_cwtnet.enhancement.plan import Sharpness
+from napari_cwtnet.errors import ModelError, RequestError, TrainingError
+from napari_cwtnet.geometry import Region
 from napari_cwtnet.model.architectures import CWTNET, find_architecture
 from napari_cwtnet.model.base import BaseConfig, Network, Scale
 from napari_cwtnet.training.degrade import DegradationMix
-from napari_cwtnet.training.loss_fields import Adversarial, Loss
-from napari_cwtnet.training.sources import ImageSource, SlideSource, StartModel
-from napari_cwtnet.training.wrong_field import first_wrong
+
+Box = tuple[float, float, float, float]
+
+
+class ImageSource(BaseModel):
+    """A folder of images, each taken as high-resolution truth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(description="short name, as in model cards")
+    folder: str = Field(description="path, relative to the data root given to the run")
+    licence: str = Field(description="licence and origin, credited in the model card")
+    halvings: int = Field(0, ge=0, le=3, description="times the image is halved before use")
+    weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
+    held_out: tuple[str, ...] = Field((), description="file name patterns kept for validation")
+    tested: tuple[str, ...] = Field(
+        (), description="file name patterns of images used for neither training nor validation"
+    )
+
+
+class SlideSource(BaseModel):
+    """A slide whose own pixels are the truth; a part of it, or all, is kept for validation.
+
+    Boxes are (x, y, width, height) in level-0 pixels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    path: str = Field(description="slide file, relative to the data root given to the run")
+    fingerprint: str | None = Field(
+        None, description="Slide.fingerprint; a file that shows another slide is refused"
+    )
+    icc: bool = Field(True, description="whether an embedded ICC profile is applied")
+    regions: tuple[Box, ...] = Field(
+        (), description="boxes that fields are cut from; none: the whole slide"
+    )
+    held_out: tuple[Box, ...] = Field(
+        (), description="boxes kept for validation, apart from the regions by a guard band"
+    )
+    held_out_share: float = Field(
+        1 / 3,
+        ge=0,
+        le=1,
+        description="where held_out is empty: right-hand share of each region for validation",
+    )
+    downsamples: tuple[Literal[1, 2, 4, 8, 16], ...] = Field(
+        (1,), min_length=1, description="at which the slide is the truth; LR has scale times that"
+    )
+    levels: Literal["computed", "stored", "own"] = Field(
+        "computed",
+        description="LR and reference made from level 0 (antialiased bicubic), or from the "
+        "scanner's own coarser levels where there are any; own: these, and where there are none "
+        "they are made as the slide's own would be, for a model that is told",
+    )
+    sharpness: Sharpness = Field(
+        "auto", description="of own levels that the slide lacks, where its levels do not tell"
+    )
+    weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
+    memory: int = Field(256, ge=1, description="MiB of training pixels kept")
+    validation_fields: int = Field(16, ge=1, description="held-out fields measured on, at most")
+
+    @field_validator("regions", "held_out")
+    @classmethod
+    def _boxes_have_an_area(cls, boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+        try:
+            for box in boxes:
+                Region(*box)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
+        return boxes
+
+
+class StartModel(BaseModel):
+    """The model that a fine-tuning starts from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="a model's name, or a .safetensors file")
+    sha256: str | None = Field(None, description="of its file; another file is refused")
+
+
+class Loss(BaseModel):
+    """Eqs. 10 to 12: ``L = sr (L1 + sr_ssim (1 - SSIM)) + wt (L1 + wt_ssim (1 - SSIM))``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    sr: float = Field(0.3, ge=0, description="λ1, weight of the image")
+    wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
+    sr_ssim: float = Field(0.2, ge=0, description="λ3")
+    wt_ssim: float = Field(0.2, ge=0, description="λ4")
+    sr_haar: float = Field(0.0, ge=0, description="weight of L1 between Haar detail bands of SR")
+    pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
+
+
+class Adversarial(BaseModel):
+    """A discriminator that learns to tell SR from truth while the network learns to deceive it.
+
+    After SRGAN (arXiv 1609.04802). Where that compares features of a VGG network, whose weights
+    would have to be downloaded, ``details`` compares Haar detail bands: another loss.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weight: float = Field(1e-3, gt=0, description="of the adversarial loss")
+    details: float = Field(0.1, ge=0, description="of the L1 between detail bands, three octaves")
+    after: int = Field(0, ge=0, description="steps with the plain loss alone before it")
+    learning_rate: float = Field(
+        3e-4, gt=0, description="Adam's rate for the discriminator, the same to the end"
+    )
+    channels: int = Field(64, ge=4, le=256, description="of the discriminator's first layer")
+
+
+_ALLOWED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "fields, each with its name",
+    "finite_number": "a finite number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "literal_error": "{expected}",
+    "model_type": "fields, each with its name",
+    "multiple_of": "a multiple of {multiple_of:g}",
+    "string_pattern_mismatch": "text that fits {pattern}",
+    "string_type": "text",
+    "too_long": "a list of at most {max_length}",
+    "too_short": "a list of at least {min_length}",
+    "tuple_type": "a list",
+}
+_LONGEST = 60
+
+
+def first_wrong(error: ValidationError, model: type[BaseModel], whole: str) -> str:
+    """The first field that is wrong, an unknown one before all others.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic says.
+    model : type
+        That the fields were checked by; it knows the names and what they mean.
+    whole : str
+        Called so where no field but all of them together are wrong.
+
+    Returns
+    -------
+    str
+        For instance ``sources.0.halvings: 9 is given; give a number of at most 3: times the image
+        is halved before use``.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    where = ".".join(str(key) for key in first["loc"]) or whole
+    known, meaning = _known_of(model, first["loc"])
+    told = f": {meaning}" if meaning else ""
+    if first["type"] == "extra_forbidden":
+        return f"{where}: there is no such field; known are {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{where}: missing; give it{told}"
+    allowed = _ALLOWED.get(first["type"])
+    if allowed is None:
+        return (
+            f"{where}: {' '.join(first['msg'].split()).removeprefix('Value error, ').rstrip('.')}"
+        )
+    wanted = allowed.format(**first.get("ctx", {}))
+    return f"{where}: {_shown(first['input'])} is given; give {wanted}{told}"
+
+
+def _known_of(model: type[BaseModel], keys: tuple[int | str, ...]) -> tuple[list[str], str]:
+    """Names of all fields beside the last key, and what its own is for."""
+    own: type[BaseModel] | None = model
+    names: list[str] = []
+    meaning = ""
+    for key in keys:
+        if not isinstance(key, str):
+            continue
+        fields = own.model_fields if own is not None else {}
+        names = list(fields)
+        meaning = (fields[key].description or "") if key in fields else ""
+        own = next(_models(fields[key].annotation), None) if key in fields else None
+    return names, meaning
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Those that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
 
 __all__ = [
     "Adversarial",

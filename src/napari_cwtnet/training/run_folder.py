@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import errno
+import importlib.util
+import io
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 
 from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.training.events import Validation
 from napari_cwtnet.training.recipe import Recipe, load_recipe
 
 FILES = ("last.safetensors", "recipe.yaml", "log.csv")
@@ -122,3 +131,203 @@ def unfinished_runs(parent: Path, most: int = 10) -> list[RunFolder]:
 def _last_touched(folder: Path) -> float:
     paths = [folder / name for name in FILES]
     return max((path.stat().st_mtime for path in paths if path.exists()), default=0.0)
+
+
+_HEAD = ("step", "seconds", "psnr", "bicubic", "with_reference", "reference_bicubic", "loss")
+_TAGS = {
+    "psnr": "PSNR in dB/single-image",
+    "bicubic": "PSNR in dB/bicubic",
+    "with_reference": "PSNR in dB/cross-scale",
+    "reference_bicubic": "PSNR in dB/bicubic of the reference",
+    "loss": "loss",
+}
+
+
+class RunLog:
+    """``log.csv`` of a run; PSNR in dB, loss as its mean since the row before.
+
+    With TensorBoard the same figures go into the folder ``tensorboard`` beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._board: Any = None
+
+    def add(self, event: Validation, seconds: float, loss: float | None) -> None:
+        """Write a row.
+
+        Raises
+        ------
+        OutputError
+            If the file cannot be written to.
+        """
+        row = (
+            event.step,
+            round(seconds, 1),
+            event.psnr,
+            event.psnr_bicubic,
+            event.psnr_with_reference,
+            event.psnr_reference_bicubic,
+            loss,
+        )
+        fresh = not self.path.exists()
+        try:
+            with self.path.open("a", newline="", encoding="utf-8") as handle:
+                handle.write(_as_csv([_HEAD, row] if fresh else [row]))  # at once: no half row
+            self._show(dict(zip(_HEAD, row, strict=True)))
+        except OSError as error:
+            raise OutputError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+    def rows(self) -> list[dict[str, float | None]]:
+        """What was logged; None where a figure was not measured."""
+        if not self.path.exists():
+            return []
+        return [
+            {name: float(text) if text else None for name, text in zip(_HEAD, row, strict=True)}
+            for row in self._whole_rows()
+        ]
+
+    def drop_after(self, step: int) -> None:
+        """Forget what a run that was killed logged after its checkpoint: it comes again.
+
+        So does a row that a full disk has cut short.
+        """
+        if not self.path.exists():
+            return
+        kept = [row for row in self._whole_rows() if int(row[0]) <= step]
+        with written_whole(self.path) as partial:
+            partial.write_text(_as_csv([_HEAD, *kept]), encoding="utf-8", newline="")
+
+    def _whole_rows(self) -> list[list[str]]:
+        with self.path.open(newline="", encoding="utf-8", errors="replace") as handle:
+            return [row for row in csv.reader(handle) if _is_whole(row)]
+
+    def close(self) -> None:
+        """Write what TensorBoard's writer still holds."""
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+    def _show(self, row: dict[str, Any]) -> None:
+        if importlib.util.find_spec("tensorboard") is None:
+            return
+        if self._board is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            folder = self.path.parent / "tensorboard"
+            # Of a run that was killed, what comes after its checkpoint comes again.
+            self._board = SummaryWriter(str(folder), purge_step=row["step"])
+        for name, tag in _TAGS.items():
+            if row[name] is not None:
+                self._board.add_scalar(tag, row[name], row["step"])
+
+
+def _is_whole(row: list[str]) -> bool:
+    if len(row) != len(_HEAD) or not row[0].isdigit():
+        return False
+    try:
+        for text in filter(None, row):
+            float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_csv(rows: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+LOCK_NAME = ".lock"
+
+
+class RunLock:
+    """The operating system's lock on a run's folder; it ends with the process that holds it.
+
+    The file ``.lock`` stays behind and means nothing by itself, so that a killed run is in
+    nobody's way.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = FileLock(folder / LOCK_NAME, timeout=0, thread_local=False)
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._lock.is_locked
+
+    def look_ahead(self) -> None:
+        """Refuse, before much work is done, what :meth:`take` would refuse after it.
+
+        A folder that there is not yet is not made, for that work may come to nothing.
+
+        Raises
+        ------
+        TrainingError
+            If another run works in the folder.
+        OutputError
+            If the folder cannot be written to.
+        """
+        try:
+            if self.folder.exists():
+                self.take()
+                return
+            above = next(path for path in self.folder.absolute().parents if path.exists())
+            if not above.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if not os.access(above, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def take(self) -> None:
+        """Hold the lock until :meth:`give_back`; the folder is made where it is missing.
+
+        Raises
+        ------
+        TrainingError
+            If another run works in the folder.
+        OutputError
+            If the folder cannot be written to.
+        """
+        if self.held:
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout:
+            raise TrainingError(
+                f"Another run is at work in {self.folder}; wait for it, stop it, or choose another "
+                "output folder."
+            ) from None
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+    def give_back(self) -> None:
+        """Let others work in the folder."""
+        self._lock.release(force=True)
+
+
+def cannot_write(folder: Path, error: OSError) -> OutputError:
+    """The error for a run's folder that cannot be written to."""
+    return OutputError(
+        f"Cannot write to {folder}: {error.strerror or error}; choose another output."
+    )
+
+
+def is_at_work(folder: Path) -> bool:
+    """Whether a run works in a folder now; also where that cannot be found out."""
+    lock = RunLock(folder)
+    try:
+        lock.take()
+    except (TrainingError, OutputError):
+        return True
+    lock.give_back()
+    return False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement.request import KERNELS
+from napari_cwtnet.enhancement.plan import KERNELS
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model.conditioning import tellable
@@ -20,9 +20,37 @@ from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 from napari_cwtnet.slides.degradation import Kernel
 from napari_cwtnet.training.fields import Field
-from napari_cwtnet.training.sources import SlideSource
+from napari_cwtnet.training.recipe import SlideSource
 from napari_cwtnet.training.split import Split, grown
-from napari_cwtnet.training.tissue import LEAST_TISSUE, sharpness, tissue_mask
+
+LEAST_TISSUE = 0.25
+"""Share of a field that shows tissue; one with less is as good as blank."""
+
+_LEAST_COLOUR = 18
+_BRIGHTEST_GREY = 180
+_DARKEST_GREY = 20
+
+
+def tissue_mask(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where ``(h, w, 3)`` shows tissue: coloured, or grey but neither bright nor black."""
+    low, high = image.min(2), image.max(2)
+    mean = image.mean(2, dtype=np.float32)
+    grey = (mean >= _DARKEST_GREY) & (mean <= _BRIGHTEST_GREY)
+    mask: NDArray[np.bool_] = (high - low >= _LEAST_COLOUR) | grey
+    return mask
+
+
+def sharpness(image: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of the brightness (0..255) of ``(h, w, 3)``; sides of 3 or more.
+
+    High for edges and texture, low where the field is out of focus.
+    """
+    grey = image.mean(2, dtype=np.float32)
+    laplacian = (
+        grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
+    )
+    return float(laplacian.var())
+
 
 TRAINING_SIDE = 512
 """LR pixels along a side of the largest field that is trained on."""

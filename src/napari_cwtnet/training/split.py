@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.training.sources import Box, SlideSource
+from napari_cwtnet.training.recipe import Box, SlideSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from napari_cwtnet.evaluation.baselines.common import (
-    BICUBIC_REACH,
-    Baseline,
-    BaselineConfig,
-)
+from napari_cwtnet.evaluation.baselines.common import BICUBIC_REACH, Baseline, BaselineConfig
 from napari_cwtnet.model.architectures import Architecture, preset_of
 
 

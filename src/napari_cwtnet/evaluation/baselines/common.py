@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from napari_cwtnet.model.base import BaseConfig, Network
-from napari_cwtnet.model.records import NetworkOutput
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.base import BaseConfig, Network, NetworkOutput
+from napari_cwtnet.model.blocks import bicubic
+from napari_cwtnet.model.wavelet import BANDS, dwt, idwt
 
 Skip = Literal["none", "bicubic"]
 BICUBIC_REACH = 2
@@ -94,3 +95,14 @@ class Baseline(Network):
         if self.config.skip == "bicubic":
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
+
+
+def split(features: Tensor) -> Tensor:
+    """``(N, C, H, W)`` with even sides to ``(N, 4·C, H/2, W/2)``: all of LL, LH, HL, then HH."""
+    bands = dwt(features)
+    return torch.cat([bands[name] for name in BANDS], 1)
+
+
+def joined(packed: Tensor) -> Tensor:
+    """What :func:`split` was given, exactly."""
+    return idwt(dict(zip(BANDS, packed.chunk(4, 1), strict=True)))

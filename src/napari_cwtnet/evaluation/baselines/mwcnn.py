@@ -22,10 +22,11 @@ from napari_cwtnet.evaluation.baselines.common import (
     Baseline,
     BaselineConfig,
     Skip,
+    joined,
+    split,
 )
-from napari_cwtnet.evaluation.baselines.packets import joined, split
 from napari_cwtnet.model.architectures import Architecture, preset_of
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.blocks import bicubic
 
 Width = Annotated[int, Field(ge=4, le=1024)]
 _LEVELS = 3

@@ -21,7 +21,7 @@ from napari_cwtnet.evaluation.baselines.common import (
     at_every_scale,
 )
 from napari_cwtnet.model.architectures import Architecture, preset_of
-from napari_cwtnet.model.resample import bicubic
+from napari_cwtnet.model.blocks import bicubic
 
 
 class SrcnnConfig(BaselineConfig):

@@ -10,7 +10,7 @@ import openslide
 from PIL import Image
 
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.bench.turns import Task
+from napari_cwtnet.evaluation.bench.timing import Task
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
 

@@ -18,9 +18,9 @@ from napari_cwtnet.enhancement import (
     dtype_name,
     make_plan,
 )
-from napari_cwtnet.enhancement.ahead import ahead
-from napari_cwtnet.enhancement.threads import compute_with, share_cores
-from napari_cwtnet.evaluation.bench.turns import Task
+from napari_cwtnet.enhancement.devices import compute_with, share_cores
+from napari_cwtnet.enhancement.engine import ahead
+from napari_cwtnet.evaluation.bench.timing import Task
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, Model, Network, preset
 from napari_cwtnet.slides import Slide

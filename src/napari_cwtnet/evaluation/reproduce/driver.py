@@ -17,8 +17,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.evaluation.bench import machine
-from napari_cwtnet.evaluation.reproduce import ablations, methods
-from napari_cwtnet.evaluation.reproduce.course import Course, Place, Training
+from napari_cwtnet.evaluation.reproduce import methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
 from napari_cwtnet.evaluation.reproduce.experiment import (
     GIVEN_THE_REFERENCE,
@@ -28,17 +27,7 @@ from napari_cwtnet.evaluation.reproduce.experiment import (
     Run,
     Table,
 )
-from napari_cwtnet.evaluation.reproduce.perceptual import Perceptual, available
-from napari_cwtnet.evaluation.reproduce.rows_file import note_row
-from napari_cwtnet.evaluation.reproduce.runs import (
-    WEIGHTS,
-    RunRecord,
-    Say,
-    plan_run,
-    read_record,
-    train,
-)
-from napari_cwtnet.evaluation.reproduce.strips import (
+from napari_cwtnet.evaluation.reproduce.pictures import (
     GIVEN,
     RULE,
     SIDE,
@@ -46,16 +35,35 @@ from napari_cwtnet.evaluation.reproduce.strips import (
     middle,
     save_strip,
 )
+from napari_cwtnet.evaluation.reproduce.runs import (
+    WEIGHTS,
+    Course,
+    Place,
+    RunRecord,
+    Say,
+    Training,
+    plan_run,
+    read_record,
+    train,
+)
 from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
-from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, keep, kept, measured
-from napari_cwtnet.evaluation.reproduce.writing import ORACLE, write_table
+from napari_cwtnet.evaluation.reproduce.testing import (
+    FieldFigures,
+    Perceptual,
+    available,
+    image_of,
+    keep,
+    kept,
+    measured,
+)
+from napari_cwtnet.evaluation.reproduce.writing import ORACLE, note_row, write_table
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field
 
 PICTURES = "pictures"
-TABLES = {table.key: table for table in (methods.TABLE, *ablations.TABLES)}
+TABLES = {table.key: table for table in (methods.TABLE, *methods.TABLES)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import GIVEN_THE_REFERENCE
-from napari_cwtnet.evaluation.reproduce.plots import AXES, plot_rows, require_matplotlib
-from napari_cwtnet.evaluation.reproduce.strips import GIVEN
-from napari_cwtnet.evaluation.reproduce.verdict import verdict
+from napari_cwtnet.evaluation.reproduce.pictures import AXES, GIVEN, plot_rows, require_matplotlib
+from napari_cwtnet.evaluation.reproduce.writing import verdict
 from napari_cwtnet.files import written_whole
 
 PICTURES = "pictures"

@@ -11,10 +11,10 @@ from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, RequestError
-from napari_cwtnet.export.whole_slide import worker
+from napari_cwtnet.export.whole_slide import compute
 from napari_cwtnet.export.whole_slide.job import Job
 from napari_cwtnet.export.whole_slide.journal import Done
-from napari_cwtnet.export.whole_slide.opening import Run
+from napari_cwtnet.export.whole_slide.open_run import Run
 
 _RETRIES = 3
 _CONNECT_SECONDS = 20
@@ -61,7 +61,7 @@ class Cluster:
 
     def describe(self, job: Job) -> dict[str, Any]:
         """What the workers make: the provenance of a job, as one of them has it."""
-        found: dict[str, Any] = _result(self._client.submit(worker.describe, job, pure=False))
+        found: dict[str, Any] = _result(self._client.submit(compute.describe, job, pure=False))
         return found
 
     def blocks(self, job: Job, run: Run, cancel: CancelToken) -> Iterator[Done]:
@@ -78,7 +78,7 @@ class Cluster:
 
         shared = (job, run.work.image, run.journal.head.provenance, run.layout)
         futures = [
-            self._client.submit(worker.make, *shared, block, pure=False, retries=_RETRIES)
+            self._client.submit(compute.make, *shared, block, pure=False, retries=_RETRIES)
             for block in run.pending
         ]
         # Its default is the loop of the newest client of the process, which may be another's.

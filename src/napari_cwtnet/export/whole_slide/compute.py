@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Plan, Tally
+from napari_cwtnet.enhancement.devices import give_back_memory
 from napari_cwtnet.enhancement.engine import TileResult
-from napari_cwtnet.enhancement.release import give_back_memory
 from napari_cwtnet.enhancement.tiling import Tile
-from napari_cwtnet.export.whole_slide.difference import squared_errors
-from napari_cwtnet.export.whole_slide.job import Bench
+from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, only, owns, squared_errors
+from napari_cwtnet.export.whole_slide.job import Bench, Job
 from napari_cwtnet.export.whole_slide.journal import Done
-from napari_cwtnet.export.whole_slide.layout import Block, Layout
-from napari_cwtnet.export.whole_slide.part import cut, only, owns
 from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.work_folder import check_same, identity
 
 Pixels = NDArray[np.uint8]
 
@@ -107,3 +108,46 @@ def _uses(plan: Plan, layout: Layout, tile: Tile) -> int:
         (tile.columns.stop - column) * plan.scale,
         (tile.rows.stop - row) * plan.scale,
     )
+
+
+_open: dict[Job, Bench] = {}
+_one_at_a_time = threading.Lock()
+"""Held while a thread of this process uses what is open."""
+
+
+def describe(job: Job) -> dict[str, Any]:
+    """The provenance of a job here, of the files as they are now."""
+    with _one_at_a_time:
+        return _reopened(job).provenance
+
+
+def make(
+    job: Job, image: Path, provenance: Mapping[str, Any], layout: Layout, block: Block
+) -> Done:
+    """A block, computed and written; a pure function of its arguments.
+
+    Raises
+    ------
+    CwtnetError
+        If it cannot be made, would be of another kind than the others, or the run is over.
+    OSError
+        If it cannot be written.
+    """
+    with _one_at_a_time:
+        bench = _open.get(job)
+        if bench is None or identity(bench.provenance) != identity(provenance):
+            bench = _reopened(job)  # slide or weights may be other files than at the last run
+        check_same(
+            provenance,
+            bench.provenance,
+            "The workers differ",
+            "give all of them the same software, model, slide and kind of device",
+        )
+        return make_block(bench, Store(image, provenance), layout, block)
+
+
+def _reopened(job: Job) -> Bench:
+    while _open:
+        _open.popitem()[1].slide.close()
+    bench = _open[job] = Bench(job)
+    return bench

@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan, provenance
-from napari_cwtnet.enhancement.numerics import DtypeChoice
-from napari_cwtnet.enhancement.request import ReferenceChoice, Sharpness
-from napari_cwtnet.export.whole_slide.borders import BorderTiles
+from napari_cwtnet.enhancement.forward import DtypeChoice
+from napari_cwtnet.enhancement.plan import ReferenceChoice, Sharpness
+from napari_cwtnet.export.whole_slide.blocks import BorderTiles
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
-from napari_cwtnet.slides.cache import TileCache
+from napari_cwtnet.slides.backend import TileCache
 
 _SLIDE_BYTES = 16 * 2**20
 """Of decoded tiles: what neighbouring blocks share, however large the slide."""

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export.whole_slide.difference import SquaredErrors
-from napari_cwtnet.export.whole_slide.layout import Place
+from napari_cwtnet.export.whole_slide.blocks import Place, SquaredErrors
 from napari_cwtnet.files import written_whole
 
 _VERSION = 1

@@ -5,24 +5,253 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Plan, Quality, Tally
 from napari_cwtnet.errors import CancelledError, OutputError
-from napari_cwtnet.export.image import check_output
-from napari_cwtnet.export.sidecar import write_sidecar
+from napari_cwtnet.export.ome_tiff import write_levels
+from napari_cwtnet.export.ome_zarr import CHUNK
+from napari_cwtnet.export.pyramid import Count, halve
+from napari_cwtnet.export.save import check_output, write_sidecar
+from napari_cwtnet.export.whole_slide.blocks import (
+    BLOCK,
+    CLUSTER_BLOCK,
+    Block,
+    Layout,
+    Place,
+    cut,
+    lay_out,
+    owned,
+    quality,
+)
 from napari_cwtnet.export.whole_slide.cluster import Cluster
-from napari_cwtnet.export.whole_slide.finish import write_rest
+from napari_cwtnet.export.whole_slide.compute import make_block
 from napari_cwtnet.export.whole_slide.job import Bench, Job
-from napari_cwtnet.export.whole_slide.layout import BLOCK, CLUSTER_BLOCK
-from napari_cwtnet.export.whole_slide.making import Told, make_blocks
-from napari_cwtnet.export.whole_slide.opening import begin, finished_before, take_up
-from napari_cwtnet.export.whole_slide.result import WholeResult, finished_already, result_of
-from napari_cwtnet.export.whole_slide.space import check_space
-from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
-from napari_cwtnet.files import cannot_write
+from napari_cwtnet.export.whole_slide.journal import Done
+from napari_cwtnet.export.whole_slide.open_run import Run, begin, finished_before, take_up
+from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, check_space
+from napari_cwtnet.files import cannot_write, written_whole
+
+Told = Callable[[str, int, int], None]
+"""Called with what is made (``tile``, ``level`` or ``part``), how many are, and of how many."""
+
+
+class TileCount:
+    """Tiles that are done, each of which belongs to one block.
+
+    Parameters
+    ----------
+    plan : Plan
+        Of the whole.
+    blocks : list of Block
+        That are to be made.
+    told : callable
+        Hears of every tile.
+    """
+
+    def __init__(self, plan: Plan, blocks: list[Block], told: Told) -> None:
+        self._of = {block.place: owned(cut(plan, block)) for block in blocks}
+        self._total = sum(self._of.values())
+        self._before = self._now = 0
+        self._told = told
+        told("tile", 0, self._total)
+
+    def tile(self, place: Place) -> None:
+        """A tile of a block is computed; some belong to a neighbour and do not count twice."""
+        if self._now < self._before + self._of[place]:
+            self._now += 1
+            self._told("tile", self._now, self._total)
+
+    def block(self, place: Place) -> None:
+        """A block is done."""
+        self._before += self._of[place]
+        self._now = self._before
+        self._told("tile", self._now, self._total)
+
+
+def make_blocks(
+    run: Run, job: Job, bench: Bench, *, cluster: Cluster | None, cancel: CancelToken, told: Told
+) -> None:
+    """Make what is pending in a run; each block is in the journal once it is on the disk.
+
+    Raises
+    ------
+    CancelledError
+        After ``cancel`` was called; the blocks that are done stay so.
+    CwtnetError, OSError
+        If a block cannot be made or written.
+    """
+    blocks = list(run.pending)
+    if not blocks:
+        return
+    count = TileCount(bench.plan, blocks, told)
+    made = (
+        _made_here(run, bench, blocks, cancel, count)
+        if cluster is None
+        else cluster.blocks(job, run, cancel)
+    )
+    for done in made:
+        run.journal.block_done(done)
+        count.block(done.place)
+
+
+def _made_here(
+    run: Run, bench: Bench, blocks: list[Block], cancel: CancelToken, count: TileCount
+) -> Iterator[Done]:
+    assert run.store is not None
+    for block in blocks:
+        yield make_block(
+            bench,
+            run.store,
+            run.layout,
+            block,
+            cancel=cancel,
+            tile_done=partial(count.tile, block.place),
+        )
+
+
+Pixels = NDArray[np.uint8]
+
+
+def write_rest(
+    run: Run, cancel: CancelToken, told: Callable[[str, int, int], None], *, tiff: bool
+) -> None:
+    """Make the pyramid and, if one is wanted, the OME-TIFF; then give it its final name.
+
+    Raises
+    ------
+    CancelledError
+        After ``cancel`` was called; what is done is kept.
+    OSError
+        If it cannot be written.
+    """
+    if run.store is None:
+        return
+    levels = len(run.store.sizes)
+    for level in range(1, levels):
+        if level not in run.journal.levels:
+            _reduce_level(run.store, level, cancel)
+            run.journal.level_done(level)
+        told("level", level, levels - 1)
+    if not tiff:
+        run.store.complete(run.provenance)
+        run.work.put_in_place(run.work.image)
+        return
+
+    def part_written(done: int, total: int) -> None:
+        cancel.raise_if_cancelled()
+        told("part", done, total)
+
+    provenance = run.provenance
+    views = [_LevelView(run.store, level) for level in range(levels)]
+    with written_whole(run.work.tiff) as partial:
+        write_levels(partial, views, provenance, provenance["output_mpp"], Count(part_written))
+    run.work.put_in_place(run.work.tiff)
+
+
+def _reduce_level(store: Store, level: int, cancel: CancelToken) -> None:
+    """Write a level from the next finer one, chunk by chunk: the same means as in memory.
+
+    Raises
+    ------
+    CancelledError
+        Between two chunks.
+    """
+    width, height = store.sizes[level]
+    for y in range(0, height, CHUNK):
+        for x in range(0, width, CHUNK):
+            cancel.raise_if_cancelled()
+            columns, rows = min(CHUNK, width - x), min(CHUNK, height - y)
+            finer = store.read(level - 1, 2 * x, 2 * y, 2 * columns, 2 * rows)
+            store.write(level, x, y, halve(finer))
+
+
+class _LevelView:
+    """A level as ``(height, width, 3)``, of which the chunk looked at last is in memory."""
+
+    def __init__(self, store: Store, level: int) -> None:
+        width, height = store.sizes[level]
+        self.shape = (height, width, 3)
+        self._store, self._level = store, level
+        self._place: tuple[int, int] | None = None
+        self._chunk: Pixels = np.zeros((0, 0, 3), np.uint8)
+
+    def __getitem__(self, place: tuple[slice, slice], /) -> Pixels:
+        """The pixels of a rectangle within one chunk; cut at the image's edge."""
+        top, left = place[0].start, place[1].start
+        y, x = top // CHUNK * CHUNK, left // CHUNK * CHUNK
+        if self._place != (y, x):
+            height, width = min(CHUNK, self.shape[0] - y), min(CHUNK, self.shape[1] - x)
+            self._chunk = self._store.read(self._level, x, y, width, height)
+            self._place = (y, x)
+        return self._chunk[top - y : place[0].stop - y, left - x : place[1].stop - x]
+
+
+_TALLIED = tuple(Tally(1, 1, 1).as_dict())
+
+
+@dataclass(frozen=True, slots=True)
+class WholeResult:
+    """The image is in its file; this is what is known about it."""
+
+    plan: Plan
+    quality: Quality
+    """Without SSIM."""
+    blocks: int
+    resumed_blocks: int
+    """Of them, done by an earlier run."""
+    tiles: int
+    """Of the whole image."""
+    tally: Mapping[str, int]
+    """Of them, those that were not simply computed: background, for one."""
+    computed_tiles: int
+    """By all runs, some of them twice."""
+    seconds: float
+    """Of this run."""
+
+
+def result_of(plan: Plan, run: Run, resumed: int, seconds: float) -> WholeResult:
+    """What a run gave that is complete."""
+    done = run.journal.blocks.values()
+    return WholeResult(
+        plan=plan,
+        quality=quality(one.errors for one in done),
+        blocks=len(done),
+        resumed_blocks=resumed,
+        tiles=_tiles(plan, run.layout),
+        computed_tiles=sum(one.tiles for one in done),
+        tally=run.journal.tally,
+        seconds=seconds,
+    )
+
+
+def finished_already(plan: Plan, side: int, record: Mapping[str, Any]) -> WholeResult:
+    """For an output that is there, with its record: nothing was to be done."""
+    layout = lay_out(plan, side)
+    columns, rows = layout.grid
+    return WholeResult(
+        plan=plan,
+        quality=Quality(**record["quality"] or {}),
+        blocks=columns * rows,
+        resumed_blocks=columns * rows,
+        tiles=_tiles(plan, layout),
+        computed_tiles=0,
+        tally={name: record[name] for name in _TALLIED if name in record},
+        seconds=0.0,
+    )
+
+
+def _tiles(plan: Plan, layout: Layout) -> int:
+    return sum(owned(cut(plan, block)) for block in layout.blocks())
 
 
 def enhance_to_file(

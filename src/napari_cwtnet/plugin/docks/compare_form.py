@@ -14,7 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cwtnet.plugin.compare import BLINK_KEY, Comparer, ModeName
+from napari_cwtnet.plugin.viewer.compare import BLINK_KEY, Comparer, ModeName
 
 _MODES: dict[ModeName, tuple[str, str]] = {
     "split": ("Split", "The slide left of a line that you drag, the computed image right of it"),

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_cwtnet.plugin.finetune_history import History, cross_scale, main_figures
+from napari_cwtnet.plugin.tasks.finetune_history import History, cross_scale, main_figures
 
 _LOSS, _PSNR, _START, _BICUBIC = "#5aa9e6", "#f2a33a", "#7bc47f", "#b98fd9"
 _AXIS_WIDTH = 46

@@ -9,9 +9,9 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 
 from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.model import list_models
-from napari_cwtnet.plugin.docks.combo import Combo, sharpness_combo
-from napari_cwtnet.plugin.enhance_choice import Choice, source_levels
-from napari_cwtnet.plugin.model_news import MODEL_NEWS
+from napari_cwtnet.plugin.docks.widgets import Combo, sharpness_combo
+from napari_cwtnet.plugin.tasks.finetune import MODEL_NEWS
+from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
 from napari_cwtnet.slides import Slide
 
 _TIP = Qt.ItemDataRole.ToolTipRole

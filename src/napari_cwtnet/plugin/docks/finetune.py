@@ -2,29 +2,192 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 from napari.layers import Shapes
 from napari.utils.notifications import show_error
+from napari.utils.theme import get_theme
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.plugin.command_line import command_line
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
-from napari_cwtnet.plugin.docks.finetune_panel import FinetunePanel
-from napari_cwtnet.plugin.docks.parts import copy
-from napari_cwtnet.plugin.docks.resting import Resting
-from napari_cwtnet.plugin.docks.resume_menu import ResumeMenu
-from napari_cwtnet.plugin.docks.scrolling import fill
-from napari_cwtnet.plugin.finetune_choice import FinetunePlan, finetune_plan
-from napari_cwtnet.plugin.finetune_command import finetune_words
-from napari_cwtnet.plugin.finetune_run import FinetuneJob, Outcome
-from napari_cwtnet.plugin.finetune_words import what_will_be_learnt, what_will_go_on
-from napari_cwtnet.plugin.finetuning import Finetuner
-from napari_cwtnet.training.run_folder import read_run
+from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
+from napari_cwtnet.plugin.docks.widgets import Resting, copy, fill, show_progress, words_label
+from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, Finetuner, FinetuneRun, Outcome
+from napari_cwtnet.plugin.viewer.command_line import command_line
+from napari_cwtnet.plugin.viewer.finetune_request import FinetunePlan, finetune_plan, finetune_words
+from napari_cwtnet.plugin.viewer.wording import (
+    finetune_progress_words,
+    gain_words,
+    what_will_be_learnt,
+    what_will_go_on,
+)
+from napari_cwtnet.training.run_folder import RunFolder, read_run, unfinished_runs, user_runs_folder
+
+_PARTS = 1000
+_NO_CURVES = "Loss and PSNR are drawn where pyqtgraph is installed: pip install pyqtgraph"
+
+
+class FinetunePanel(QWidget):
+    """Everything below the choices, with nothing behind it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.choices_button = _choices_button()
+        self.start_button = QPushButton("Start")
+        self.new_button = QPushButton("New run…")
+        self.new_button.setToolTip("Choose what to learn from next")
+        self.new_button.clicked.connect(lambda _: self.choices_button.setChecked(True))
+        self.pause_button = QPushButton("Pause")
+        self.stop_button = QPushButton("Stop")
+        self.resume_button = QPushButton("Resume")
+        self.pause_button.setToolTip("Rest, and go on later; rests do not count")
+        self.stop_button.setToolTip("End after the step at hand; the best model is kept")
+        self.resume_button.setToolTip("Go on with a run that was stopped or broken off")
+        self.copy_button = QPushButton("Copy as command")
+        self.copy_button.setToolTip("Copy the command line that does what Start would do")
+        self.sentence, self.status, self.gain = (words_label() for _ in range(3))
+        self.bar = QProgressBar()
+        self.bar.setRange(0, _PARTS)
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.curves: Any = _curves()
+        self.strip = PreviewStrip()
+        buttons = QHBoxLayout()
+        for button in (
+            self.start_button, self.new_button, self.resume_button, self.pause_button,
+            self.stop_button,
+        ):  # fmt: skip
+            buttons.addWidget(button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.sentence)
+        layout.addLayout(buttons)
+        self._of_run = (self.bar, self.status, self.gain, self.curves, self.strip)
+        for part in self._of_run:
+            layout.addWidget(part)
+        layout.addWidget(self.copy_button)
+
+    def set_theme(self, name: str) -> None:
+        """Draw in the colours of a napari theme."""
+        if hasattr(self.curves, "set_colours"):
+            theme = get_theme(name)
+            self.curves.set_colours(theme.background.as_hex(), theme.text.as_hex())
+
+    def show_plan(self, sentence: str, *, ready: bool) -> None:
+        """Say what Start would do, or why it cannot be pressed."""
+        self.sentence.setText(sentence)
+        self.start_button.setEnabled(ready)
+        self.start_button.setToolTip("Begin" if ready else sentence)
+
+    def show_run(self, run: FinetuneRun | None, *, busy: bool) -> None:
+        """Show where a run is, or how it ended."""
+        choosing = self.choices_button.isChecked()
+        for part in self._of_run:
+            part.setVisible(run is not None)
+        for button, shown in (
+            (self.start_button, choosing and not busy),
+            (self.new_button, not choosing and not busy),
+            (self.resume_button, not busy),
+            (self.pause_button, busy),
+            (self.stop_button, busy),
+        ):
+            button.setVisible(shown)
+        at_work = busy and run is not None and not run.stopping
+        paused = run is not None and run.paused
+        self.pause_button.setText("Go on" if paused else "Pause")
+        self.pause_button.setEnabled(at_work)
+        self.stop_button.setEnabled(at_work)
+        if run is None:
+            return
+        show_progress(self.bar, round(_PARTS * run.share), _PARTS)
+        self.bar.setVisible(busy)
+        self.status.setText(finetune_progress_words(run))
+        self.gain.setText(gain_words(run.history))
+        self.gain.setVisible(bool(self.gain.text()))
+        if hasattr(self.curves, "show_history"):
+            self.curves.show_history(run.history)
+        self.strip.show_sight(run.sight)
+
+
+def _choices_button() -> QToolButton:
+    button = QToolButton()
+    button.setText("Choices")
+    button.setCheckable(True)
+    button.setChecked(True)
+    button.setAutoRaise(True)
+    button.setArrowType(Qt.ArrowType.DownArrow)
+    button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+    button.toggled.connect(
+        lambda on: button.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+    )
+    return button
+
+
+def _curves() -> Any:
+    try:
+        from napari_cwtnet.plugin.docks.curves import Curves
+    except ModuleNotFoundError:
+        label = words_label()
+        label.setText(_NO_CURVES)
+        return label
+    return Curves()
+
+
+class ResumeMenu(QMenu):
+    """Unfinished runs among the user's, and any other folder.
+
+    Attributes
+    ----------
+    chosen : Signal(Path)
+        Folder of the run to go on with.
+    """
+
+    chosen = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.aboutToShow.connect(self.fill)
+
+    def fill(self) -> None:
+        """Look again for runs."""
+        self.clear()
+        self.setToolTipsVisible(True)
+        runs = unfinished_runs(user_runs_folder())
+        for run in runs:
+            action = self.addAction(run_words(run))
+            action.setToolTip(str(run.path))
+            action.triggered.connect(lambda _=False, path=run.path: self.chosen.emit(path))
+        if not runs:
+            self.addAction("No unfinished run").setEnabled(False)
+        self.addSeparator()
+        self.addAction("Other folder…").triggered.connect(lambda _=False: self._ask())
+
+    def _ask(self) -> None:
+        name = QFileDialog.getExistingDirectory(
+            self.parentWidget(), "Folder of a run", str(user_runs_folder())
+        )
+        if name:
+            self.chosen.emit(Path(name))
+
+
+def run_words(run: RunFolder) -> str:
+    """A run in a menu, such as ``"mine · step 120, 40 % · 2026-11-23 10:15"``."""
+    touched = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.path.stat().st_mtime))
+    return f"{run.path.name} · step {run.step:,}, {run.share:.0%} · {touched}"
 
 
 class FinetuneDock(QWidget):

@@ -6,26 +6,104 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.plugin.canvas_clicks import CanvasClicks
-from napari_cwtnet.plugin.command_line import command_line, inspect_words
-from napari_cwtnet.plugin.docks.inspect_panel import InspectPanel
-from napari_cwtnet.plugin.docks.parts import copy
-from napari_cwtnet.plugin.docks.resting import Resting
-from napari_cwtnet.plugin.docks.scrolling import fill
-from napari_cwtnet.plugin.enhance_choice import chosen_header
-from napari_cwtnet.plugin.following import source_layer_in
-from napari_cwtnet.plugin.inspect_choice import field_job
-from napari_cwtnet.plugin.inspect_run import Ending
-from napari_cwtnet.plugin.inspect_session import InspectSession, View
-from napari_cwtnet.plugin.inspect_work import Captured
-from napari_cwtnet.plugin.map_layers import MapLayers
-from napari_cwtnet.plugin.results import shown_result, source_of
-from napari_cwtnet.plugin.slide_layer import slide_of
-from napari_cwtnet.plugin.viewport import place_at
+from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.inspect_form import LookingForm
+from napari_cwtnet.plugin.docks.map_legend import MapLegend
+from napari_cwtnet.plugin.docks.widgets import (
+    Resting,
+    copy,
+    enable,
+    fill,
+    show_progress,
+    thin_bar,
+    words_label,
+)
+from napari_cwtnet.plugin.tasks.inspect import Ending, Inspector
+from napari_cwtnet.plugin.viewer.canvas import CanvasClicks
+from napari_cwtnet.plugin.viewer.command_line import command_line, inspect_words
+from napari_cwtnet.plugin.viewer.inspect_session import Captured, InspectSession, View
+from napari_cwtnet.plugin.viewer.map_layers import MapLayers
+from napari_cwtnet.plugin.viewer.requests import chosen_header, field_job
+from napari_cwtnet.plugin.viewer.selection import shown_result, source_layer_in, source_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import place_at
+
+
+class InspectPanel(QWidget):
+    """Buttons, choices, what is at work, and the legend of the map."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.view_button = QPushButton("Inspect view")
+        self.roi_button = QPushButton("Inspect ROI")
+        self.cancel_button = QPushButton("Cancel")
+        self.clear_button = QPushButton("Clear map")
+        self.clear_button.setToolTip("Take the map off the canvas; the field is kept")
+        self.copy_button = QPushButton("Copy as command")
+        self.copy_button.setToolTip(
+            "Copy the command line that writes the maps of this field, or of the view if there is "
+            "none, as files and one page"
+        )
+        self.release_button = QPushButton("Release memory")
+        self.release_button.setToolTip("Drop the field with its map, and the networks")
+        self.form, self.looking, self.legend = EnhanceForm(), LookingForm(), MapLegend()
+        self.sentence, self.status, self.said = (words_label() for _ in range(3))
+        self.said.setStyleSheet("font-weight: 600;")
+        self.said.hide()
+        self._bar = thin_bar()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.view_button)
+        layout.addLayout(_row(self.roi_button, self.clear_button, self.cancel_button))
+        for part in (self.sentence, self.form, self._bar, self.status, self.said):
+            layout.addWidget(part)
+        layout.addWidget(self.looking)
+        layout.addWidget(self.legend)
+        layout.addLayout(_row(self.copy_button, self.release_button))
+
+    def show_sentence(self, words: str, *, possible: bool) -> None:
+        """Say what would be captured, or why nothing can."""
+        self.sentence.setText(words)
+        enable(self.view_button, possible, words)
+        self.copy_button.setEnabled(possible or not self.said.isHidden())
+
+    def show_roi(self, words: str, *, possible: bool) -> None:
+        """Say the same of the ROI, where the mouse rests on its button."""
+        enable(self.roi_button, possible, words)
+
+    def show_field(self, captured: Captured | None) -> None:
+        """Offer what a field holds; None takes all of it away."""
+        self.said.setText("" if captured is None else captured.sentence)
+        self.said.setVisible(captured is not None)
+        self.looking.offer(captured)
+
+    def show_work(self, runner: Inspector, *, possible: bool) -> None:
+        """Show what is at work, and whether there is something to choose meanwhile."""
+        self.cancel_button.setEnabled(runner.busy)
+        self.looking.setEnabled(possible)
+        self._bar.setVisible(runner.busy)
+        done, total = runner.progress
+        show_progress(self._bar, done, total)
+        if runner.busy:
+            self.status.setText(runner.words)
+
+    def show_ending(self, ending: Ending) -> None:
+        """Say how the work has ended."""
+        self.status.setText(
+            {"done": "", "cancelled": "Cancelled", "failed": ending.message}[ending.kind]
+        )
+
+
+def _row(*widgets: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    for widget in widgets:
+        row.addWidget(widget, 1)
+    return row
 
 
 class InspectDock(QWidget):

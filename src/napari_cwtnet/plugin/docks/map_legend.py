@@ -9,7 +9,7 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_cwtnet.inspection import Map
-from napari_cwtnet.inspection.colours import coloured
+from napari_cwtnet.inspection.maps import coloured
 
 _RAMP = (256, 14)
 _WHEEL = 40

@@ -8,7 +8,7 @@ from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_cwtnet.plugin.finetune_run import Sight
+from napari_cwtnet.plugin.tasks.finetune import Sight
 
 _GAP = 4
 _CAPTION = 16

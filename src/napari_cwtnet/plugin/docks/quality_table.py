@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.enhancement.plan import Mode
+from napari_cwtnet.plugin.docks.widgets import copy, words_label
+from napari_cwtnet.plugin.tasks.check import Checked
+from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 BEYOND_NATIVE = (
     "Beyond native: the slide holds no pixels this fine, so that nothing here can be checked."
@@ -107,3 +113,40 @@ def _why_not(plan: Plan) -> str:
     if plan.source_computed:
         return "The image that was read is itself computed, and no truth to compare with."
     return "Too small a region to measure."
+
+
+class CheckResult(QWidget):
+    """Hidden while there is nothing to show."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.sentence, self.quality = words_label(), QualityTable()
+        self.sentence.setStyleSheet("font-weight: 600;")
+        self.copy_button = QPushButton("Copy check as command")
+        self.copy_button.setToolTip("Copy the command line that gives these figures")
+        self.copy_button.clicked.connect(lambda _: self.copy_command())
+        self._checked: Checked | None = None
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.quality)
+        layout.addWidget(self.copy_button, alignment=Qt.AlignmentFlag.AlignRight)
+        self.hide()
+
+    def show_check(self, checked: Checked | None) -> None:
+        """Show what was found; None hides it."""
+        self._checked = checked
+        self.setVisible(checked is not None)
+        if checked is not None:
+            self.sentence.setText(checked.check.sentence)
+            self.quality.show_check(checked.check)
+
+    def copy_command(self) -> str | None:
+        """Put the command line of the check on the clipboard; gives it."""
+        checked: Any = self._checked
+        if checked is None:
+            return None
+        shown = slide_of(checked.slide_layer) or checked.job.slide
+        line = command_line(check_words(checked.job, shown))
+        copy(line)
+        return line

@@ -3,24 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.compat import isalive
-from qtpy.QtWidgets import QGridLayout, QLabel, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QPushButton, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.export import Roi, read_rois, write_rois
-from napari_cwtnet.plugin.background import in_background
-from napari_cwtnet.plugin.command_line import command_line, enhance_words
-from napari_cwtnet.plugin.docks.parts import copy, show_progress, thin_bar
-from napari_cwtnet.plugin.export_dialog import ask_for_rois, ask_for_target
-from napari_cwtnet.plugin.exporting import Exporter, exportable, suggested_name
-from napari_cwtnet.plugin.following import scanned_slide_in
-from napari_cwtnet.plugin.results import Source, source_of
-from napari_cwtnet.plugin.rois import rois_of, shapes_layer
-from napari_cwtnet.plugin.slide_layer import slide_of
+from napari_cwtnet.plugin.docks.widgets import copy, show_progress, thin_bar
+from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.viewer.command_line import command_line, enhance_words
+from napari_cwtnet.plugin.viewer.export import Exporter, exportable, suggested_name
+from napari_cwtnet.plugin.viewer.rois import rois_of, shapes_layer
+from napari_cwtnet.plugin.viewer.selection import Source, scanned_slide_in, source_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+
+_BARE = "PNG, pixels only (*.png)"
+_KINDS = {
+    "OME-TIFF, a pyramid (*.ome.tif)": "ome.tif",
+    "OME-Zarr, a folder of chunks (*.ome.zarr)": "ome.zarr",
+    "PNG, a picture with the badge on it (*.png)": "png",
+    _BARE: "png",
+}
+_GEOJSON = "GeoJSON, as QuPath writes it (*.geojson *.json)"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a result is to go."""
+
+    path: Path
+    badge_on_pixels: bool
+
+
+def ask_for_target(parent: QWidget | None, suggestion: Path) -> Target | None:
+    """Ask for name and kind of an export; None if the user thinks better of it."""
+    dialog = QFileDialog(parent, "Export the result", str(suggestion.parent))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters(list(_KINDS))
+    dialog.setDefaultSuffix("ome.tif")
+
+    def rename(kind: str) -> None:
+        dialog.setDefaultSuffix(_KINDS[kind])
+        dialog.selectFile(renamed(Path(dialog.selectedFiles()[0]).name, kind))
+
+    dialog.filterSelected.connect(rename)
+    dialog.selectFile(suggestion.name)
+    if not dialog.exec():
+        return None
+    return target(Path(dialog.selectedFiles()[0]), dialog.selectedNameFilter())
+
+
+def renamed(name: str, kind: str) -> str:
+    """A file name with the ending of another kind.
+
+    >>> renamed("a.ome.tif", "PNG, pixels only (*.png)")
+    'a.png'
+    """
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".ome.png", ".png"):
+        name = name.removesuffix(ending)
+    return f"{name}.{_KINDS[kind]}"
+
+
+def target(path: Path, kind: str) -> Target:
+    """Where a name and the chosen kind lead: the ending decides, the kind about the badge.
+
+    >>> target(Path("a.ome.tif"), "PNG, pixels only (*.png)").badge_on_pixels
+    False
+    """
+    picture = path.name.lower().endswith(".png")
+    return Target(path, badge_on_pixels=picture and kind != _BARE)
+
+
+def ask_for_rois(parent: QWidget | None, folder: Path, *, save: bool) -> Path | None:
+    """Ask for a GeoJSON file; None if the user thinks better of it."""
+    dialog = QFileDialog(parent, "Export ROIs" if save else "Import ROIs", str(folder))
+    if save:
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("geojson")
+    else:
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+    dialog.setNameFilters([_GEOJSON])
+    return Path(dialog.selectedFiles()[0]) if dialog.exec() else None
 
 
 class ResultForm(QWidget):

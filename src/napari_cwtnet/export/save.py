@@ -1,0 +1,330 @@
+"""A computed image into a file: PNG, OME-TIFF or OME-Zarr, by the ending of its name."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import textwrap
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.ome_tiff import write_ome_tiff
+from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
+from napari_cwtnet.export.pyramid import Count, Progress
+from napari_cwtnet.files import cannot_write, check_names, folder_written_whole, written_whole
+from napari_cwtnet.slides.colour import SRGB_PROFILE
+
+_PACKAGES = ("napari-cwtnet", "torch", "numpy", "pillow", "tifffile", "zarr", "openslide-python")
+
+
+def sidecar_path(path: Path) -> Path:
+    """``out.png.json`` for ``out.png``: two exports of one name do not share it."""
+    return path.with_name(f"{path.name}.json")
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is such a record, which may be replaced by a newer one."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.keys() >= {"badge_on_pixels", "versions"}
+
+
+def write_sidecar(
+    path: Path,
+    provenance: Mapping[str, Any],
+    size: tuple[int, int],
+    *,
+    badge_on_pixels: bool = False,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the record of the image at ``path``.
+
+    Parameters
+    ----------
+    path : Path
+        The image; its name is not in the record, for names of files tell of patients.
+    provenance : mapping
+        JSON values, as in the image itself.
+    size : (width, height)
+        Of the image, in pixels.
+    badge_on_pixels : bool
+        Whether some pixels are the badge's.
+    figures : mapping, optional
+        PSNR and SSIM against the slide, by name.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    record = {
+        **provenance,
+        "quality": None if figures is None else {k: _finite(v) for k, v in figures.items()},
+        "output_size": list(size),
+        "badge_on_pixels": badge_on_pixels,
+        "versions": {"python": platform.python_version(), **_versions()},
+    }
+    with written_whole(sidecar_path(path)) as partial:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        partial.write_text(f"{text}\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no infinity: the PSNR of equal images becomes null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # run from a source tree
+            continue
+    return found
+
+
+_GAP = 8
+_LINE = 22
+_FONT_SIZE = 15
+_INK = (20, 20, 20)
+_COMPUTED_INK = (170, 30, 30)
+# Pillow's own font, the only one that is always there, has no other signs for these.
+PLAIN = str.maketrans({"µ": "u", "×": "x", "—": "-"})
+
+
+def labelled(image: NDArray[np.uint8], lines: Sequence[str], *, computed: bool) -> Image.Image:
+    """An image ``(height, width, 3)`` with lines of text above it; red says computed."""
+    header = _LINE * len(lines) + _GAP
+    panel = Image.new("RGB", (image.shape[1], image.shape[0] + header), "white")
+    panel.paste(Image.fromarray(np.ascontiguousarray(image)), (0, header))
+    draw = ImageDraw.Draw(panel)
+    font = ImageFont.load_default(_FONT_SIZE)
+    for number, line in enumerate(lines):
+        ink = _COMPUTED_INK if computed and number == 0 else _INK
+        draw.text((2, 2 + number * _LINE), line.translate(PLAIN), fill=ink, font=font)
+    return panel
+
+
+def magnified_centre(image: NDArray[np.uint8], side: int, factor: int) -> NDArray[np.uint8]:
+    """The middle ``side × side`` pixels, each shown as ``factor × factor`` of its own colour."""
+    height, width = image.shape[:2]
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    centre = image[top : top + side, left : left + side]
+    return centre.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def side_by_side(panels: Sequence[Image.Image]) -> NDArray[np.uint8]:
+    """Panels in one row on white, ``(height, width, 3)`` uint8."""
+    width = sum(p.width for p in panels) + _GAP * (len(panels) + 1)
+    height = max(p.height for p in panels) + 2 * _GAP
+    row = Image.new("RGB", (width, height), "white")
+    left = _GAP
+    for panel in panels:
+        row.paste(panel, (left, _GAP))
+        left += panel.width + _GAP
+    return np.asarray(row)
+
+
+_BADGE_BOX, _BADGE_INK = (122, 31, 31), (255, 255, 255)
+_FONT_SIZES = (10, 28)
+_MARGIN = 4
+
+
+def write_png(
+    path: Path, image: NDArray[np.uint8], provenance: Mapping[str, Any], mpp: float | None
+) -> None:
+    """Write ``(height, width, 3)`` uint8 RGB."""
+    notes = PngImagePlugin.PngInfo()
+    notes.add_itxt("Title", provenance.get("badge", "COMPUTED"))
+    notes.add_itxt("Comment", json.dumps(dict(provenance), ensure_ascii=False))
+    options: dict[str, Any] = {} if mpp is None else {"dpi": (25_400 / mpp, 25_400 / mpp)}
+    if provenance.get("icc_to_srgb"):
+        options["icc_profile"] = SRGB_PROFILE
+    Image.fromarray(image).save(path, format="PNG", pnginfo=notes, **options)
+
+
+def with_badge(image: NDArray[np.uint8], badge: str) -> NDArray[np.uint8]:
+    """A copy of an image with its badge on the upper edge, for people; no longer for measuring.
+
+    The size stays; a picture too narrow for the badge gets it on several lines.
+    """
+    picture = Image.fromarray(image)  # copies
+    smallest, largest = _FONT_SIZES
+    font = ImageFont.load_default(min(largest, max(smallest, picture.width // 45)))
+    draw = ImageDraw.Draw(picture)
+    text = badge.translate(PLAIN)
+    while draw.multiline_textbbox((0, 0), text, font=font)[2] > picture.width - 2 * _MARGIN:
+        longest = max(len(line) for line in text.splitlines())
+        if longest <= 1:
+            break
+        text = "\n".join(textwrap.wrap(badge.translate(PLAIN), longest - 1))
+    bottom = draw.multiline_textbbox((_MARGIN, _MARGIN), text, font=font)[3]
+    draw.rectangle((0, 0, picture.width, bottom + _MARGIN), fill=_BADGE_BOX)
+    draw.multiline_text((_MARGIN, _MARGIN), text, fill=_BADGE_INK, font=font)
+    return np.asarray(picture)
+
+
+_PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
+
+
+def check_output(path: Path, slide: Path | None = None) -> None:
+    """Refuse, before anything is computed, an output that cannot or should not be written.
+
+    Parameters
+    ----------
+    path : Path
+        Where the image is to go, and its record beside it.
+    slide : Path, optional
+        What is read, which need not be there.
+
+    Raises
+    ------
+    OutputError
+        If the ending is unknown, the folder does not exist, or something is in the way that this
+        program did not write: a folder, the slide, or a file of the record's name.
+    """
+    _check_image(path)
+    if slide is not None and _is_same(path, slide):
+        raise OutputError(f"Output {path} is the slide itself; choose another name.")
+    record = sidecar_path(path)
+    check_names(path, record)
+    if record.exists() and not is_sidecar(record):
+        raise OutputError(
+            f"Output {path} would have its record in {record.name}, which is there and not this "
+            "program's; give another name."
+        )
+
+
+def _check_image(path: Path) -> None:
+    try:
+        _refuse_place(path)
+    except OSError as error:  # such as a name that is too long
+        raise cannot_write(path, error) from error
+
+
+def _refuse_place(path: Path) -> None:
+    name = path.name.lower()
+    if not name.endswith(_PNG + _TIFF + _ZARR):
+        raise OutputError(
+            f"Output {path} has an unknown ending; choose .png, .ome.tif or .ome.zarr."
+        )
+    if not path.parent.is_dir():
+        raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
+    if any((folder / "zarr.json").exists() for folder in path.absolute().parents):
+        raise OutputError(f"Output {path} is inside a Zarr image; choose the folder around it.")
+    if name.endswith(_ZARR):
+        if path.exists() and not is_computed_zarr(path):
+            raise OutputError(
+                f"Output {path} is there, and holds more than an image that this program wrote; "
+                "give another name."
+            )
+    elif path.is_dir():
+        raise OutputError(f"Output {path} is a folder; give the name of a file.")
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
+
+
+def save_image(
+    path: Path,
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a computed image, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.png`` (provenance as text chunks), ``.ome.tif`` (tiled pyramid, pixel size and
+        place in µm, provenance as map annotation) or ``.ome.zarr`` (the same as NGFF 0.5,
+        provenance in the attributes).
+    image : ndarray
+        ``(height, width, 3)`` uint8 RGB.
+    provenance : mapping
+        JSON values; ``badge`` names the image.
+    mpp : float or None
+        µm per pixel.
+    progress : callable, optional
+        Called with the parts written and the parts in all; what it raises ends the writing.
+
+    Raises
+    ------
+    OutputError
+        If the ending is unknown, or the folder is missing, not writable or full.
+    """
+    _check_image(path)
+    name, count = path.name.lower(), Count(progress)
+    if name.endswith(_ZARR):
+        with folder_written_whole(path) as partial:
+            write_ome_zarr(partial, image, provenance, mpp, count)
+        return
+    with written_whole(path) as partial:
+        if name.endswith(_PNG):
+            write_png(partial, image, provenance, mpp)
+            count.one_more()
+        else:
+            write_ome_tiff(partial, image, provenance, mpp, count)
+
+
+def export_image(
+    path: Path,
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+    *,
+    badge_on_pixels: bool = False,
+    figures: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Write a computed image and, beside it, its record ``NAME.json``.
+
+    Parameters
+    ----------
+    path, image, provenance, mpp, progress
+        As :func:`save_image` takes them.
+    badge_on_pixels : bool
+        Draw the badge on the pixels; for PNG only.
+    figures : mapping, optional
+        PSNR and SSIM against the slide, for the record.
+
+    Raises
+    ------
+    OutputError
+        If the badge is wanted in a format for measuring, or a file cannot be written.
+    """
+    check_badge(path, badge_on_pixels)
+    check_output(path)
+    size = (int(image.shape[1]), int(image.shape[0]))
+    if badge_on_pixels:
+        image = with_badge(image, str(provenance.get("badge", "COMPUTED")))
+    save_image(path, image, provenance, mpp, progress)
+    write_sidecar(path, provenance, size, badge_on_pixels=badge_on_pixels, figures=figures)
+
+
+def check_badge(path: Path, badge_on_pixels: bool) -> None:
+    """Refuse to draw the badge into a file whose pixels are for measuring.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` is not a PNG.
+    """
+    if badge_on_pixels and not path.name.lower().endswith(_PNG):
+        raise OutputError(f"The badge is drawn on PNG pictures only; {path.name} keeps its pixels.")

@@ -1,0 +1,1 @@
+"""Layers and canvas: from what the viewer shows to frozen requests, and results back."""

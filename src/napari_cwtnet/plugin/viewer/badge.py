@@ -1,0 +1,138 @@
+"""The mark on the canvas that says what is computed, for as long as any of it can be seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.components.overlays import TextOverlay
+from qtpy.QtCore import QObject, QTimer
+
+from napari_cwtnet.plugin.viewer.canvas import keep_removal_safe
+
+RESULT_KEY = "napari_cwtnet_result"
+OVERLAY = "cwtnet_badge"
+_CHARACTER = 10.0
+"""Width of a character, screen pixels; rather too much than too little."""
+_NAMED = 2
+"""How many badges are told besides the topmost."""
+
+
+def is_computed(layer: Any) -> bool:
+    """Whether a layer shows computed pixels of this plugin."""
+    return RESULT_KEY in layer.metadata
+
+
+def keep_badge(viewer: Any) -> None:
+    """Show the badge of every visible computed layer, from now on, whatever becomes of the docks.
+
+    It is an overlay of its own: the user's text overlay stays as it is.
+    """
+    if OVERLAY not in viewer.canvas.overlays:
+        keep_removal_safe(viewer)
+        viewer.canvas.overlays[OVERLAY] = TextOverlay(
+            position="top_center", font_size=10, color="white", box=True, box_color="#7a1f1fe6"
+        )
+
+        def update(*_: Any) -> None:
+            update_badge(viewer)
+
+        def added(event: Any) -> None:
+            if is_computed(event.value):
+                event.value.events.visible.connect(update)
+            update()
+
+        viewer.layers.events.inserted.connect(added)
+        viewer.layers.events.removed.connect(update)
+        viewer.layers.events.reordered.connect(update)
+        viewer.canvas.events.size.connect(update)
+        for layer in viewer.layers:
+            if is_computed(layer):
+                layer.events.visible.connect(update)
+        update()
+
+
+def update_badge(viewer: Any) -> None:
+    """Write the badges of the visible computed layers on the canvas, topmost first.
+
+    The topmost in full, the next ones shortly, so that the box stays small however many there are.
+    """
+    shown = [layer for layer in reversed(viewer.layers) if is_computed(layer) and layer.visible]
+    badges = list(dict.fromkeys(layer.metadata[RESULT_KEY]["badge"] for layer in shown))
+    overlay = viewer.canvas.overlays.get(OVERLAY)
+    if overlay is not None:
+        fitting = int(viewer.canvas.size[1] / _CHARACTER)
+        lines = _wrapped(badges[0], fitting) if badges else []
+        if len(badges) > 1:
+            others = [_short(badge) for badge in badges[1 : 1 + _NAMED]]
+            more = len(badges) - 1 - len(others)
+            others += [f"{more} more"] if more else []
+            lines += _wrapped(f"also {' · '.join(others)}", fitting)
+        # The canvas draws text some percent wider than the box that it lays around it.
+        longest = max(map(len, lines), default=0)
+        margin = " " * (2 + longest // 20)
+        overlay.text = "\n".join(f"{margin}{line}{margin}" for line in lines)
+        overlay.visible = bool(badges)
+
+
+def _short(badge: str) -> str:
+    """Scale, pixel, mode and model of a badge.
+
+    >>> _short("COMPUTED ×4 · 0.125 µm/px from native 0.5 · cwtnet-x4 · research use only")
+    '×4 0.125 µm/px cwtnet-x4'
+    >>> _short("COMPUTED ×4 · downsample 1 · read at 4 · cross-scale · a · research use only")
+    '×4 downsample 1 cross-scale a'
+    """
+    *parts, last = badge.split(" · ")
+    told = [part for part in parts or [last] if not part.startswith("read at ")]
+    words = " ".join(part.split(" from ")[0] for part in told)
+    return words.removeprefix("COMPUTED ")
+
+
+def _wrapped(badge: str, width: int) -> list[str]:
+    """Lines of at most ``width`` characters, broken between the parts of a badge."""
+    lines: list[str] = []
+    for part in badge.split(" · "):
+        if lines and len(lines[-1]) + len(part) + 3 <= width:
+            lines[-1] += f" · {part}"
+        else:
+            lines.append(part)
+    return lines
+
+
+# The badge's characters, made before they are needed.
+#
+# The canvas makes a picture of each character when it is first drawn, some 10 ms each: half a
+# second for a whole badge, just when the first tile comes. So a few at a time are drawn
+# beforehand, unseen, while the window is idle; all texts of the canvas share them.
+
+GLYPHS = "cwtnet_badge_glyphs"
+_TEXTS = (
+    "COMPUTED ORACLE ×0123456789 µm/px from native read at research use only cwtnet-lite · "
+    "downsample cross-scale."
+)
+_CHARACTERS = "".join(sorted(set(_TEXTS)))
+_AT_ONCE = 2
+_PAUSE_MS = 60
+
+
+def prepare_badge(viewer: Any, parent: QObject) -> None:
+    """Have the characters ready within about a second; ends with ``parent`` if that goes before."""
+    if GLYPHS in viewer.canvas.overlays:
+        return
+    viewer.canvas.overlays[GLYPHS] = TextOverlay(visible=True, opacity=0.0, font_size=10)
+    counts = iter(range(_AT_ONCE, len(_CHARACTERS) + _AT_ONCE, _AT_ONCE))
+    timer = QTimer(parent)
+
+    def draw_some() -> None:
+        overlay = viewer.canvas.overlays.get(GLYPHS)
+        count = next(counts, None)
+        if overlay is not None and count is not None:
+            overlay.text = _CHARACTERS[:count]  # with those before, which may not be drawn yet
+            return
+        if overlay is not None:
+            overlay.visible = False
+        timer.stop()
+        timer.deleteLater()
+
+    timer.timeout.connect(draw_some)
+    timer.start(_PAUSE_MS)

@@ -1,0 +1,107 @@
+"""What napari keeps to itself, in one place: the canvas as a Qt widget, and a layer's drawing.
+
+There is no public way to clip an image layer in 2D or to lay a widget over the canvas (napari 0.9).
+Whoever asks has to do without where this gives nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from qtpy.compat import isalive
+from qtpy.QtWidgets import QWidget
+
+
+def real_viewer(viewer: Any) -> Any:
+    """The viewer behind the proxy that napari hands to docks."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
+def canvas_widget(viewer: Any) -> QWidget | None:
+    """The widget that the canvas is drawn on."""
+    native = getattr(_canvas(viewer), "native", None)
+    return native if isinstance(native, QWidget) else None
+
+
+def drawing_of(viewer: Any, layer: Any) -> Any | None:
+    """The vispy node that draws a layer now; another one after its kind of data has changed."""
+    layers = getattr(_canvas(viewer), "layer_to_visual", {})
+    node = getattr(layers.get(layer), "node", None)
+    return node if hasattr(node, "attach") else None
+
+
+def _canvas(viewer: Any) -> Any | None:
+    window = getattr(real_viewer(viewer), "window", None)
+    return getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+
+
+_STEADY = 4.0
+"""Screen pixels that the pointer may move between press and release of a click."""
+
+Listener = Callable[[tuple[float, ...]], None]
+
+
+class CanvasClicks:
+    """Tells where the canvas was clicked, in the world's coordinates, while it listens.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Whose canvas.
+    listener : callable
+        A bound method, held weakly: the viewer's list of callbacks would keep its dock for good.
+    """
+
+    def __init__(self, viewer: Any, listener: Listener) -> None:
+        self._callbacks = viewer.mouse_drag_callbacks
+        self._on_press = _watching(weakref.WeakMethod(listener))
+
+    def listen(self) -> None:
+        """Begin, if that has not been."""
+        if self._on_press not in self._callbacks:
+            self._callbacks.append(self._on_press)
+
+    def stop(self) -> None:
+        """Listen no more."""
+        if self._on_press in self._callbacks:
+            self._callbacks.remove(self._on_press)
+
+
+def _watching(listener: weakref.WeakMethod[Listener]) -> Callable[[Any, Any], Iterator[None]]:
+    def on_press(_: Any, event: Any) -> Iterator[None]:
+        place, pressed, furthest = tuple(event.position), tuple(event.pos), 0.0
+        yield
+        while event.type == "mouse_move":
+            furthest = max(furthest, math.dist(pressed, tuple(event.pos)))
+            yield
+        furthest = max(furthest, math.dist(pressed, tuple(event.pos)))  # where it was released
+        told = listener()
+        if told is not None and furthest <= _STEADY:
+            told(place)
+
+    return on_press
+
+
+# Layers are removed while the canvas is what OpenGL works on.
+#
+# napari 0.9 frees a removed layer's textures and programs at once, in whatever OpenGL context is
+# at hand: between two drawings that is the window's own. Where a text has been on the canvas, such
+# as a badge, Mesa's next drawing then reads what is no more, and the process ends.
+
+
+def keep_removal_safe(viewer: Any) -> None:
+    """See to it from now on, whatever becomes of the docks; for any layer."""
+    widget = canvas_widget(viewer)
+    if widget is None or not hasattr(widget, "makeCurrent"):
+        return
+    known = weakref.ref(widget)
+
+    def take_context(_: Any) -> None:
+        canvas = known()
+        if canvas is not None and isalive(canvas) and canvas.isVisible():
+            canvas.makeCurrent()
+
+    viewer.layers.events.removing.connect(take_context)

@@ -1,0 +1,128 @@
+"""The line that makes the same pixels in a terminal."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable
+
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import list_models
+from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.viewer.requests import FieldJob
+from napari_cwtnet.plugin.viewer.selection import Source
+from napari_cwtnet.plugin.viewer.slide_layer import user_mpp, wants_icc
+from napari_cwtnet.slides import Slide
+
+PROGRAM = "napari-cwtnet"
+OUTPUT = "enhanced.ome.tif"
+FOLDER = "inside"
+
+
+def command_line(words: Iterable[object]) -> str:
+    """``napari-cwtnet`` and words, quoted for the shell of this system.
+
+    >>> command_line(["info", "a slide.svs"])
+    "napari-cwtnet info 'a slide.svs'"
+    """
+    texts = [PROGRAM, *(str(word) for word in words)]
+    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+
+
+def info_words(slide: Slide) -> list[str]:
+    """The words after ``napari-cwtnet`` that say of a slide what its dock says."""
+    return ["info", str(slide.path.resolve()), *_mpp_words(slide)]
+
+
+def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
+    """The words after ``napari-cwtnet`` that make a result again, to the last bit."""
+    words = _job_words("enhance", source.job, source.plan.region, source.slide)
+    lattice = source.plan.lattice
+    if lattice.grid != lattice.own_grid:
+        words += ["--grid", str(lattice.grid)]
+    return [*words, "--output", output]
+
+
+def check_words(job: Job, shown: Slide) -> list[str]:
+    """The words after ``napari-cwtnet`` that give a check's figures again.
+
+    Parameters
+    ----------
+    job : Job
+        What was checked.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    """
+    return _job_words("check", job, job.request.region, shown)
+
+
+def inspect_words(
+    job: FieldJob,
+    shown: Slide,
+    *,
+    place: tuple[float, float] | None = None,
+    depth: int = 1,
+    output: str = FOLDER,
+) -> list[str]:
+    """The words after ``napari-cwtnet`` that make the maps of a field again, to the last bit.
+
+    Parameters
+    ----------
+    job : FieldJob
+        How it was captured.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    place : (x, y), optional
+        The patch that was asked, level-0 pixels.
+    depth : int
+        Of the sub-bands.
+    output : str
+        Folder.
+    """
+    words = _job_words("inspect", job, job.request.region, shown)
+    if place is not None:
+        words += ["--probe", f"{exact(place[0])},{exact(place[1])}"]
+    if depth > 1:
+        words += ["--depth", str(depth)]
+    return [*words, "--output", output]
+
+
+def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) -> list[str]:
+    names = {path: name for name, path in list_models().items()}
+    words = [
+        command, str(job.slide.path.resolve()),
+        "--region", exact_region(region),
+        "--downsample", exact(job.request.downsample),
+        "--model", names.get(job.model, str(job.model)),
+        "--reference", job.request.reference,
+    ]  # fmt: skip
+    if job.request.sharpness != "auto":
+        words += ["--sharpness", job.request.sharpness]
+    if job.device != "auto":
+        words += ["--device", job.device]
+    if job.dtype != "auto":
+        words += ["--dtype", job.dtype]
+    words += _mpp_words(shown)
+    if not wants_icc(job.slide):
+        words.append("--no-icc")
+    return words
+
+
+def _mpp_words(slide: Slide) -> list[str]:
+    mpp = user_mpp(slide)
+    return [] if mpp is None else ["--mpp", exact(mpp)]
+
+
+def exact_region(region: Region) -> str:
+    """``X,Y,WIDTH,HEIGHT`` that are read back as the same numbers; `Region` prints ten digits."""
+    return ",".join(exact(v) for v in (region.x, region.y, region.width, region.height))
+
+
+def exact(value: float) -> str:
+    """The shortest digits that are read back as the same number.
+
+    >>> exact(2.0), exact(0.1)
+    ('2', '0.1')
+    """
+    return repr(float(value)).removesuffix(".0")

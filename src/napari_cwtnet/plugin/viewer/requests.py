@@ -1,0 +1,279 @@
+"""From what the Enhance dock says to a job, and to the words about it; nothing is read or computed.
+
+Errors say why the job cannot be had, and are shown where the sentence would stand.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from napari.layers import Shapes
+
+from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
+from napari_cwtnet.enhancement.check import refuse_computed, what_is_checked
+from napari_cwtnet.enhancement.forward import DtypeChoice
+from napari_cwtnet.enhancement.plan import ReferenceChoice, Sharpness
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region, describe_resolution
+from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
+from napari_cwtnet.inspection.bands import IMAGES
+from napari_cwtnet.inspection.field import cwtnet_config
+from napari_cwtnet.model import list_models
+from napari_cwtnet.model.weights import ModelHeader, read_header
+from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
+from napari_cwtnet.slides import Slide
+
+MAX_OUTPUT_PIXELS = 64_000_000
+"""More would take gigabytes while it is computed, and napari long to draw."""
+
+_COARSEST_SIDE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the dock's widgets say."""
+
+    model: str | None
+    downsample: float | None = None
+    """Of LR; None follows the zoom."""
+    reference: ReferenceChoice = "auto"
+    device: str = "auto"
+    dtype: DtypeChoice = "auto"
+    sharpness: Sharpness = "auto"
+
+
+def source_levels(slide: Slide) -> list[tuple[float, str]]:
+    """Downsamples that LR can be fixed to, in octaves, with their words."""
+    octaves = max(0, math.floor(math.log2(max(1.0, max(slide.size) / _COARSEST_SIDE))))
+    downsamples = [2.0**octave for octave in range(min(octaves, 6) + 1)]
+    return [(d, describe_resolution(slide.mpp, d)) for d in downsamples]
+
+
+def chosen_header(choice: Choice) -> ModelHeader:
+    """What is known of the chosen model.
+
+    Raises
+    ------
+    ModelError, RequestError
+        If none is chosen, it is gone, or its file is no model.
+    """
+    path = list_models().get(choice.model or "")
+    if path is None:
+        raise RequestError("There is no model; put a .safetensors file in the models folder.")
+    return read_header(path)
+
+
+def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
+    """The job that enhances what the canvas shows.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done; the message says why.
+    """
+    return _job(viewer, layer, choice, _visible(viewer, layer), "view")
+
+
+def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
+    """The job that checks the model on what the canvas shows, and the words about it.
+
+    Its LR is coarser than the slide by the model's scale at least, so that the slide holds the
+    truth.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done; the message says why.
+    """
+    region = _visible(viewer, layer)
+    job, plan = _job(viewer, layer, choice, region, "view", coarser=True)
+    refuse_computed(job.slide)
+    return job, what_is_checked(plan.output_mpp, plan.downsample, plan.scale)
+
+
+def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
+    """The job that enhances the bounding box of the selected shape.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done; the message says why.
+    """
+    if layer is None:
+        raise RequestError("Open a slide first.")
+    region = selected_roi(viewer, layer)
+    if region is None:
+        raise RequestError("Draw and select a shape in a Shapes layer first.")
+    return _job(viewer, layer, choice, region, "roi")
+
+
+def _visible(viewer: Any, layer: Any) -> Region:
+    if layer is None:
+        raise RequestError("Open a slide first.")
+    region = visible_region(viewer, layer)
+    if region is None:
+        raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
+    return region
+
+
+def selected_roi(viewer: Any, layer: Any) -> Region | None:
+    """Bounding box, level-0 pixels, of what is selected in a Shapes layer, the active one first.
+
+    A shapes layer with a single shape needs no selection.
+    """
+    active = viewer.layers.selection.active
+    layers = [active] if isinstance(active, Shapes) else []
+    layers += [one for one in reversed(viewer.layers) if isinstance(one, Shapes) and one.visible]
+    for shapes in layers:
+        chosen = sorted(shapes.selected_data) or ([0] if len(shapes.data) == 1 else [])
+        corners = [point for index in chosen for point in shapes.data[index]]
+        if corners:
+            return _bounding_box([layer.world_to_data(shapes.data_to_world(p)) for p in corners])
+    return None
+
+
+def _bounding_box(points: list[Any]) -> Region | None:
+    rows, columns = ([float(p[axis]) + 0.5 for p in points] for axis in (-2, -1))
+    width, height = max(columns) - min(columns), max(rows) - min(rows)
+    return Region(min(columns), min(rows), width, height) if min(width, height) > 0 else None
+
+
+def _job(
+    viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any, *, coarser: bool = False
+) -> tuple[Job, Plan]:
+    slide = slide_of(layer)
+    if slide is None:
+        raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
+    header = chosen_header(choice)
+    downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
+    if coarser:
+        downsample = max(downsample, float(header.scale))
+    request = EnhanceRequest(
+        on_lattice(region, downsample), downsample, choice.reference, sharpness=choice.sharpness
+    )
+    _check_size(slide, request, header.scale)
+    plan = make_plan(slide, header, request)
+    return Job(slide, request, header.path, choice.device, kind, choice.dtype), plan
+
+
+def on_lattice(region: Region, downsample: float) -> Region:
+    """The region widened to whole LR pixels of the slide, so that neighbouring views share tiles.
+
+    >>> on_lattice(Region(5, 7.5, 2, 9), 4)
+    Region(x=4.0, y=4.0, width=4.0, height=16.0)
+    """
+    left, top = (math.floor(v / downsample) * downsample for v in (region.x, region.y))
+    right, bottom = (math.ceil(v / downsample) * downsample for v in (region.right, region.bottom))
+    return Region(left, top, right - left, bottom - top)
+
+
+def _check_size(slide: Slide, request: EnhanceRequest, scale: int) -> None:
+    inside = request.region.intersection(slide.bounds)
+    size = None if inside is None else inside.size_at(request.downsample / scale)
+    if size is not None and size.width * size.height > MAX_OUTPUT_PIXELS:
+        raise RequestError(
+            f"The result would have {size.width:,} × {size.height:,} pixels, more than "
+            f"{MAX_OUTPUT_PIXELS // 10**6} million; zoom in, choose a coarser source level, or "
+            "mark a smaller ROI."
+        )
+
+
+Show = Literal["attention", "displacement", "bands", "trust", "probe"]
+
+TRUST = {
+    "consistency": "Consistency |D(SR) − LR|",
+    "confidence": "Attention confidence",
+    "spread": "Spread over flips and turns",
+    "error": "True error |SR − truth|",
+    "local-psnr": "Local PSNR",
+    "local-ssim": "Local SSIM",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldJob:
+    """A field that is to be captured."""
+
+    slide: Slide
+    request: EnhanceRequest
+    model: Path
+    device: str
+    dtype: DtypeChoice = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What of a field is to be seen."""
+
+    show: Show
+    block: int | None = None
+    image: str = "sr"
+    band: str = "HH"
+    depth: int = 1
+    trust: str = "consistency"
+    stretched: bool = False
+
+
+def field_job(
+    viewer: Any, layer: Any, choice: Choice, *, roi: bool = False
+) -> tuple[FieldJob, Plan, str]:
+    """The job that captures what the canvas shows, or its middle, and the words about it.
+
+    With ``roi`` it is the bounding box of the selected shape in place of the view.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done; the message says why.
+    """
+    if layer is None:
+        raise RequestError("Open a slide first.")
+    region = selected_roi(viewer, layer) if roi else visible_region(viewer, layer)
+    if roi and region is None:
+        raise RequestError("Draw and select a shape in a Shapes layer first.")
+    slide = slide_of(layer)
+    if slide is None or region is None:
+        raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
+    header = chosen_header(choice)
+    cwtnet_config(header)  # refuses a network that cannot be looked into
+    downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
+    inside = on_lattice(region, downsample).intersection(slide.bounds) or region
+    middle = _middle(inside, downsample)
+    wanted = EnhanceRequest(middle, downsample, choice.reference, sharpness=choice.sharpness)
+    request = field_request(slide, wanted)
+    plan = make_plan(slide, header, request)
+    columns, rows = plan.lattice.size
+    place = "the ROI" if roi else "the view"
+    where = place if middle == inside else f"the middle of {place}"
+    sentence = plan.sentence[:1].upper() + plan.sentence[1:]
+    words = f"Looks into {where}, {columns} × {rows} LR pixels. {sentence}."
+    return FieldJob(slide, request, header.path, choice.device, choice.dtype), plan, words
+
+
+def _middle(region: Region, downsample: float) -> Region:
+    """The part of a region that can be captured at once, on its own LR pixels."""
+    most = MAX_SIDE * downsample
+    x, width = _cut(region.x, region.width, most, downsample)
+    y, height = _cut(region.y, region.height, most, downsample)
+    return Region(x, y, width, height)
+
+
+def _cut(start: float, length: float, most: float, step: float) -> tuple[float, float]:
+    if length <= most:
+        return start, length
+    return start + (length - most) // (2 * step) * step, most
+
+
+def band_images(field: Field) -> dict[str, str]:
+    """Images whose sub-bands can be seen, with their words."""
+    found = {name: IMAGES[name] for name in images(field)}
+    if field.predicted is not None:
+        found["predicted"] = "predicted by the WT branch"
+    if field.target is not None:
+        found["target"] = "target of the WT branch"
+    return found

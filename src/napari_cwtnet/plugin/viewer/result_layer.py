@@ -1,0 +1,362 @@
+"""The layer that a result grows in, over its slide; transparent where nothing is computed yet."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Hashable
+from dataclasses import replace
+from typing import Any
+
+from napari.layers import Image, Shapes
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+
+from napari_cwtnet.enhancement import Plan
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import describe_resolution
+from napari_cwtnet.plugin.tasks.device import Engines
+from napari_cwtnet.plugin.tasks.enhance import Job, Outcome, Picture, Run
+from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed, keep_badge, update_badge
+from napari_cwtnet.plugin.viewer.selection import SOURCE_KEY, Source, holds
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import result_transform
+
+KEPT = " · kept"
+
+
+def result_name(slide_name: str, plan: Plan) -> str:
+    """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1 · lite-x4"``.
+
+    The warning comes first and the model last: napari's layer list leaves out the middle of long
+    names, and results of one slide differ at both ends, where cross-scale mode is told, too.
+    """
+    if plan.output_mpp is None:
+        pixel = describe_resolution(None, plan.output_downsample)
+    else:
+        pixel = f"{plan.output_mpp:.3g} µm/px"
+    word = "ORACLE" if plan.mode == "oracle" else "COMPUTED"
+    given = " cross-scale" if plan.mode == "cross-scale" else ""
+    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}{given}"
+
+
+class ResultLayer:
+    """What a run has computed, as a layer.
+
+    A later run of the same kind takes the same layer over, so that looking around does not pile up
+    layers; a layer that the user deleted is left deleted for the rest of its run, and one that is
+    kept is no longer taken over.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where the layer goes.
+    slide_layer : Image
+        What it lies over.
+    """
+
+    def __init__(self, viewer: Any, slide_layer: Any) -> None:
+        self._viewer = viewer
+        self.slide_layer = slide_layer
+        self._run: Run | None = None
+        self._done = 0
+        self._plan: Plan | None = None
+        self._slide_name = ""
+        self.layer: Image | None = None
+        slide_layer.events.scale.connect(self._register)
+
+    @property
+    def shown(self) -> Image | None:
+        """The layer, if it is in the viewer."""
+        return self.layer if holds(self._viewer, self.layer) else None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the user has deleted the layer, or the slide that it lies over."""
+        return (self.layer is not None and self.shown is None) or not holds(
+            self._viewer, self.slide_layer
+        )
+
+    def show(self, run: Run) -> None:
+        """Bring the layer up to what ``run`` has computed by now."""
+        if run.picture is None or run.done == 0:
+            return
+        # Every refresh draws the whole canvas anew, so there is none without a new tile.
+        done, self._done = self._done, run.done
+        if run is not self._run:
+            self._run = run
+            self._begin(run.picture, run.job)
+        elif run.done != done and self.shown is not None:
+            self.shown.refresh(extent=False, thumbnail=False, highlight=False)
+
+    def has(self, run: Run | None) -> bool:
+        """Whether the layer shows what ``run`` computes."""
+        return run is not None and run is self._run
+
+    def mark_kept(self) -> None:
+        """Say in the layer's name that no run replaces it."""
+        if self.layer is not None:
+            self.layer.name = f"{self.layer.name}{KEPT}"
+
+    def end(self, run: Run) -> None:
+        """Note how much of ``run`` is there, in the layer's name where not all is, and how good."""
+        layer, outcome = self.shown, run.outcome
+        if run is not self._run:
+            return
+        self._run = None  # its sums take four times the memory of its pixels
+        if outcome is None or layer is None:
+            return
+        quality = None if outcome.quality is None else outcome.quality.as_dict()
+        _note(
+            layer,
+            tiles=outcome.total,
+            tiles_done=outcome.done,
+            quality=quality,
+            **outcome.tally.as_dict(),
+        )
+        if outcome.done < outcome.total:
+            layer.name = f"{layer.name} · {outcome.done} of {outcome.total} tiles"
+        layer.refresh(extent=False, highlight=False)
+
+    def _begin(self, picture: Picture, job: Job) -> None:
+        self._plan, self._slide_name = picture.plan, job.slide.path.stem
+        name = result_name(self._slide_name, picture.plan)
+        layer, pixels = self.shown, picture.canvas.rgba
+        if layer is not None:
+            layer.data, layer.name = pixels, name
+            layer.visible = True  # it was asked for
+        else:
+            keep_badge(self._viewer)
+            layer = self.layer = Image(pixels, rgb=True, name=name)
+        layer.metadata = {
+            **layer.metadata,
+            RESULT_KEY: dict(picture.provenance),
+            SOURCE_KEY: Source(job, picture.plan, self.slide_layer),
+        }
+        self._register()
+        if self.shown is None:
+            self._insert(layer)
+        update_badge(self._viewer)
+
+    def _register(self, *_: Any) -> None:
+        """Lay the layer over the slide; again when the slide's pixel size is set anew."""
+        if self.layer is not None and self._plan is not None:
+            plan, under = self._plan, self.slide_layer
+            place = result_transform(under, plan.region, plan.output_downsample)
+            if self.layer.units != under.units:
+                self.layer.units = under.units
+            self.layer.scale, self.layer.translate = place
+            self._restate(self.layer, plan)
+
+    def _restate(self, layer: Image, plan: Plan) -> None:
+        """Name, badge and provenance in the pixel size that the slide has now."""
+        slide = slide_of(self.slide_layer)
+        if slide is None or slide.mpp == plan.native_mpp:
+            return
+        now = self._plan = replace(plan, native_mpp=slide.mpp)
+        _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
+        old = result_name(self._slide_name, plan)
+        if layer.name.startswith(old):  # not renamed by the user
+            layer.name = f"{result_name(self._slide_name, now)}{layer.name[len(old) :]}"
+        update_badge(self._viewer)
+
+    def _insert(self, layer: Image) -> None:
+        """Above the slide and other results, below shapes and the like."""
+        layers = self._viewer.layers
+        pictures = [i for i, one in enumerate(layers) if is_computed(one) or slide_of(one)]
+        drawing = layers.selection.active if isinstance(layers.selection.active, Shapes) else None
+        layers.insert(max(pictures, default=len(layers) - 1) + 1, layer)
+        if drawing is not None:
+            layers.selection.active = drawing
+
+
+def _note(layer: Image, **values: Any) -> None:
+    """Add to what is known of a layer; not in place, for a duplicate shares what is there."""
+    layer.metadata = {**layer.metadata, RESULT_KEY: {**layer.metadata[RESULT_KEY], **values}}
+
+
+REFRESH_MS = 100
+
+
+class Enhancer(QObject):
+    """Runs jobs, the newest only, each in a thread; grows their layers at most ten times a second.
+
+    Lives on the GUI thread. A newer job cancels the one at work and begins when that has ended,
+    within one tile; nothing of the older one is shown any more.
+
+    Attributes
+    ----------
+    changed : Signal
+        There is something new to show about the run: progress, phase or end.
+    finished : Signal(Outcome)
+        The newest job has ended: done, cancelled or failed.
+    """
+
+    changed = Signal()
+    finished = Signal(object)
+
+    def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.engines = Engines()
+        self._results: dict[Hashable, ResultLayer] = {}
+        self._kept: list[ResultLayer] = []
+        self._run: Run | None = None
+        self._result: ResultLayer | None = None
+        self._waiting: tuple[Job, Any] | None = None
+        self.outcome: Outcome | None = None
+        """Of the newest job that has ended, as long as its slide and what it made are shown."""
+        self._leaving = False
+        self._told: tuple[Any, ...] = ()
+        """The layers that `outcome` is about."""
+        self.generation = 0
+        """Number of the newest job; what belongs to an older one is dropped."""
+        self._timer = QTimer(self)
+        self._timer.setInterval(REFRESH_MS)
+        self._timer.timeout.connect(self._look)
+        # The window may go while a run is at work: its thread then ends by itself after its tile.
+        self._at_work: list[Run] = []
+        self._gone = threading.Event()
+        stop = functools.partial(_abandon, self._at_work, self._gone)
+        self.destroyed.connect(stop)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(stop)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is at work or waits."""
+        return self._run is not None or self._waiting is not None
+
+    @property
+    def run(self) -> Run | None:
+        """The run of the newest job, while it is at work."""
+        return None if self._waiting is not None else self._run
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the newest job is at its last tile because of :meth:`cancel`."""
+        return self._waiting is None and self._run is not None and self._run.cancelled
+
+    def start(self, job: Job, slide_layer: Any) -> int:
+        """Begin a job, in place of any other; returns its generation."""
+        self.generation += 1
+        self._leaving = False
+        if self._run is not None:
+            self._waiting = (job, slide_layer)
+            self._run.cancel("a newer request came")
+        else:
+            self._begin(job, slide_layer)
+        self.changed.emit()
+        return self.generation
+
+    def cancel(self) -> None:
+        """End the work after the tile it is at; finished tiles stay."""
+        dropped = self._waiting is not None
+        self._waiting = None
+        if self._run is not None:
+            self._run.cancel()
+        if dropped or self._run is not None:
+            self.changed.emit()
+
+    def leave(self) -> None:
+        """Cancel because the dock goes: no layer is made any more, for the window may go, too."""
+        self._leaving = True
+        self.cancel()
+
+    def keep(self, layer: Any) -> None:
+        """Leave a result's layer as it is: the next run makes one of its own.
+
+        A run that is at work in the layer goes on in it.
+
+        Raises
+        ------
+        RequestError
+            If no run would replace that layer.
+        """
+        if layer is None:
+            raise RequestError("There is no result to keep; enhance the view or an ROI first.")
+        key = next((k for k, result in self._results.items() if result.shown == layer), None)
+        if key is None:
+            raise RequestError(f"Layer {layer.name!r} is kept already: no run replaces it.")
+        result = self._results.pop(key)
+        self._kept.append(result)  # it has to live on, for it follows the pixel size of its slide
+        if self._result is result and self._run is not None and not result.has(self._run):
+            self._result = self._layer_for(self._run.job, result.slide_layer)
+        result.mark_kept()
+
+    def forget_layer(self, layer: Any) -> None:
+        """Let go of a layer that is shown no more, and of what was told of it."""
+        self._kept = [one for one in self._kept if one.layer != layer]
+        # The one at work may show a layer of its own yet, which later runs then take over.
+        self._results = {
+            key: one
+            for key, one in self._results.items()
+            if one is self._result or one.layer != layer
+        }
+        if self.outcome is not None and any(one == layer for one in self._told):
+            self.outcome, self._told = None, ()
+            self.changed.emit()
+
+    def release_memory(self) -> None:
+        """Let go of networks and finished tiles; result layers stay."""
+        self.engines.release()
+
+    def _begin(self, job: Job, slide_layer: Any) -> None:
+        self._waiting = None
+        self._result = self._layer_for(job, slide_layer)
+        self._run = Run(job, self.engines)
+        self._at_work[:] = [self._run]
+        self._run.start()
+        self._timer.start()
+
+    def _layer_for(self, job: Job, slide_layer: Any) -> ResultLayer:
+        """Views of one model share a layer, and so do runs over one ROI."""
+        place = job.request.region if job.kind == "roi" else None
+        key = (slide_layer, job.model, job.request.reference, job.kind, place)
+        self._results = {
+            k: result for k, result in self._results.items() if result.shown is not None
+        }
+        return self._results.setdefault(key, ResultLayer(self._viewer, slide_layer))
+
+    def _look(self) -> None:
+        run, result = self._run, self._result
+        if run is None or result is None:
+            self._timer.stop()
+            return
+        outcome = run.outcome  # before looking at tiles, so that the last ones are seen
+        if outcome is None:
+            if self._waiting is None and not self._leaving:
+                result.show(run)
+            # A dock that nobody holds any more may be collected while napari adds the layer.
+            if not self._gone.is_set():
+                self.changed.emit()
+            return
+        run.join()
+        self._run = self._result = None
+        self._at_work.clear()
+        if self._waiting is not None:
+            result.end(run)
+            self._begin(*self._waiting)
+            self.changed.emit()
+            return
+        self._timer.stop()
+        if not self._leaving:
+            result.show(run)
+        result.end(run)
+        if self._gone.is_set():
+            return
+        if outcome.kind == "failed" or not result.gone:
+            self.outcome, self._told = outcome, (result.layer, result.slide_layer)
+        else:
+            self.outcome, self._told = None, ()
+        self.changed.emit()
+        if outcome.kind == "failed":
+            show_error(outcome.message)
+        self.finished.emit(outcome)
+
+
+def _abandon(runs: list[Run], gone: threading.Event, *_: Any) -> None:
+    gone.set()
+    for run in runs:
+        run.cancel("the window was closed")
