@@ -33,6 +33,8 @@ SPECS = (
     "bicubic+jpeg30-420", "bicubic+sharpen0.5",
 )  # fmt: skip
 """LR without compression, by three kernels; compressed; sharpened."""
+STAINS = ["H&E", "PAS"]
+"""What the shared training images are stained with."""
 _IMAGES, _SIDE, _HALVED = 3, 512, ("bcss",)
 Gain = tuple[float, float]
 """PSNR (dB) and SSIM over bicubic."""
@@ -52,8 +54,11 @@ def main() -> None:
     if shipped.resolve() != arguments.weights.resolve():
         save_weights(shipped, trained.network, dict(trained.provenance), torch.float16)
     model = load_model(shipped)
+    figures: dict[str, dict[str, float]] = {}
     card = CARDS / f"{model.name}.md"
-    card.write_text(write_card(model, arguments.data, arguments.slide), encoding="utf-8")
+    card.write_text(write_card(model, arguments.data, arguments.slide, figures), encoding="utf-8")
+    known = {**model.provenance, "stains": STAINS, "figures": figures}
+    save_weights(shipped, trained.network, known, torch.float16)
     print(card.read_text(encoding="utf-8"))
 
 
@@ -109,7 +114,11 @@ def _size(model: Model) -> str:
 
 
 def _table(
-    model: Model, recipe: Recipe, data: Path, reference: Literal["none", "next"]
+    model: Model,
+    recipe: Recipe,
+    data: Path,
+    reference: Literal["none", "next"],
+    figures: dict[str, dict[str, float]],
 ) -> list[str]:
     names = " | ".join(f"`{spec}`" for spec in SPECS)
     lines = [f"| LR, gain in dB | {names} |", "|---" * (1 + len(SPECS)) + "|"]
@@ -126,6 +135,8 @@ def _table(
         for n in range(len(SPECS))
     ]
     lines.append(f"| **mean** | {_cells(mean)} |")
+    mode = "cross-scale" if reference == "next" else "single-image"
+    figures[mode] = {spec: round(gain, 2) for spec, (gain, _) in zip(SPECS, mean, strict=True)}
     lines += ["", f"Least gain of SSIM in any cell: {min(g for row in rows for _, g in row):+.4f}."]
     return lines
 
@@ -152,8 +163,10 @@ def _slides(model: Model, slides: Sequence[Path]) -> Iterator[str]:
                 )
 
 
-def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
-    """The card as Markdown."""
+def write_card(
+    model: Model, data: Path, slides: Sequence[Path], figures: dict[str, dict[str, float]]
+) -> str:
+    """The card as Markdown; ``figures`` gets the mean gain by mode and degradation."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
     modes = "single-image and cross-scale" if model.takes_reference else "single-image"
     lines = [
@@ -179,7 +192,7 @@ def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
     ]
     for reference in modes_of(model):
         title = "Cross-scale" if reference == "next" else "Single-image"
-        lines += ["", f"### {title}", "", *_table(model, recipe, data, reference)]
+        lines += ["", f"### {title}", "", *_table(model, recipe, data, reference, figures)]
     lines += [
         "",
         "### On slides",
@@ -205,9 +218,9 @@ def write_card(model: Model, data: Path, slides: Sequence[Path]) -> str:
         "",
         f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the shipped weights "
         f"are of step {model.provenance['step']:,}, after "
-        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core, and began as the earlier "
-        "weights of the same name, widened (`tools/warm_start.py`). LR and reference of every "
-        "patch go through a degradation drawn from the recipe's `degradation` section.",
+        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core, and continue the weights "
+        "shipped before under the same name. LR and reference of every patch go through a "
+        "degradation drawn from the recipe's `degradation` section.",
         "",
         "| source | size used | share | validation | reported above | licence and origin |",
         "|---|---|---|---|---|---|",
