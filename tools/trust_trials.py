@@ -97,10 +97,11 @@ def trial(
             side = _SIDE // 2
             request = EnhanceRequest(Region(0, 0, side, side), 1.0, "none")
             field = capture(slide, engine, request)
-            said = extrapolation(slide, engine, field).gain
+            tested = extrapolation(slide, engine, field)
             plain = Image.fromarray(slide.read(slide.bounds, 1))
     larger = np.asarray(plain.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
-    return said, psnr(field.sr, truth, 2) - psnr(larger, truth, 2)
+    assert tested is not None and tested.gain is not None  # the levels are large enough
+    return tested.gain, psnr(field.sr, truth, 2) - psnr(larger, truth, 2)
 
 
 if __name__ == "__main__":
