@@ -28,10 +28,10 @@ from napari_cwtnet.enhancement import Engine, EnhanceRequest
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import capture, extrapolation
 from napari_cwtnet.metrics import psnr
-from napari_cwtnet.slides.degradation import Kernel
+from napari_cwtnet.slides.degradation import Kernel, KernelName
 from napari_cwtnet.slides.degrade import shrink
 
-KERNELS = ("box", "bicubic")
+KERNELS: tuple[KernelName, ...] = ("box", "bicubic")
 """How a trial's levels are made, one for all of a trial."""
 _SIDE, _LEVELS = 1024, 3
 
@@ -100,7 +100,8 @@ def trial(
             tested = extrapolation(slide, engine, field)
             plain = Image.fromarray(slide.read(slide.bounds, 1))
     larger = np.asarray(plain.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
-    assert tested is not None and tested.gain is not None  # the levels are large enough
+    if tested is None or tested.gain is None:
+        raise SystemExit("A field of this size can always be tested; this one was not.")
     return tested.gain, psnr(field.sr, truth, 2) - psnr(larger, truth, 2)
 
 
