@@ -99,7 +99,7 @@ def survey(
         trust=tuple(trust_shown),
         probes=probes,
         extrapolation=gained,
-        statistics=_statistics(slide, field, depth, trust, gained),
+        statistics=_statistics(slide, field, depth, trust_shown, gained),
     )
 
 
