@@ -141,10 +141,33 @@ def build_parser() -> argparse.ArgumentParser:
 
     _bench(add("bench", "how fast this machine does it, as ratios of one run"))
 
-    _json(add("models", "list the models at hand"))
+    _models(add("models", "list the models, or export one for other programs"))
 
     _json(add("doctor", "what is installed here, and what is missing"))
     return parser
+
+
+def _models(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    actions = parser.add_subparsers(metavar="export", dest="action")
+    export = actions.add_parser(
+        "export", help="write a model as ONNX or as a bioimage.io package",
+        description="write a model as ONNX or as a bioimage.io package",
+    )  # fmt: skip
+    export.add_argument("model", help="name of a model, or a .safetensors file")
+    export.add_argument("--format", choices=("onnx", "bioimageio"), default="onnx")
+    export.add_argument("--output", type=Path, required=True, help="FILE.onnx or FILE.zip")
+    export.add_argument("--tile", type=int, help="fix the input's side, LR pixels; else any size")
+    export.add_argument(
+        "--reference", choices=("none", "next"), default="none",
+        help="next: the cross-scale mode, with the next-higher level as second input",
+    )  # fmt: skip
+    export.add_argument(
+        "--degradation", metavar="SPEC|unknown|input", default="unknown",
+        help="what the model is to know of its input, as in evaluate; input: another input",
+    )  # fmt: skip
+    export.add_argument("--precision", choices=("float32", "float16"), default="float32")
+    _json(export)
 
 
 def _enhance(parser: argparse.ArgumentParser) -> None:

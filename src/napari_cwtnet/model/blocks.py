@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,8 @@ from napari_cwtnet.model.base import BlockRecord
 from napari_cwtnet.model.conditioning import modulated
 from napari_cwtnet.model.config import NetworkConfig
 
+_TAPS = 5
+
 
 def bicubic(image: Tensor, factor: float) -> Tensor:
     """Resize ``(N, C, H, W)`` by ``factor`` along both axes, aligned on the outer corners.
@@ -20,13 +23,46 @@ def bicubic(image: Tensor, factor: float) -> Tensor:
     Enlarging interpolates; shrinking widens the kernel, as Pillow's ``BICUBIC`` does. Values may
     overshoot the input's range.
     """
-    height, width = (round(side * factor) for side in image.shape[-2:])
     if factor == 1:
         return image
-    # torch has no antialiased kernel for bfloat16
+    # Half precision is too coarse for pixels, and torch has no antialiased kernel for bfloat16.
     exact = image.float() if image.dtype in (torch.bfloat16, torch.float16) else image
-    resized = F.interpolate(exact, size=(height, width), mode="bicubic", antialias=True)
+    if factor > 1 and factor == int(factor):
+        return _enlarged(exact, int(factor)).to(image.dtype)
+    size = [round(side * factor) for side in image.shape[-2:]]
+    resized = F.interpolate(exact, size=size, mode="bicubic", antialias=True)
     return resized.to(image.dtype)
+
+
+def _enlarged(image: Tensor, factor: int) -> Tensor:
+    """Bicubic enlargement as one convolution and a shuffle, which every runtime computes alike."""
+    taps = image.new_tensor(_bicubic_taps(factor))
+    channels, height, width = image.shape[-3:]
+    kernel = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor**2, 1, _TAPS, _TAPS)
+    phases = F.conv2d(image, kernel.repeat(channels, 1, 1, 1), padding=_TAPS // 2, groups=channels)
+    # Beyond the border there is nothing: the taps that are left make up for it.
+    down, across = (
+        F.conv1d(image.new_ones(1, 1, side), taps[:, None], padding=_TAPS // 2)[0].T.reshape(-1)
+        for side in (height, width)
+    )
+    return F.pixel_shuffle(phases, factor) / (down[:, None] * across)
+
+
+@lru_cache
+def _bicubic_taps(factor: int) -> tuple[tuple[float, ...], ...]:
+    """Weights of five neighbours for each of ``factor`` phases (Keys 1981, a = -1/2)."""
+    found = []
+    for phase in range(factor):
+        centre = (phase + 0.5) / factor - 0.5
+        weights = [_keys(abs(place - centre)) for place in range(-(_TAPS // 2), _TAPS // 2 + 1)]
+        found.append(tuple(weight / sum(weights) for weight in weights))
+    return tuple(found)
+
+
+def _keys(x: float) -> float:
+    if x < 1:
+        return 1.5 * x**3 - 2.5 * x**2 + 1
+    return -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 if x < 2 else 0.0
 
 
 def conv(inputs: int, outputs: int) -> nn.Conv2d:
