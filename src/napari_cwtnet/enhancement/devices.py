@@ -48,7 +48,7 @@ def _quota(groups: Path) -> float:
     return float("inf")
 
 
-class OthersLoad:
+class ExternalCpuLoad:
     """Cores that other processes keep busy, as seen since it was last asked."""
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ def _spent() -> tuple[float, float, float]:
     return time.perf_counter(), sum(times) - idle - guests, own.user + own.system
 
 
-_OTHERS = OthersLoad()
+_EXTERNAL = ExternalCpuLoad()
 
 
 def free_cores(leave: int = 0) -> int:
@@ -89,7 +89,7 @@ def free_cores(leave: int = 0) -> int:
     At least half of what is granted: others give way, too.
     """
     granted = granted_cores()
-    free = max(granted / 2, granted - _OTHERS.cores())
+    free = max(granted / 2, granted - _EXTERNAL.cores())
     return max(1, min(round(free), int(granted + 0.5) - leave))
 
 
@@ -170,7 +170,7 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device(wanted)
 
 
-def give_back_memory() -> None:
+def release_memory() -> None:
     """Return what was let go of before: torch's reserves on a device, and the host's free pages.
 
     The C library keeps freed memory for later unless it is told otherwise; only glibc can be told.

@@ -33,7 +33,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(
+def prefetch(
     function: Callable[[T], R],
     items: Iterable[T],
     *,
@@ -173,7 +173,7 @@ class TileMemory:
 
 Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
-_READ_AHEAD = 3
+_PREFETCHED_READS = 3
 _MEMORY_SHARE = 0.5
 """Of the free memory, for all tiles that are computed at the same time."""
 
@@ -283,10 +283,10 @@ class Engine:
             self._memory.keep(self._key(slide, plan, tile), done)
             return _result(tile, done, cached=False)
 
-        reading = ahead(
-            read, tiles, workers=1, depth=max(_READ_AHEAD, workers), name="napari-cwtnet read"
+        reading = prefetch(
+            read, tiles, workers=1, depth=max(_PREFETCHED_READS, workers), name="napari-cwtnet read"
         )
-        computing = ahead(
+        computing = prefetch(
             compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
             prepare=lambda: compute_with(inner), hurry=True,
         )  # fmt: skip

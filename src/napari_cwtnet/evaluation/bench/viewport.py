@@ -19,7 +19,7 @@ from napari_cwtnet.enhancement import (
     make_plan,
 )
 from napari_cwtnet.enhancement.devices import compute_with, share_cores
-from napari_cwtnet.enhancement.engine import ahead
+from napari_cwtnet.enhancement.engine import prefetch
 from napari_cwtnet.evaluation.bench.timing import Task
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, Model, Network, preset
@@ -72,7 +72,7 @@ def viewport(
 
     def only_network() -> None:
         workers, inner = share_cores(len(pixels)) if device == "cpu" else (1, 1)
-        for _ in ahead(
+        for _ in prefetch(
             lambda given: fresh.infer(*given).sr.flatten()[0].item(),
             pixels,
             workers=workers,

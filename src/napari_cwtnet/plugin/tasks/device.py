@@ -20,7 +20,7 @@ from napari_cwtnet.enhancement import (
     GridMemory,
     choose_device,
     free_cores,
-    give_back_memory,
+    release_memory,
 )
 from napari_cwtnet.enhancement.devices import compute_with
 from napari_cwtnet.enhancement.memory import LARGEST_TILES
@@ -106,7 +106,7 @@ class Engines:
         with self._lock:
             self._engines.clear()
         LARGEST_TILES.forget()  # there may be room now
-        give_back_memory()
+        release_memory()
 
 
 def leave_a_core_to_the_window() -> None:
