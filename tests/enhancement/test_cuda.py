@@ -25,9 +25,9 @@ SHIPPED = ("cwtnet-lite-x2", "cwtnet-lite-x4")
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
     yield
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
 
 
 def test_float32_equals_the_processors(pattern_slide: Slide) -> None:
@@ -82,8 +82,8 @@ def test_memory_that_runs_short_makes_parts_of_the_same_picture(
         return caught.value
 
     Short(engine, refused)
-    image, tally = enhanced(pattern_slide, engine)
-    assert tally.in_parts > 0
+    image, tile_counts = enhanced(pattern_slide, engine)
+    assert tile_counts.in_parts > 0
     assert np.abs(image.astype(int) - whole).max() <= 1
 
 

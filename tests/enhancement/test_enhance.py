@@ -151,7 +151,7 @@ def test_finished_tiles_are_not_computed_again(pattern_slide, make_model) -> Non
     panned = make_plan(pattern_slide, model, EnhanceRequest(Region(100, 0, 400, 400), 2))
     panned = memory.shared(pattern_slide, panned)
     assert sum(r.cached for r in engine.run(pattern_slide, panned)) >= len(panned.tiles) / 2
-    engine.forget()
+    engine.clear_cache()
     assert not next(engine.run(pattern_slide, plan)).cached
 
 

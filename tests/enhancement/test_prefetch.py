@@ -138,7 +138,7 @@ def test_the_next_tiles_are_read_while_one_is_computed(
     engine = Engine(make_model(2, seed=1), "cpu", 0)
     plan = make_plan(pattern_slide, engine.model, EnhanceRequest(FIELD, 2))
     monkeypatch.setattr("napari_cwtnet.enhancement.engine.share_cores", lambda _: (1, 1))
-    read, computed = engine.read, engine._computed
+    read, computed = engine.read, engine._compute_tile
     changed = threading.Condition()
     were_read, seen = 0, []
 
@@ -157,7 +157,7 @@ def test_the_next_tiles_are_read_while_one_is_computed(
         return computed(*given)
 
     monkeypatch.setattr(engine, "read", noted)
-    monkeypatch.setattr(engine, "_computed", waits)
+    monkeypatch.setattr(engine, "_compute_tile", waits)
     assert len(list(engine.run(pattern_slide, plan))) == len(seen) == len(plan.tiles) > 5
     assert all(seen)
 

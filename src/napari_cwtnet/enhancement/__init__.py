@@ -7,7 +7,7 @@ from napari_cwtnet.enhancement.devices import (
     list_devices,
     release_memory,
 )
-from napari_cwtnet.enhancement.engine import Engine, Tally, TileResult
+from napari_cwtnet.enhancement.engine import Engine, TileCounts, TileResult
 from napari_cwtnet.enhancement.forward import choose_dtype, dtype_name, own_dtype
 from napari_cwtnet.enhancement.plan import (
     RESEARCH_USE,
@@ -31,7 +31,7 @@ __all__ = [
     "Plan",
     "Quality",
     "Result",
-    "Tally",
+    "TileCounts",
     "TileResult",
     "choose_device",
     "choose_dtype",

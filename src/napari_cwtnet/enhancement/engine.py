@@ -1,4 +1,4 @@
-"""The network at work on tiles, with a memory of those it did."""
+"""The engine: runs a plan's tiles through the network, prefetching input and caching output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.devices import choose_device, compute_with, share_cores
-from napari_cwtnet.enhancement.forward import Forward, Passed, choose_dtype
-from napari_cwtnet.enhancement.memory import free_bytes
+from napari_cwtnet.enhancement.forward import Forward, Pixels, choose_dtype, to_pixels, to_tensor
+from napari_cwtnet.enhancement.memory import SplitOnOutOfMemory, TileOutput, free_bytes
 from napari_cwtnet.enhancement.plan import Plan, with_sharpness
-from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.enhancement.tiling import Tile, crop_halo
 from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.model.blocks import bicubic
 from napari_cwtnet.model.conditioning import tellable, told
@@ -127,22 +127,8 @@ def is_background(image: NDArray[np.uint8]) -> bool:
     return bool(np.abs(together).max(initial=0) <= _TOGETHER)
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """The SR pixels of a tile and how they came about."""
-
-    sr: NDArray[np.uint8]
-    """``(h, w, 3)``, those that count."""
-    background: bool = False
-    """Nothing is there: they are bicubic."""
-    repeated: bool = False
-    """Half precision gave values that are not finite: they are float32's."""
-    parts: int = 1
-    """In how many pieces, for want of memory."""
-
-
-class TileMemory:
-    """The least recently used tiles go first; any thread may ask.
+class TileCache:
+    """Finished tiles within a byte budget, the least recently used dropped first; thread-safe.
 
     Parameters
     ----------
@@ -152,30 +138,29 @@ class TileMemory:
 
     def __init__(self, budget: int) -> None:
         self._lock = threading.Lock()
-        self._kept: LRUCache[Hashable, Computed] = LRUCache(budget, lambda tile: tile.sr.nbytes)
+        self._tiles: LRUCache[Hashable, TileOutput] = LRUCache(budget, lambda tile: tile.sr.nbytes)
 
-    def get(self, key: Hashable) -> Computed | None:
-        """The tile of that key, if it is still there."""
+    def get(self, key: Hashable) -> TileOutput | None:
+        """The tile of that key, if cached."""
         with self._lock:
-            return self._kept.get(key)
+            return self._tiles.get(key)
 
-    def keep(self, key: Hashable, tile: Computed) -> None:
-        """Remember a tile, if the budget bears it."""
+    def put(self, key: Hashable, tile: TileOutput) -> None:
+        """Cache a tile, unless it exceeds the whole budget."""
         with self._lock:
-            if tile.sr.nbytes <= self._kept.maxsize:
-                self._kept[key] = tile
+            if tile.sr.nbytes <= self._tiles.maxsize:
+                self._tiles[key] = tile
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop every tile."""
         with self._lock:
-            self._kept.clear()
+            self._tiles.clear()
 
 
-Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
 _PREFETCHED_READS = 3
 _MEMORY_SHARE = 0.5
-"""Of the free memory, for all tiles that are computed at the same time."""
+"""Of the free memory, for all tiles computed side by side."""
 
 Known = tuple[Degradation, Degradation]
 """Of LR and of the reference."""
@@ -184,17 +169,16 @@ _Read = tuple[Tile, Pixels, Pixels | None]
 
 @dataclass(frozen=True, slots=True)
 class TileResult:
-    """A tile and its SR pixels ``(h, w, 3)`` uint8, ready for :meth:`Canvas.add`."""
+    """A finished tile, ready for :meth:`Canvas.add`."""
 
     tile: Tile
-    sr: Pixels
-    cached: bool
-    background: bool = False
-    """Nothing is there, so they are bicubic."""
-    repeated: bool = False
-    """Half precision gave values that are not finite, so they are float32's."""
-    parts: int = 1
-    """In how many pieces they were computed, for want of memory."""
+    output: TileOutput
+    cached: bool = False
+
+    @property
+    def sr(self) -> Pixels:
+        """SR pixels ``(h, w, 3)`` uint8, without the halo."""
+        return self.output.sr
 
 
 class Engine:
@@ -233,7 +217,8 @@ class Engine:
         self.skip_background = skip_background
         self._forward = Forward(model, self.device, choose_dtype(dtype, self.device))
         self.dtype = self._forward.dtype
-        self._memory = TileMemory(cache_bytes)
+        self._split = SplitOnOutOfMemory(self._forward)
+        self._cache = TileCache(cache_bytes)
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
@@ -258,11 +243,11 @@ class Engine:
         missing = []
         for tile in plan.tiles:
             cancel.raise_if_cancelled()
-            kept = self._memory.get(self._key(slide, plan, tile))
-            if kept is None:
+            cached = self._cache.get(self._key(slide, plan, tile))
+            if cached is None:
                 missing.append(tile)
             else:
-                yield _result(tile, kept, cached=True)
+                yield TileResult(tile, cached, cached=True)
         if missing:
             yield from self._compute(slide, plan, missing, cancel)
 
@@ -279,9 +264,9 @@ class Engine:
         def compute(given: _Read) -> TileResult:
             cancel.raise_if_cancelled()
             tile, lr, reference = given
-            done = self._computed(plan, tile, lr, reference, known)
-            self._memory.keep(self._key(slide, plan, tile), done)
-            return _result(tile, done, cached=False)
+            done = self._compute_tile(plan, tile, lr, reference, known)
+            self._cache.put(self._key(slide, plan, tile), done)
+            return TileResult(tile, done)
 
         reading = prefetch(
             read, tiles, workers=1, depth=max(_PREFETCHED_READS, workers), name="napari-cwtnet read"
@@ -299,34 +284,34 @@ class Engine:
         if self.device.type != "cpu":
             return 1, torch.get_num_threads()
         columns, rows = plan.lattice.tile_size
-        room = _MEMORY_SHARE * free_bytes(self.device)
-        bearable = max(1, int(room // self._forward.expected_bytes(rows, columns)))
-        return share_cores(min(tiles, bearable))
+        memory = _MEMORY_SHARE * free_bytes(self.device)
+        fitting = max(1, int(memory // self._split.expected_bytes(rows, columns)))
+        return share_cores(min(tiles, fitting))
 
-    def _computed(
+    def _compute_tile(
         self, plan: Plan, tile: Tile, lr: Pixels, reference: Pixels | None, known: Known
-    ) -> Computed:
+    ) -> TileOutput:
         finest = lr if reference is None else reference
         if self.skip_background and is_background(finest):
-            return Computed(self._enlarged(plan, tile, finest), background=True)
-        small, fine = self._tensors(lr, reference)
-        passed: Passed = self._forward.tile(small, fine, self._told(known))
-        sr = self.counted(plan, tile, passed.sr)
-        return Computed(sr, repeated=passed.repeated, parts=passed.parts)
+            output = TileOutput(self._enlarged(plan, tile, finest), background=True)
+        else:
+            small, fine = self._tensors(lr, reference)
+            output = self._split.run(small, fine, self._told(known))
+        return replace(output, sr=crop_halo(output.sr, tile, plan.scale))
 
     @torch.inference_mode()
     def _enlarged(self, plan: Plan, tile: Tile, finest: Pixels) -> Pixels:
         rows = tile.rows.read_stop - tile.rows.read_start
         factor = plan.scale * rows // finest.shape[0]
-        return self.counted(plan, tile, bicubic(_to_tensor(finest, torch.device("cpu")), factor)[0])
+        return to_pixels(bicubic(to_tensor(finest, torch.device("cpu")), factor)[0])
 
-    def keep(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
-        """Remember a finished tile, if the budget bears it."""
-        self._memory.keep(self._key(slide, plan, tile), Computed(sr))
+    def put(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
+        """Cache a finished tile, unless it exceeds the whole budget."""
+        self._cache.put(self._key(slide, plan, tile), TileOutput(sr))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop every finished tile."""
-        self._memory.forget()
+        self._cache.clear()
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
@@ -379,48 +364,19 @@ class Engine:
             If the network gives values that are not finite.
         """
         tensors = self._tensors(lr, reference)
-        output, _ = self._forward.whole(*tensors, self._told(known), record=record)
+        output, _ = self._forward.run(*tensors, self._told(known), record=record)
         return output
-
-    @staticmethod
-    def counted(plan: Plan, tile: Tile, sr: Tensor) -> Pixels:
-        """The SR pixels ``(h, w, 3)`` uint8 of a tile that count, without the rest of its halo.
-
-        Parameters
-        ----------
-        plan, tile
-            What was computed.
-        sr : Tensor
-            ``(3, s·h, s·w)`` of everything that was read for the tile, nominally 0..1.
-        """
-        s, rows, columns = plan.scale, tile.rows, tile.columns
-        output = sr[
-            :,
-            (rows.start - rows.read_start) * s : (rows.stop - rows.read_start) * s,
-            (columns.start - columns.read_start) * s : (columns.stop - columns.read_start) * s,
-        ]
-        image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
-        return np.ascontiguousarray(image.cpu().numpy())
 
     def _told(self, known: Known) -> Tensor:
         return told(*known)[None].to(self.device)
 
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
-        fine = None if reference is None else _to_tensor(reference, self.device)
-        return _to_tensor(lr, self.device), fine
-
-
-def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:
-    return TileResult(tile, done.sr, cached, done.background, done.repeated, done.parts)
-
-
-def _to_tensor(image: Pixels, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None]
-    return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
+        fine = None if reference is None else to_tensor(reference, self.device)
+        return to_tensor(lr, self.device), fine
 
 
 @dataclass(slots=True)
-class Tally:
+class TileCounts:
     """Counts of tiles; one that was fetched from memory counts as it came about."""
 
     background: int = 0
@@ -432,9 +388,9 @@ class Tally:
 
     def add(self, done: TileResult) -> None:
         """Count a tile."""
-        self.background += done.background
-        self.repeated += done.repeated
-        self.in_parts += done.parts > 1
+        self.background += done.output.background
+        self.repeated += done.output.repeated
+        self.in_parts += done.output.parts > 1
 
     def as_dict(self) -> dict[str, int]:
         """For the provenance: what there is any of."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.blend import Canvas
-from napari_cwtnet.enhancement.engine import Engine, Tally
+from napari_cwtnet.enhancement.engine import Engine, TileCounts
 from napari_cwtnet.enhancement.forward import DtypeChoice, dtype_name
 from napari_cwtnet.enhancement.plan import (
     RESEARCH_USE,
@@ -49,7 +49,7 @@ class Result:
     metrics: Quality
     provenance: dict[str, Any]
     seconds: float
-    tally: Tally
+    tile_counts: TileCounts
 
     @property
     def mpp(self) -> float | None:
@@ -78,7 +78,7 @@ def _check_size(plan: Plan) -> None:
 
 
 def provenance(
-    slide: Slide, plan: Plan, engine: Engine, tally: Tally | None = None
+    slide: Slide, plan: Plan, engine: Engine, tile_counts: TileCounts | None = None
 ) -> dict[str, Any]:
     """Where computed pixels come from, as JSON values; nothing that names a patient.
 
@@ -86,7 +86,7 @@ def provenance(
     ----------
     slide, plan, engine
         What was enhanced, how, and by what.
-    tally : Tally, optional
+    tile_counts : TileCounts, optional
         What became of the tiles; left out before they are computed.
     """
     lattice = plan.lattice
@@ -119,7 +119,7 @@ def provenance(
         "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **_origin(slide, plan),
-        **({} if tally is None else tally.as_dict()),
+        **({} if tile_counts is None else tile_counts.as_dict()),
     }
 
 
@@ -209,12 +209,12 @@ def enhance(
     plan = make_plan(slide, loaded, request)
     _check_size(plan)
     engine = Engine(loaded, device, cache_bytes=0, dtype=dtype, skip_background=skip_background)
-    canvas, tally = Canvas(plan), Tally()
+    canvas, tile_counts = Canvas(plan), TileCounts()
     # Whatever ends it, such as an error of `progress`, no thread goes on computing.
     with contextlib.closing(engine.run(slide, plan, cancel)) as running:
         for done, finished in enumerate(running, start=1):
             canvas.add(finished.tile, finished.sr)
-            tally.add(finished)
+            tile_counts.add(finished)
             if progress is not None:
                 progress(done, len(plan.tiles))
     image = canvas.image
@@ -222,7 +222,7 @@ def enhance(
         image=image,
         plan=plan,
         metrics=measure(slide, plan, image, cancel),
-        provenance=provenance(slide, plan, engine, tally),
+        provenance=provenance(slide, plan, engine, tile_counts),
         seconds=time.perf_counter() - began,
-        tally=tally,
+        tile_counts=tile_counts,
     )

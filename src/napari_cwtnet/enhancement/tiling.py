@@ -161,6 +161,25 @@ class Tile:
         return self.rows.weights(scale)[:, None] * self.columns.weights(scale)[None, :]
 
 
+def crop_halo(sr: NDArray[np.uint8], tile: Tile, scale: int) -> NDArray[np.uint8]:
+    """The SR pixels of a tile that count: own pixels and ramps, without the rest of the halo.
+
+    Parameters
+    ----------
+    sr : ndarray
+        ``(s·h, s·w, 3)`` of everything that was read for the tile.
+    tile : Tile
+        Its place.
+    scale : int
+        SR pixels per LR pixel along each axis.
+    """
+    rows, columns = (
+        slice((span.start - span.read_start) * scale, (span.stop - span.read_start) * scale)
+        for span in (tile.rows, tile.columns)
+    )
+    return np.ascontiguousarray(sr[rows, columns])
+
+
 @dataclass(frozen=True)
 class Lattice:
     """The LR pixels of a slide at one downsample and phase, and the tiles that a region needs.

@@ -26,7 +26,8 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.engine import Known
-from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile
+from napari_cwtnet.enhancement.forward import to_pixels
+from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile, crop_halo
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import NetworkConfig
@@ -237,7 +238,7 @@ def capture(
         cancel.raise_if_cancelled()
         lr, reference = engine.read(slide, plan, tile)
         output = engine.infer(lr, reference, known, record=True)
-        canvas.add(tile, engine.counted(plan, tile, output.sr[0]))
+        canvas.add(tile, crop_halo(to_pixels(output.sr[0]), tile, plan.scale))
         part = Part(tile, placement(plan.lattice, tile), lr, reference, known)
         taking.add(part, output)
         parts.append(part)

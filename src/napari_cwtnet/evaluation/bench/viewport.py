@@ -90,9 +90,9 @@ def viewport(
         begun.pop().close()
 
     def only_the_view_is_kept() -> None:
-        keeping.forget()
+        keeping.clear_cache()
         for tile, sr in zip(plan.tiles, finished, strict=True):
-            keeping.keep(slide, plan, tile, sr)
+            keeping.put(slide, plan, tile, sr)
 
     return Viewport(
         flops=flops_per_pixel(model.network, with_reference=plan.with_reference) * side * side,

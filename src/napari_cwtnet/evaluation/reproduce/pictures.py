@@ -29,7 +29,7 @@ AXES = {
 _QUALITY = 85
 _CLEAR = 0.55
 _OWN = ("o", "#d1006c")
-_EXTERNAL = (
+_OTHERS = (
     ("s", "#0072b2"),
     ("^", "#009e73"),
     ("v", "#a65e00"),
@@ -142,7 +142,7 @@ def marks_of(names: Sequence[str], compared: str) -> dict[str, tuple[str, str]]:
         If there are more rows than marks.
     """
     others = [name for name in names if name != compared]
-    marks = dict(zip(others, _EXTERNAL[: len(others)], strict=True))
+    marks = dict(zip(others, _OTHERS[: len(others)], strict=True))
     return marks | {compared: _OWN}
 
 

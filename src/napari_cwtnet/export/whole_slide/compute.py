@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Canvas, Plan, Tally
+from napari_cwtnet.enhancement import Canvas, Plan, TileCounts
 from napari_cwtnet.enhancement.devices import release_memory
 from napari_cwtnet.enhancement.engine import TileResult
 from napari_cwtnet.enhancement.tiling import Tile
@@ -60,7 +60,7 @@ class Computed(NamedTuple):
     """How the pixels of a block came about."""
 
     tiles: int
-    tally: Tally
+    tally: TileCounts
     """Of the tiles that the block owns, whichever block they were computed with."""
 
 
@@ -77,7 +77,7 @@ def block_pixels(
     On one device the same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
     """
     part = cut(bench.plan, block)
-    canvas, tally, missing = Canvas(part), Tally(), []
+    canvas, tally, missing = Canvas(part), TileCounts(), []
 
     def add(finished: TileResult) -> None:
         canvas.add(finished.tile, finished.sr)

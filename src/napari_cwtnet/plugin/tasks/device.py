@@ -105,7 +105,7 @@ class Engines:
         """Let go of every network and finished tile; one at work keeps its own until it ends."""
         with self._lock:
             self._engines.clear()
-        LARGEST_TILES.forget()  # there may be room now
+        LARGEST_TILES.clear()  # there may be room now
         release_memory()
 
 
