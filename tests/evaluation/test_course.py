@@ -16,8 +16,8 @@ from training.conftest import tiles
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, runs
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
+from napari_cwtnet.evaluation.reproduce.report import ROWS, note_row
 from napari_cwtnet.evaluation.reproduce.runs import Course, Place, Training
-from napari_cwtnet.evaluation.reproduce.writing import ROWS, note_row
 
 
 def places() -> list[Place]:

@@ -1,15 +1,17 @@
 """What the network did with a field: its attention, its sub-bands, and how far to trust it."""
 
 from napari_cwtnet.inspection.attention import (
+    Patch,
+    Probe,
     attention,
     displacement,
     matches_sentence,
     matches_within,
+    probe,
 )
 from napari_cwtnet.inspection.bands import energies, haar, images, inverse
 from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.probe import Patch, Probe, probe
 from napari_cwtnet.inspection.survey import Survey, survey
 from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
 

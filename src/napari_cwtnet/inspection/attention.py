@@ -1,14 +1,22 @@
-"""How sure each block is of its matches, and how far away they lie (Eq. 8)."""
+"""Attention of each block: how sure, where the matches lie (Eq. 8), and one query's relevances."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import math
+from dataclasses import dataclass
 
-from napari_cwtnet.enhancement import Plan
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_cwtnet.enhancement import Engine, Plan
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection.field import Field, Part, check_model
 from napari_cwtnet.model import NetworkConfig
+from napari_cwtnet.model.attention import patch_norms
 
 DISTANCES = (0, 1, 4, 16)
 """LR pixels within which matches are counted."""
@@ -85,3 +93,184 @@ def matches_sentence(field: Field, block: int | None = None) -> str:
     )
     who = f"Block {block}" if block is not None else f"All {field.blocks} blocks"
     return f"{who}: {within} (LR pixels)."
+
+
+_PATCH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A 3 × 3 patch of LR pixels and how alike it is to the query."""
+
+    box: Region
+    """Level-0 pixels."""
+    relevance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one query i sees: r(i, ·) over the tile that it was computed in."""
+
+    block: int
+    """Counted from 1."""
+    query: Region
+    """The 3 × 3 patch around the LR pixel that was asked, level-0 pixels."""
+    relevance: Floats
+    """``(h, w)`` on the LR grid, cosine in -1..1; all the network could see, with the halo."""
+    region: Region
+    """What ``relevance`` covers, level-0 pixels."""
+    best: tuple[Patch, ...]
+    """The most alike first; they do not overlap."""
+    match: Patch
+    """What the network took: the place that h points at."""
+    rank: int
+    """How many patches of the tile are more alike than the match, plus one."""
+    aligned: bool = False
+    """Whether the network looked at the same place only, whatever is more alike."""
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in plain words."""
+        count = self.relevance.size
+        if self.aligned:
+            here = (
+                f"Block {self.block}: this model looks only at the same place, of relevance "
+                f"{self.match.relevance:.3f}"
+            )
+            if self.rank == 1:
+                return f"{here}, which no other of {count:,} patches exceeds."
+            return (
+                f"{here}. More alike: {self.rank - 1:,} of {count:,} patches, up to "
+                f"{self.best[0].relevance:.3f}; it makes no use of them."
+            )
+        return (
+            f"Block {self.block}: the network took the patch of relevance "
+            f"{self.match.relevance:.3f}, number {self.rank:,} of {count:,} by likeness; the most "
+            f"alike has {self.best[0].relevance:.3f}."
+        )
+
+
+def relevance_of(query: Tensor, key: Tensor, row: int, column: int) -> Floats:
+    """r(i, ·) of Eq. 8 for the one query at (row, column).
+
+    Parameters
+    ----------
+    query, key : Tensor
+        Q and K, ``(1, C, h, w)``.
+    row, column : int
+        The query's pixel.
+
+    Returns
+    -------
+    ndarray
+        ``(h, w)``: cosine of the query's 3 × 3 patch and every patch of K, zero outside the tile.
+    """
+    patch = F.pad(query, (1, 1, 1, 1))[..., row : row + _PATCH, column : column + _PATCH]
+    products = F.conv2d(key, patch, padding=1)
+    norm = patch_norms(query)[..., row, column]
+    cosine = products / (patch_norms(key) * norm)
+    return np.ascontiguousarray(cosine[0, 0].float().cpu().numpy())
+
+
+@torch.inference_mode()
+def probe(
+    field: Field, engine: Engine, x: float, y: float, *, block: int = 1, count: int = 5
+) -> Probe:
+    """Ask one query of a block, without ever holding the N×N matrix.
+
+    The tile's pass is run again, with the same numbers as when the field was captured.
+
+    Parameters
+    ----------
+    field : Field
+        Captured by the same engine's model.
+    engine : Engine
+        The model on its device.
+    x, y : float
+        A place in the field, level-0 pixels.
+    block : int
+        Counted from 1.
+    count : int
+        How many patches, at least 1.
+
+    Raises
+    ------
+    RequestError
+        If the place is outside the field, the block does not exist, or the engine has another
+        model.
+    """
+    check_block(field, block)
+    check_model(field, engine)
+    part, row, column = _asked(field, x, y)
+    record = engine.infer(part.lr, part.reference, part.known, record=True).blocks[block - 1]
+    relevance = relevance_of(record.query, record.key, row, column)
+    match = divmod(int(record.index[0, row, column]), relevance.shape[1])
+    box = _Boxes(field, part)
+    taken = float(relevance[match])
+    return Probe(
+        block=block,
+        query=box.around(row, column),
+        relevance=relevance,
+        region=part.tile.read,
+        best=tuple(
+            Patch(box.around(*place), float(relevance[place]))
+            for place in best_places(relevance, max(1, count))
+        ),
+        match=Patch(box.around(*match), taken),
+        rank=1 + int(np.count_nonzero(relevance > taken)),
+        aligned=field.aligned,
+    )
+
+
+def best_places(relevance: Floats, count: int) -> list[tuple[int, int]]:
+    """Rows and columns of the highest values whose 3 × 3 patches do not overlap, highest first."""
+    left = relevance.copy()
+    places: list[tuple[int, int]] = []
+    while len(places) < count and np.isfinite(left.max()):
+        row, column = (int(i) for i in np.unravel_index(int(left.argmax()), left.shape))
+        places.append((row, column))
+        near = slice(max(0, row - 2), row + 3), slice(max(0, column - 2), column + 3)
+        left[near] = -math.inf
+    return places
+
+
+def check_place(field: Region, x: float, y: float) -> None:
+    """Refuse a place that is not within a field; all in level-0 pixels.
+
+    Raises
+    ------
+    RequestError
+        If it is outside, or no number.
+    """
+    if not (field.x <= x < field.right and field.y <= y < field.bottom):
+        raise RequestError(
+            f"Place {x:g},{y:g} is outside the field {field}; give X,Y in level-0 pixels inside it."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    field: Field
+    part: Part
+
+    def around(self, row: int, column: int) -> Region:
+        """The patch around a pixel of the tile, in level-0 pixels."""
+        d, read = self.field.plan.downsample, self.part.tile.read
+        return Region(read.x + (column - 1) * d, read.y + (row - 1) * d, _PATCH * d, _PATCH * d)
+
+
+def _asked(field: Field, x: float, y: float) -> tuple[Part, int, int]:
+    """The tile that owns a place, and the place's row and column in it."""
+    check_place(field.plan.region, x, y)
+    region, d = field.plan.region, field.plan.downsample
+    height, width = field.lr.shape[:2]
+    # A place just inside the edge may be rounded onto it.
+    column = min(math.floor((x - region.x) / d), width - 1)
+    row = min(math.floor((y - region.y) / d), height - 1)
+    part = next(one for one in field.parts if one.place.owns(row, column))
+    place = part.place
+    return (
+        part,
+        row - place.rows.start + place.tile_rows.start,
+        column - place.columns.start + place.tile_columns.start,
+    )

@@ -7,7 +7,7 @@ always, while attention and sub-bands are those of the tile that owns the pixel:
 and half of another is no match.
 
 Queries and keys are not kept, for they take gigabytes; a tile's inputs are, from which
-:mod:`napari_cwtnet.inspection.probe` makes them again.
+:mod:`napari_cwtnet.inspection.attention` makes them again.
 """
 
 from __future__ import annotations

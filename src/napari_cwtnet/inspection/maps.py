@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.attention import attention, displacement, matches_sentence
+from napari_cwtnet.inspection.attention import Probe, attention, displacement, matches_sentence
 from napari_cwtnet.inspection.field import Field
-from napari_cwtnet.inspection.probe import Probe
 
 Palette = Literal["heat", "signed", "grey", "direction"]
 """``heat``: more is brighter; ``signed``: blue, white, red about the middle; ``grey``: black to

@@ -13,10 +13,15 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection import bands, maps, trust
-from napari_cwtnet.inspection.attention import matches_within, no_attention
+from napari_cwtnet.inspection.attention import (
+    Probe,
+    check_place,
+    matches_within,
+    no_attention,
+    probe,
+)
 from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.probe import Probe, check_place, probe
 from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide

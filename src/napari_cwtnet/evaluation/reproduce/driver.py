@@ -35,6 +35,18 @@ from napari_cwtnet.evaluation.reproduce.pictures import (
     middle,
     save_strip,
 )
+from napari_cwtnet.evaluation.reproduce.report import ORACLE, note_row, write_table
+from napari_cwtnet.evaluation.reproduce.results import (
+    Cell,
+    FieldFigures,
+    Perceptual,
+    available,
+    image_name,
+    image_of,
+    keep,
+    kept,
+    measured,
+)
 from napari_cwtnet.evaluation.reproduce.runs import (
     WEIGHTS,
     Course,
@@ -46,17 +58,6 @@ from napari_cwtnet.evaluation.reproduce.runs import (
     read_record,
     train,
 )
-from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
-from napari_cwtnet.evaluation.reproduce.testing import (
-    FieldFigures,
-    Perceptual,
-    available,
-    image_of,
-    keep,
-    kept,
-    measured,
-)
-from napari_cwtnet.evaluation.reproduce.writing import ORACLE, note_row, write_table
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import read_weights

@@ -30,9 +30,8 @@ from napari_cwtnet.evaluation.reproduce.classifier import (
 )
 from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan, make_folder
 from napari_cwtnet.evaluation.reproduce.experiment import TABLE_6, Row
+from napari_cwtnet.evaluation.reproduce.results import image_of, interval
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Course, Place, Say
-from napari_cwtnet.evaluation.reproduce.summary import interval
-from napari_cwtnet.evaluation.reproduce.testing import image_of
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field, shrink

@@ -28,7 +28,7 @@ from napari_cwtnet.inspection import (
     told,
     trust,
 )
-from napari_cwtnet.inspection.probe import check_place
+from napari_cwtnet.inspection.attention import check_place
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.tasks.device import Engines
 from napari_cwtnet.plugin.tasks.inspect import Inspector, Steps, Task

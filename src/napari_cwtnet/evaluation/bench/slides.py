@@ -1,12 +1,19 @@
-"""A view of a slide through a model: end to end, network only, first tile, pan, cache."""
+"""Work on a real slide: a view through a model, plain reading, and peak memory by output size."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import openslide
 import torch
+from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from napari_cwtnet.enhancement import (
@@ -20,10 +27,11 @@ from napari_cwtnet.enhancement import (
 )
 from napari_cwtnet.enhancement.devices import compute_with, share_cores
 from napari_cwtnet.enhancement.engine import prefetch
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.bench.timing import Task
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, Model, Network, preset
-from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides import Slide, open_slide
 
 _PROBE = 32
 _CACHE = 2**30
@@ -137,3 +145,132 @@ def untrained(name: str, scale: int) -> Model:
     config = preset(name, scale)
     network = CwtNet(config).eval()
     return Model(f"{name}-x{scale}", Path(name), config, {}, f"untrained {name}", network)
+
+
+SIDE = 1024
+_PLACES = 64
+
+
+def reading(path: Path, side: int = SIDE) -> dict[str, Task]:
+    """Two tasks that read the same places in the same order, RGB on white.
+
+    The file is opened anew before each reading, so that neither has kept a tile.
+
+    Raises
+    ------
+    RequestError
+        If OpenSlide cannot read the file: then there is nothing to compare with.
+    """
+    try:
+        with openslide.OpenSlide(path) as plain:
+            width, height = plain.dimensions
+    except openslide.OpenSlideError as error:
+        raise RequestError(
+            f"Slide {path} cannot be read by openslide-python ({error}), so there is nothing to "
+            "compare reading with; leave reading out."
+        ) from error
+    generator = np.random.default_rng(0)
+    places = [
+        (
+            int(generator.integers(max(1, width - side))),
+            int(generator.integers(max(1, height - side))),
+        )
+        for _ in range(_PLACES)
+    ]
+    for_plain, for_slide = itertools.cycle(places), itertools.cycle(places)
+    handles: dict[str, openslide.OpenSlide] = {}
+    slides: dict[str, Slide] = {}
+
+    def open_plain() -> None:
+        if "now" in handles:
+            handles["now"].close()
+        handles["now"] = openslide.OpenSlide(path)
+
+    def open_ours() -> None:
+        if "now" in slides:
+            slides["now"].close()
+        slides["now"] = open_slide(path)
+
+    def read_plain() -> object:
+        image = handles["now"].read_region(next(for_plain), 0, (side, side))
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))
+        return np.asarray(white)
+
+    def read_ours() -> object:
+        return slides["now"].read(Region(*next(for_slide), side, side), 1)
+
+    return {
+        "openslide-python": Task(read_plain, open_plain),
+        "Slide.read": Task(read_ours, open_ours),
+    }
+
+
+MEGAPIXELS = (1, 4, 16)
+_PROGRAM = """
+import contextlib, json, sys
+from pathlib import Path
+import psutil
+from napari_cwtnet import enhance, load_model, open_slide
+path, name, side, device = sys.argv[1:]
+
+def forget_peak():
+    # What the system has kept so far may be that of the process that this one was forked from.
+    with contextlib.suppress(OSError):  # not every container lets it
+        Path("/proc/self/clear_refs").write_text("5")
+
+def peak():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+
+with open_slide(path) as slide:
+    model = load_model(name)
+    settings = dict(model=model, reference="none", device=device, skip_background=False)
+    enhance(slide, (0, 0, 32, 32), 1, **settings)
+    before = psutil.Process().memory_info().rss
+    forget_peak()
+    length = int(side) / model.scale
+    enhance(slide, (0, 0, length, length), 1, **settings)
+print(json.dumps([before, peak()]))
+"""
+
+
+def memory(
+    path: Path,
+    model: str,
+    device: str,
+    megapixels: tuple[int, ...] = MEGAPIXELS,
+    told: Callable[[int], None] | None = None,
+) -> dict[int, dict[str, float]]:
+    """MiB of host memory at the most, by megapixels of output.
+
+    ``started`` is what a process holds that has enhanced one small tile, ``peak`` the most that it
+    held while it enhanced the corner of the slide at native. ``told`` hears each size before its
+    run.
+
+    Raises
+    ------
+    RequestError
+        If a run fails, or the system does not tell a process's peak (all but Linux).
+    """
+    if sys.platform != "linux":
+        raise RequestError("Only Linux tells a process's peak memory; leave memory out.")
+    found = {}
+    for size in megapixels:
+        if told is not None:
+            told(size)
+        side = round((size * 2**20) ** 0.5)
+        run = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, str(path), model, str(side), device],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if run.returncode:
+            raise RequestError(
+                f"Memory run of {size} megapixels failed: {run.stderr.strip()[-300:]}"
+            )
+        before, most = (value / 2**20 for value in json.loads(run.stdout))
+        found[size] = {"started_mib": round(before, 1), "peak_mib": round(most, 1)}
+    return found
