@@ -16,7 +16,7 @@ from napari_cwtnet.inspection import (
     images,
     matches_sentence,
     matches_within,
-    spread,
+    self_ensemble_spread,
     survey,
 )
 from napari_cwtnet.inspection.attention import displacement
@@ -224,7 +224,7 @@ def test_an_sr_branch_that_works_alone_has_attention_with_a_reference(slide, mak
     assert "no attention without a reference: its SR branch" in matches_sentence(alone)
     with pytest.raises(RequestError, match="no attention without a reference"):
         attention(alone)
-    assert spread(alone, engine).mean() > 0.1
+    assert self_ensemble_spread(alone, engine).mean() > 0.1
     found = survey(slide, engine, EnhanceRequest(region, 2, "none"))
     assert not found.attention
     assert {one.name[:4] for one in found.bands} == {"band"}

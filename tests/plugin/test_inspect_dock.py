@@ -25,10 +25,10 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
     capture,
+    coarser_scale_check,
     displacement,
-    extrapolation,
     haar,
-    spread,
+    self_ensemble_spread,
 )
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr
 from napari_cwtnet.model import load_model
@@ -97,13 +97,13 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
     assert np.array_equal(direct.sr, field.sr)
     (layer,) = dock.layers.layers  # shown at once
     assert layer.data == pytest.approx(attention(direct))
-    assert dock.said == extrapolation(slide, engine, direct).sentence
+    assert dock.said == coarser_scale_check(slide, engine, direct).sentence
     for choices, want in (
         ({"show": "attention", "block": 1}, attention(direct, 1)),
         ({"show": "trust", "trust": "consistency"}, consistency(direct.sr, direct.lr)),
         ({"trust": "error"}, error(direct)),
         ({"trust": "local-psnr"}, local_psnr(direct)),
-        ({"trust": "spread"}, spread(direct, engine)),
+        ({"trust": "spread"}, self_ensemble_spread(direct, engine)),
         ({"show": "bands", "image": "sr", "band": "HL"}, haar(direct.sr)[0]["HL"].mean(0)),
         ({"image": "truth", "band": "HH", "depth": 2}, haar(direct.truth, 2)[1]["HH"].mean(0)),
         ({"image": "predicted", "band": "LH"}, 255 * direct.predicted[:3].mean(0)),

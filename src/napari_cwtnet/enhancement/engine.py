@@ -25,7 +25,7 @@ from napari_cwtnet.enhancement.plan import Plan, with_sharpness
 from napari_cwtnet.enhancement.tiling import Tile, crop_halo
 from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.model.blocks import bicubic
-from napari_cwtnet.model.conditioning import tellable, told
+from napari_cwtnet.model.conditioning import degradation_tensor, without_jpeg2000
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
@@ -296,7 +296,7 @@ class Engine:
             output = TileOutput(self._enlarged(plan, tile, finest), background=True)
         else:
             small, fine = self._tensors(lr, reference)
-            output = self._split.run(small, fine, self._told(known))
+            output = self._split.run(small, fine, self._degradation_tensor(known))
         return replace(output, sr=crop_halo(output.sr, tile, plan.scale))
 
     @torch.inference_mode()
@@ -327,15 +327,16 @@ class Engine:
         return lr, slide.read(tile.read, plan.downsample / 2, replicate=True, source=source)
 
     def known(self, slide: Slide, plan: Plan) -> Known:
-        """What the model is told of LR and of the reference; nothing where it takes none.
+        """Degradations of LR and reference, as passed to the model; unknown where it takes none.
 
-        The first time it looks at the slide's levels, which can take a second.
+        The first call analyses the slide's levels, which can take a second.
         """
         if not self.model.takes_degradation:
             return UNKNOWN, UNKNOWN
         downsamples = (plan.downsample, plan.downsample / 2)[: 1 + plan.with_reference]
         found = [
-            with_sharpness(tellable(slide.degradation(d)), plan.sharpness) for d in downsamples
+            with_sharpness(without_jpeg2000(slide.degradation(d)), plan.sharpness)
+            for d in downsamples
         ]
         return (found[0], found[1] if plan.with_reference else UNKNOWN)
 
@@ -364,11 +365,11 @@ class Engine:
             If the network gives values that are not finite.
         """
         tensors = self._tensors(lr, reference)
-        output, _ = self._forward.run(*tensors, self._told(known), record=record)
+        output, _ = self._forward.run(*tensors, self._degradation_tensor(known), record=record)
         return output
 
-    def _told(self, known: Known) -> Tensor:
-        return told(*known)[None].to(self.device)
+    def _degradation_tensor(self, known: Known) -> Tensor:
+        return degradation_tensor(*known)[None].to(self.device)
 
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
         fine = None if reference is None else to_tensor(reference, self.device)

@@ -141,7 +141,7 @@ class Forward:
         self,
         lr: Tensor,
         reference: Tensor | None,
-        told: Tensor | None = None,
+        degradation: Tensor | None = None,
         *,
         record: bool = False,
     ) -> tuple[NetworkOutput, bool]:
@@ -152,11 +152,11 @@ class Forward:
         ModelError
             If float32 gives values that are not finite either.
         """
-        output = self._pass(lr, reference, told, self.dtype, record)
+        output = self._pass(lr, reference, degradation, self.dtype, record)
         if _finite(output):
             return output, False
         if self.dtype != torch.float32:
-            output = self._pass(lr, reference, told, torch.float32, record)
+            output = self._pass(lr, reference, degradation, torch.float32, record)
             if _finite(output):
                 self.warn(
                     f"Model {self.model.name!r} gave values that are not finite in "
@@ -172,12 +172,12 @@ class Forward:
         self,
         lr: Tensor,
         reference: Tensor | None,
-        told: Tensor | None,
+        degradation: Tensor | None,
         dtype: torch.dtype,
         record: bool,
     ) -> NetworkOutput:
         network = self.networks.get(dtype)
-        known = {"told": told} if self.model.takes_degradation else {}
+        known = {"degradation": degradation} if self.model.takes_degradation else {}
         output: NetworkOutput = network(lr, reference, record=record, **known)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())

@@ -127,14 +127,16 @@ class SplitOnOutOfMemory:
         """Memory needed for a tile of ``rows × columns`` LR pixels."""
         return expected_bytes(self._model.network, rows * columns, self._forward.dtype)
 
-    def run(self, lr: Tensor, reference: Tensor | None, told: Tensor | None = None) -> TileOutput:
+    def run(
+        self, lr: Tensor, reference: Tensor | None, degradation: Tensor | None = None
+    ) -> TileOutput:
         """SR of a tile, computed in parts where the whole does not fit into memory.
 
         Parameters
         ----------
         lr, reference : Tensor
             ``(1, 3, h, w)`` and ``(1, 3, 2h, 2w)``, 0..1.
-        told : Tensor, optional
+        degradation : Tensor, optional
             Their degradation as far as it is known, ``(1, 2, LENGTH)``.
 
         Raises
@@ -149,9 +151,9 @@ class SplitOnOutOfMemory:
         if largest is None and not self._fits(rows, columns):
             largest = self._lower(max(rows, columns))
         if largest is not None and max(rows, columns) > largest:
-            return self._run_in_parts(lr, reference, told)
+            return self._run_in_parts(lr, reference, degradation)
         try:
-            output, repeated = self._forward.run(lr, reference, told)
+            output, repeated = self._forward.run(lr, reference, degradation)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -161,7 +163,7 @@ class SplitOnOutOfMemory:
         # Out of the except block, so that the error's traceback no longer holds tensors.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._run_in_parts(lr, reference, told)
+        return self._run_in_parts(lr, reference, degradation)
 
     def _fits(self, rows: int, columns: int) -> bool:
         if max(rows, columns) <= SMALLEST_SIDE:
@@ -186,7 +188,7 @@ class SplitOnOutOfMemory:
         return smaller
 
     def _run_in_parts(
-        self, lr: Tensor, reference: Tensor | None, told: Tensor | None
+        self, lr: Tensor, reference: Tensor | None, degradation: Tensor | None
     ) -> TileOutput:
         """Cut along the longer side, compute both halves with a halo, and join them."""
         scale, halo = self._model.scale, self._model.config.halo
@@ -205,7 +207,7 @@ class SplitOnOutOfMemory:
             fine = reference
             if reference is not None:
                 fine = _packed(reference.narrow(axis - 2, 2 * begin, 2 * (end - begin)))
-            half = self.run(_packed(part), fine, told)
+            half = self.run(_packed(part), fine, degradation)
             own = slice((start - begin) * scale, (stop - begin) * scale)
             found.append(replace(half, sr=half.sr[own] if axis == 0 else half.sr[:, own]))
         return TileOutput(

@@ -22,7 +22,12 @@ from napari_cwtnet.inspection.attention import (
 )
 from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
+from napari_cwtnet.inspection.trust import (
+    CoarserScaleCheck,
+    coarser_scale_check,
+    self_ensemble_spread,
+    trust_sentence,
+)
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
 
@@ -39,7 +44,7 @@ class Survey:
     trust: tuple[Map, ...]
     probes: tuple[Probe, ...]
     """One per block, if a place was asked."""
-    extrapolation: Extrapolation | None
+    extrapolation: CoarserScaleCheck | None
     statistics: dict[str, Any]
     """JSON values."""
 
@@ -90,8 +95,8 @@ def survey(
             probe(field, engine, *place, block=number + 1) for number in range(field.blocks)
         )
     split = _bands(field, depth)
-    gained = extrapolation(slide, engine, field, cancel=cancel)
-    turned = spread(field, engine, cancel=cancel, progress=progress)
+    gained = coarser_scale_check(slide, engine, field, cancel=cancel)
+    turned = self_ensemble_spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
     trust_shown = trust.trust_maps(field, turned)
     return Survey(
@@ -119,7 +124,7 @@ def _bands(field: Field, depth: int) -> list[Map]:
 
 
 def _statistics(
-    slide: Slide, field: Field, depth: int, trust: list[Map], gained: Extrapolation | None
+    slide: Slide, field: Field, depth: int, trust: list[Map], gained: CoarserScaleCheck | None
 ) -> dict[str, Any]:
     known = None if gained is None else gained.here
     quality = measure(slide, field.plan, field.sr) if known is None else known
@@ -142,7 +147,7 @@ def _statistics(
         "tta_std_mean": means["spread"],
         "error_mean": means.get("error"),
         **_finite(quality.as_dict()),
-        "extrapolation": told(field, gained),
+        "extrapolation": trust_sentence(field, gained),
         "extrapolation_octaves": None if gained is None else gained.octaves,
         "extrapolation_gain": None if gained is None else gained.gain,
     }

@@ -225,7 +225,7 @@ TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4
 """The eight flips and turns of a square."""
 
 
-def spread(
+def self_ensemble_spread(
     field: Field,
     engine: Engine,
     *,
@@ -283,7 +283,7 @@ _COARSER = {1: "half", 2: "a quarter of", 3: "an eighth of"}
 
 
 @dataclass(frozen=True, slots=True)
-class Extrapolation:
+class CoarserScaleCheck:
     """How much the model gains over bicubic, at the field's own octave and coarser."""
 
     octaves: int
@@ -313,9 +313,9 @@ class Extrapolation:
         return words
 
 
-def extrapolation(
+def coarser_scale_check(
     slide: Slide, engine: Engine, field: Field, *, cancel: CancelToken | None = None
-) -> Extrapolation | None:
+) -> CoarserScaleCheck | None:
     """Run the model on the same field, as many octaves coarser as truth asks for, at least one.
 
     Where a reference is used, the comparator is the bicubic enlargement of the reference: whoever
@@ -323,8 +323,8 @@ def extrapolation(
 
     Returns
     -------
-    Extrapolation or None
-        None where :func:`untold` says why it cannot be had.
+    CoarserScaleCheck or None
+        None where :func:`why_unknown` says why it cannot be had.
 
     Raises
     ------
@@ -332,7 +332,7 @@ def extrapolation(
         If ``cancel`` was called.
     """
     plan = field.plan
-    if untold(field) is not None:
+    if why_unknown(field) is not None:
         return None
     octaves = 1
     while plan.output_downsample * 2**octaves < 1:
@@ -352,10 +352,10 @@ def extrapolation(
             canvas.add(finished.tile, finished.sr)
         quality = measure(pyramid, coarser, canvas.image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
-    return Extrapolation(octaves, quality, here)
+    return CoarserScaleCheck(octaves, quality, here)
 
 
-def untold(field: Field) -> str | None:
+def why_unknown(field: Field) -> str | None:
     """Why nothing can be said of what the model gains on a field; None where it can."""
     if field.plan.source_computed:
         return "Not known: the image that was read is itself computed, and holds no truth."
@@ -364,6 +364,6 @@ def untold(field: Field) -> str | None:
     return None
 
 
-def told(field: Field, found: Extrapolation | None) -> str:
+def trust_sentence(field: Field, found: CoarserScaleCheck | None) -> str:
     """The sentence of trust for a field, whether the model could be tested or not."""
-    return untold(field) or ("" if found is None else found.sentence)
+    return why_unknown(field) or ("" if found is None else found.sentence)

@@ -73,7 +73,7 @@ class Network(nn.Module):
 
     config: BaseConfig
     takes_degradation: bool = False
-    """Whether ``forward`` takes ``told=``, what is known of the degradation of its input."""
+    """Whether ``forward`` takes ``degradation=``, what is known of its input."""
     takes_half: ClassVar[bool] = False
     """Whether, with weights of half precision, float32 images go in and float32 images come out."""
 

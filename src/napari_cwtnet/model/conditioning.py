@@ -1,4 +1,4 @@
-"""How a network is told what its input went through: a vector, and the features that it scales.
+"""The degradation of the input as a vector, and FiLM: the features that the vector scales.
 
 After FiLM (Perez 2018, arXiv 1709.07871): a small MLP makes of the vector a scale and a shift for
 the features at every site. Its last layer begins at zero, so that an untrained conditioning changes
@@ -43,13 +43,13 @@ def degradation_vector(degradation: Degradation) -> tuple[float, ...]:
     return _vector(degradation)
 
 
-def told(lr: Degradation, reference: Degradation = UNKNOWN) -> Tensor:
-    """What a network is told of LR and of the reference: ``(2, LENGTH)`` float32."""
+def degradation_tensor(lr: Degradation, reference: Degradation = UNKNOWN) -> Tensor:
+    """Degradations of LR and of the reference as network input: ``(2, LENGTH)`` float32."""
     return torch.tensor([_vector(lr), _vector(reference)], dtype=torch.float32)
 
 
-def tellable(degradation: Degradation) -> Degradation:
-    """Without JPEG 2000, of which models have seen too little to be better for knowing of it."""
+def without_jpeg2000(degradation: Degradation) -> Degradation:
+    """The degradation without JPEG 2000, which models saw too rarely in training to benefit."""
     compression = degradation.compression
     if compression is not None and compression.kind == "jpeg2000":
         return degradation.without("compression")
@@ -57,7 +57,7 @@ def tellable(degradation: Degradation) -> Degradation:
 
 
 class Conditioning(nn.Module):
-    """An MLP from what is told of an input to scales and shifts of features.
+    """An MLP from the degradation of an input to scales and shifts of features.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Work on a real slide: a view through a model, plain reading, and peak memory by output size."""
+"""Benchmarks on a real slide: a view through a model, reading, and peak memory by output size."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _CACHE = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """What is timed for one model, and what it would cost at the least."""
+    """The tasks to time for one model, and the least work that they need."""
 
     flops: float
-    """Of all convolutions over the LR pixels of the view, without any halo."""
+    """Of all convolutions over the LR pixels of the view, halos excluded."""
     tiles: int
     mode: str
     dtype: str
-    """Precision that it is computed in."""
+    """Precision of the features."""
     tasks: dict[str, Task]
 
 
@@ -55,10 +55,10 @@ def viewport(
 ) -> Viewport:
     """Tasks over a view of ``side × side`` LR pixels in the middle of the slide.
 
-    ``end to end`` goes from the request to the blended picture, ``network only`` from pixels in
-    memory to what the network gives, ``first tile`` to the first finished tile. When the view is
-    in memory, ``pan by a quarter`` enhances one a quarter further to the right on the same grid,
-    ``cached`` the view itself again. Background is computed like all else.
+    ``end to end`` runs from the request to the blended picture, ``network only`` from pixels in
+    memory to the network's output, ``first tile`` to the first finished tile. With the view
+    cached, ``pan by a quarter`` enhances a view shifted right by a quarter on the same grid, and
+    ``cached`` the same view again. Background runs through the network, too.
     """
     length = side * downsample
     bounds = slide.bounds
@@ -141,7 +141,7 @@ def flops_per_pixel(network: Network, *, with_reference: bool) -> float:
 
 
 def untrained(name: str, scale: int) -> Model:
-    """A model of a preset that nobody trained: time does not depend on weights."""
+    """An untrained model of a preset: time does not depend on weights."""
     config = preset(name, scale)
     network = CwtNet(config).eval()
     return Model(f"{name}-x{scale}", Path(name), config, {}, f"untrained {name}", network)
@@ -154,12 +154,12 @@ _PLACES = 64
 def reading(path: Path, side: int = SIDE) -> dict[str, Task]:
     """Two tasks that read the same places in the same order, RGB on white.
 
-    The file is opened anew before each reading, so that neither has kept a tile.
+    The file is reopened before each reading, so that neither has cached a tile.
 
     Raises
     ------
     RequestError
-        If OpenSlide cannot read the file: then there is nothing to compare with.
+        If OpenSlide cannot read the file, which leaves nothing to compare with.
     """
     try:
         with openslide.OpenSlide(path) as plain:
@@ -215,8 +215,8 @@ from napari_cwtnet import enhance, load_model, open_slide
 path, name, side, device = sys.argv[1:]
 
 def forget_peak():
-    # What the system has kept so far may be that of the process that this one was forked from.
-    with contextlib.suppress(OSError):  # not every container lets it
+    # The peak so far may be inherited from the process that this one was forked from.
+    with contextlib.suppress(OSError):  # some containers forbid it
         Path("/proc/self/clear_refs").write_text("5")
 
 def peak():
@@ -241,25 +241,25 @@ def memory(
     model: str,
     device: str,
     megapixels: tuple[int, ...] = MEGAPIXELS,
-    told: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[int, dict[str, float]]:
     """MiB of host memory at the most, by megapixels of output.
 
-    ``started`` is what a process holds that has enhanced one small tile, ``peak`` the most that it
-    held while it enhanced the corner of the slide at native. ``told`` hears each size before its
+    ``started`` is the memory of a process after one small tile, ``peak`` its peak while it
+    enhances the corner of the slide at native. ``progress`` is called with each size before its
     run.
 
     Raises
     ------
     RequestError
-        If a run fails, or the system does not tell a process's peak (all but Linux).
+        If a run fails, or the system does not report a process's peak (all except Linux).
     """
     if sys.platform != "linux":
-        raise RequestError("Only Linux tells a process's peak memory; leave memory out.")
+        raise RequestError("Only Linux reports a process's peak memory; leave memory out.")
     found = {}
     for size in megapixels:
-        if told is not None:
-            told(size)
+        if progress is not None:
+            progress(size)
         side = round((size * 2**20) ** 0.5)
         run = subprocess.run(
             [sys.executable, "-c", _PROGRAM, str(path), model, str(side), device],

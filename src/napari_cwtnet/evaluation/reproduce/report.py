@@ -56,9 +56,9 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
 
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
     """The table, one part for each scale and for what is given the reference."""
-    told = [about["Budget"]] if about.get("Budget") else []
-    told += ["real levels"] if about.get("Degradation") == "levels" else []
-    yield f"## {table.title}" + (f" ({', '.join(told)})" if told else "")
+    setting = [about["Budget"]] if about.get("Budget") else []
+    setting += ["real levels"] if about.get("Degradation") == "levels" else []
+    yield f"## {table.title}" + (f" ({', '.join(setting)})" if setting else "")
     yield ""
     yield table.setting
     yield ""
@@ -174,14 +174,14 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def verdict(told: dict[str, Any]) -> Iterator[str]:
+def verdict(table: dict[str, Any]) -> Iterator[str]:
     """Sentences on a table, out of its JSON; none for a table without PSNR.
 
     A difference whose interval has both signs is called none.
     """
-    name = told.get("compared")
-    for scale in sorted({row["scale"] for row in told["rows"]}) if name else ():
-        rows = [row for row in told["rows"] if row["scale"] == scale]
+    name = table.get("compared")
+    for scale in sorted({row["scale"] for row in table["rows"]}) if name else ():
+        rows = [row for row in table["rows"] if row["scale"] == scale]
         fair = [
             row
             for row in rows
@@ -236,7 +236,7 @@ GUIDE = Path("../how-to/reproduce.md")
 _INTRO = """\
 # The paper's tables, done again
 
-Made by `napari-cwtnet reproduce page`; how to make it again, at any budget, is told in {guide}.
+Made by `napari-cwtnet reproduce page`; {guide} says how to make it again, at any budget.
 The paper's figures stand beside ours and are not to be compared with them: other images, smaller
 networks, and a budget that each table names. What can be compared are the rows of one table with
 one another.
@@ -292,7 +292,7 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     """
     found = _tables(folders)
     read = {name: _read(source) for name, source in found.items()}
-    if any(told["table"] in _PLOTTED for told, _ in read.values()):
+    if any(table["table"] in _PLOTTED for table, _ in read.values()):
         require_matplotlib()
     try:
         (output / PICTURES).mkdir(parents=True, exist_ok=True)
@@ -307,10 +307,10 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     if (output / remarks).exists():
         lines.append(f"What is to be said of them: [remarks]({remarks}).\n")
     for name, source in found.items():
-        told, text = read[name]
+        table, text = read[name]
         lines += [text.strip(), ""]
-        lines += [*verdict(told), ""]
-        for picture in _pictures(told, name, source.parent, output):
+        lines += [*verdict(table), ""]
+        for picture in _pictures(table, name, source.parent, output):
             files.append(picture)
             if GIVEN in picture.stem:
                 lines += ["Given the next-higher level; not to be compared with the above:", ""]
@@ -345,30 +345,30 @@ def _tables(folders: Sequence[Path]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> Iterator[Path]:
+def _pictures(table: dict[str, Any], name: str, folder: Path, output: Path) -> Iterator[Path]:
     """Plots of Table I and V, and the strips that their runs left."""
-    if told["table"] in _PLOTTED:
-        for scale in sorted({row["scale"] for row in told["rows"]}):
+    if table["table"] in _PLOTTED:
+        for scale in sorted({row["scale"] for row in table["rows"]}):
             rows = [
                 row
-                for row in told["rows"]
+                for row in table["rows"]
                 if row["scale"] == scale
                 and row["hashes"]
                 and row["row"]["test"] not in GIVEN_THE_REFERENCE
                 and row["row"]["test"] != "oracle"
             ]
-            for what in _PLOTTED[told["table"]]:
+            for what in _PLOTTED[table["table"]]:
                 path = output / PICTURES / f"{name}-x{scale}-{what}.jpg"
-                plot_rows(rows, what, f"{told['title']}, ×{scale}", told["compared"], path)
+                plot_rows(rows, what, f"{table['title']}, ×{scale}", table["compared"], path)
                 yield path
     strips = [
         strip
-        for scale in sorted({row.get("scale", 0) for row in told["rows"]})
-        for strip in sorted((folder / PICTURES).glob(f"{told['table']}-x{scale}-*.jpg"))
+        for scale in sorted({row.get("scale", 0) for row in table["rows"]})
+        for strip in sorted((folder / PICTURES).glob(f"{table['table']}-x{scale}-*.jpg"))
     ]
     strips.sort(key=lambda strip: GIVEN in strip.stem)
     for strip in strips:
-        copy = output / PICTURES / strip.name.replace(told["table"], name, 1)
+        copy = output / PICTURES / strip.name.replace(table["table"], name, 1)
         _copied(strip, copy)
         yield copy
 
@@ -376,9 +376,9 @@ def _pictures(told: dict[str, Any], name: str, folder: Path, output: Path) -> It
 def _read(source: Path) -> tuple[dict[str, Any], str]:
     """JSON and Markdown of a table."""
     try:
-        told = json.loads(source.read_text(encoding="utf-8"))
+        table = json.loads(source.read_text(encoding="utf-8"))
         text = source.with_suffix(".md").read_text(encoding="utf-8")
-        return {"table": told["table"], "rows": told["rows"]} | told, text
+        return {"table": table["table"], "rows": table["rows"]} | table, text
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
             f"Table {source} or its .md cannot be read: {' '.join(str(error).split())[:200]}; do "
