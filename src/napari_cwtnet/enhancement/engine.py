@@ -45,23 +45,23 @@ def prefetch(
 ) -> Generator[R, None, None]:
     """Results of ``function`` in the order of the items, computed in threads.
 
-    An error, of the function or of the items, comes at its item. Closing the generator drops what
-    has not begun, and waits for what has.
+    An error, in the function or in the items, is raised in its item's turn. Closing the generator
+    drops what has not begun and waits for what has.
 
     Parameters
     ----------
     function : callable
         Called in a thread with an item.
     items : iterable
-        Taken from in the caller's thread, at most ``depth`` more than have been given.
+        Consumed in the caller's thread, at most ``depth`` items ahead of the results.
     workers, depth : int
-        Threads, and items under way.
+        Number of threads, and of items in flight.
     name : str
-        Of the threads.
+        Prefix of the threads' names.
     prepare : callable
         Called first in each thread.
     hurry : bool
-        Whether a result is given as soon as it is there, though more items could be taken before.
+        Whether to yield a result as soon as it is ready, before taking more items.
     """
     waiting: deque[Future[R]] = deque()
     taking, failed = iter(items), None
@@ -72,7 +72,7 @@ def prefetch(
                     item = next(taking)
                 except StopIteration:
                     break
-                except Exception as error:  # noqa: BLE001  it is raised after what came before it
+                except Exception as error:  # noqa: BLE001  raised below, after earlier results
                     failed = error
                     break
                 waiting.append(pool.submit(function, item))
@@ -89,23 +89,23 @@ def prefetch(
 
 
 _RADIUS = 8
-"""Of what is near, pixels; unevenness of the light is wider."""
+"""Pixels of the local mean; uneven illumination varies more slowly."""
 _BRIGHT, _DARK = 200, 16
 _DARK_RANGE = 4
-"""From the least to the most in a colour: what glows dimly may be wide and blurred."""
+"""Largest range of a colour on dark background: dim fluorescence may be wide and blurred."""
 _DEVIATION = 2
-"""Of a pixel from the mean of what is near, grey levels: noise may do so much."""
-_TOGETHER = 12
-"""Of nine neighbours in sum: noise cancels, and faint texture adds up."""
+"""Largest deviation of a pixel from the local mean, grey levels: allows for noise."""
+_DEVIATION_SUM = 12
+"""Largest deviation summed over nine neighbours: noise cancels, faint texture adds up."""
 
 
 def is_background(image: NDArray[np.uint8]) -> bool:
-    """Whether an image is so even that there is nothing to sharpen.
+    """Whether an image is so uniform that there is nothing to sharpen.
 
-    In no colour may a pixel be further from the mean of those around it than two grey levels, nor
-    may a pixel with its eight neighbours be so by more than a level and a third on average; and all
-    must be bright, or all dark: an even grey or pink may be tissue out of focus. Fat, mucus and dim
-    stains are paler than glass is noisy, so rather too little is background than too much.
+    In each colour every pixel must be within two grey levels of the local mean, and every 3 × 3
+    neighbourhood within a level and a third on average; and all must be bright, or all dark, since
+    uniform grey or pink may be tissue out of focus. Fat, mucus and dim stains differ from glass by
+    less than its noise, so the thresholds err towards tissue.
 
     Parameters
     ----------
@@ -118,13 +118,13 @@ def is_background(image: NDArray[np.uint8]) -> bool:
             return False
     elif least.min() < _BRIGHT:
         return False
-    near = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(_RADIUS)))
-    apart = image.astype(np.int16) - near
-    if np.abs(apart).max() > _DEVIATION:
+    local_mean = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(_RADIUS)))
+    deviation = image.astype(np.int16) - local_mean
+    if np.abs(deviation).max() > _DEVIATION:
         return False
-    rows = apart[:-2] + apart[1:-1] + apart[2:]
-    together = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    return bool(np.abs(together).max(initial=0) <= _TOGETHER)
+    rows = deviation[:-2] + deviation[1:-1] + deviation[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return bool(np.abs(sums).max(initial=0) <= _DEVIATION_SUM)
 
 
 class TileCache:
@@ -182,20 +182,20 @@ class TileResult:
 
 
 class Engine:
-    """Runs plans of one model on one device; keeps finished tiles within a byte budget.
+    """Runs plans of one model on one device; caches finished tiles within a byte budget.
 
     Parameters
     ----------
     model : Model
-        What computes.
+        The network to run.
     device : str
-        As :func:`choose_device` takes it.
+        See :func:`choose_device`.
     cache_bytes : int
-        Budget of the tile memory; 0 keeps nothing.
+        Budget of the tile cache; 0 keeps nothing.
     dtype : str
-        As :func:`choose_dtype` takes it.
+        See :func:`choose_dtype`.
     skip_background : bool
-        Whether tiles that show nothing are enlarged bicubically, without the network.
+        Whether to enlarge empty tiles bicubically, without the network.
 
     Attributes
     ----------
@@ -223,10 +223,10 @@ class Engine:
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
     ) -> Generator[TileResult, None, None]:
-        """Compute the tiles of a plan: those at hand, then the others, each time centre first.
+        """Yield the tiles of a plan: cached ones, then computed ones, each group centre first.
 
-        The next tiles are being read while some are computed, on a processor several side by side.
-        Closing it waits for the tiles at work.
+        Reads the next tiles while computing; a CPU computes several side by side. Closing the
+        generator waits for tiles in progress.
 
         Raises
         ------
@@ -235,9 +235,9 @@ class Engine:
         ModelError
             If the network gives values that are not finite.
         RequestError
-            If memory is short even for small parts of a tile.
+            If not even small parts of a tile fit in memory.
         SlideError
-            If the slide cannot be read any more.
+            If the slide can no longer be read.
         """
         cancel = cancel or CancelToken()
         missing = []
@@ -319,7 +319,7 @@ class Engine:
         return (*source, *how, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
-        """What the network is given for a tile: LR, and the reference or None, uint8."""
+        """Input pixels of a tile: LR, and the reference or None, uint8."""
         source = plan.source_downsample
         lr = slide.read(tile.read, plan.downsample, replicate=True, source=source)
         if not plan.with_reference:
@@ -353,11 +353,11 @@ class Engine:
         Parameters
         ----------
         lr, reference : ndarray
-            ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` gives them.
+            ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` returns them.
         known : (Degradation, Degradation)
-            What they went through, as :meth:`known` gives it.
+            Their degradations, as :meth:`known` returns them.
         record : bool
-            Also give the attention of every block, as float32.
+            Also return the attention of every block, as float32.
 
         Raises
         ------
@@ -378,14 +378,14 @@ class Engine:
 
 @dataclass(slots=True)
 class TileCounts:
-    """Counts of tiles; one that was fetched from memory counts as it came about."""
+    """How tiles were computed; a cached tile counts as when it was computed."""
 
     background: int = 0
-    """Bicubic, for nothing is there."""
+    """Empty, enlarged bicubically."""
     repeated: int = 0
-    """Of float32, for half precision failed."""
+    """Computed in float32 after half precision failed."""
     in_parts: int = 0
-    """Computed in parts, for want of memory."""
+    """Split to fit in memory."""
 
     def add(self, done: TileResult) -> None:
         """Count a tile."""
@@ -394,7 +394,7 @@ class TileCounts:
         self.in_parts += done.output.parts > 1
 
     def as_dict(self) -> dict[str, int]:
-        """For the provenance: what there is any of."""
+        """The counts above 0, for the provenance."""
         counts = {
             "background_tiles": self.background,
             "float32_tiles": self.repeated,
@@ -404,10 +404,10 @@ class TileCounts:
 
     @property
     def words(self) -> str:
-        """For people, after the number of tiles; empty where all were simply computed."""
-        parts: Iterable[str] = (
-            f"{self.background} of them background" if self.background else "",
-            f"{self.repeated} in float32, for half precision failed" if self.repeated else "",
-            f"{self.in_parts} in parts, for memory is short" if self.in_parts else "",
+        """Text to follow the number of tiles; empty where all were computed plainly."""
+        parts = (
+            f", {self.background} of them background" if self.background else "",
+            f", {self.repeated} in float32 (half precision failed)" if self.repeated else "",
+            f", {self.in_parts} in parts (memory is short)" if self.in_parts else "",
         )
-        return "".join(f", {part}" for part in parts if part)
+        return "".join(parts)
