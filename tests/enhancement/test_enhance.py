@@ -298,7 +298,7 @@ def test_what_python_users_get_wrong(pattern_slide, make_model) -> None:
 
 
 def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
-    with pytest.raises(RequestError, match="Device 'tpu' is not here"):
+    with pytest.raises(RequestError, match="Device 'tpu' is not available"):
         enhance(pattern_slide, (0, 0, 100, 100), 2, model=make_model(2), device="tpu")
 
 
