@@ -194,7 +194,7 @@ def test_shares_of_matches(slide, make_engine) -> None:
     assert matches_sentence(full, 2).startswith("Block 2: ")
     aligned = capture(slide, make_engine(seed=3), EnhanceRequest(Region(0, 0, 72, 72), 2))
     assert matches_within(aligned) == {0: 1.0, 1: 1.0, 4: 1.0, 16: 1.0}
-    assert "only at the same place" in matches_sentence(aligned)
+    assert "only the same place" in matches_sentence(aligned)
     assert not displacement(aligned, 1).any()
     assert attention(aligned) == pytest.approx((attention(aligned, 1) + attention(aligned, 2)) / 2)
 

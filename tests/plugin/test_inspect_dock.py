@@ -136,7 +136,7 @@ def test_ranges_and_an_aligned_model(
     assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
     assert look(qtbot, dock, show="displacement") is None
     assert len(viewer.layers) == 1
-    assert "looks only at the same place" in dock.looking.words.text()
+    assert "compares only the same place" in dock.looking.words.text()
     assert dock.legend.isHidden()
 
 
@@ -288,7 +288,7 @@ def test_words_and_what_is_refused(inspect_dock: Callable[..., Any], qtbot: Any,
     assert job.request.region == plan.region
     dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
     viewer.scene.camera.zoom *= 100
-    qtbot.waitUntil(lambda: "too small to look into" in dock.sentence, timeout=5000)
+    qtbot.waitUntil(lambda: "too small to inspect" in dock.sentence, timeout=5000)
     assert not dock.panel.view_button.isEnabled()
     viewer.scene.camera.center = (0, 1e5, 1e5)
     qtbot.waitUntil(lambda: "not in view" in dock.sentence, timeout=5000)

@@ -1,4 +1,4 @@
-"""What the network did with a field: its attention, its sub-bands, and how far to trust it."""
+"""Inspection of a field: attention, sub-bands and trust maps."""
 
 from napari_cwtnet.inspection.attention import (
     Patch,

@@ -16,10 +16,10 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.field import Field, Part, check_model
 from napari_cwtnet.model import NetworkConfig
-from napari_cwtnet.model.attention import patch_norms
+from napari_cwtnet.model.best_match import patch_norms
 
 DISTANCES = (0, 1, 4, 16)
-"""LR pixels within which matches are counted."""
+"""Distances, LR pixels, within which matches are counted."""
 
 Floats = NDArray[np.float32]
 
@@ -30,7 +30,7 @@ def check_block(field: Field, block: int | None) -> None:
     Raises
     ------
     RequestError
-        If there is no such block, or no attention at all.
+        If the block does not exist, or the model has no attention.
     """
     if field.blocks == 0:
         raise RequestError(no_attention(field.plan, field.config))
@@ -42,7 +42,7 @@ def check_block(field: Field, block: int | None) -> None:
 
 
 def no_attention(plan: Plan, config: NetworkConfig) -> str:
-    """Why there is none, and what can be looked at instead; empty where there is one."""
+    """Why there is no attention, and what to look at instead; empty where there is some."""
     if config.attends(with_reference=plan.with_reference):
         return ""
     without = " without a reference" if config.wt_branch else ""
@@ -63,7 +63,7 @@ def attention(field: Field, block: int | None = None) -> Floats:
 def displacement(field: Field, block: int) -> NDArray[np.int16]:
     """From each LR pixel to its match, ``(h, w, 2)``: down and to the right, LR pixels.
 
-    Times ``field.plan.downsample`` it is in level-0 pixels.
+    Multiply by ``field.plan.downsample`` for level-0 pixels.
     """
     check_block(field, block)
     return np.asarray(field.displacement[block - 1])
@@ -78,15 +78,12 @@ def matches_within(field: Field, block: int | None = None) -> dict[int, float]:
 
 
 def matches_sentence(field: Field, block: int | None = None) -> str:
-    """The shares in words; where there is nothing to count, why."""
+    """The shares in words, or why there are none."""
     if not field.blocks:
         return no_attention(field.plan, field.config)
     shares = matches_within(field, block)
     if field.aligned:
-        return (
-            "This model looks only at the same place: h(i) = i by construction, so that every "
-            "displacement is 0."
-        )
+        return "This model compares only the same place, so every displacement is 0."
     within = ", ".join(
         f"{share:.1%} within {limit} px" if limit else f"{share:.1%} at the same place"
         for limit, share in shares.items()
@@ -109,42 +106,42 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one query i sees: r(i, ·) over the tile that it was computed in."""
+    """The relevances r(i, ·) of one query i, over the tile that computed it."""
 
     block: int
     """Counted from 1."""
     query: Region
-    """The 3 × 3 patch around the LR pixel that was asked, level-0 pixels."""
+    """The 3 × 3 patch around the queried LR pixel, level-0 pixels."""
     relevance: Floats
-    """``(h, w)`` on the LR grid, cosine in -1..1; all the network could see, with the halo."""
+    """``(h, w)`` on the LR grid, cosine in -1..1; the whole tile with its halo."""
     region: Region
-    """What ``relevance`` covers, level-0 pixels."""
+    """The region of ``relevance``, level-0 pixels."""
     best: tuple[Patch, ...]
-    """The most alike first; they do not overlap."""
+    """Patches of highest relevance, best first; they do not overlap."""
     match: Patch
-    """What the network took: the place that h points at."""
+    """The patch that the network used: the place h points at."""
     rank: int
-    """How many patches of the tile are more alike than the match, plus one."""
+    """Rank of the match among the patches of the tile, from 1."""
     aligned: bool = False
-    """Whether the network looked at the same place only, whatever is more alike."""
+    """Whether the network compares only the same place, whatever is more alike."""
 
     @property
     def sentence(self) -> str:
-        """What was found, in plain words."""
+        """The result in plain words."""
         count = self.relevance.size
         if self.aligned:
             here = (
-                f"Block {self.block}: this model looks only at the same place, of relevance "
+                f"Block {self.block}: this model compares only the same place, of relevance "
                 f"{self.match.relevance:.3f}"
             )
             if self.rank == 1:
                 return f"{here}, which no other of {count:,} patches exceeds."
             return (
                 f"{here}. More alike: {self.rank - 1:,} of {count:,} patches, up to "
-                f"{self.best[0].relevance:.3f}; it makes no use of them."
+                f"{self.best[0].relevance:.3f}; it does not use them."
             )
         return (
-            f"Block {self.block}: the network took the patch of relevance "
+            f"Block {self.block}: the network used the patch of relevance "
             f"{self.match.relevance:.3f}, number {self.rank:,} of {count:,} by likeness; the most "
             f"alike has {self.best[0].relevance:.3f}."
         )
@@ -176,9 +173,9 @@ def relevance_of(query: Tensor, key: Tensor, row: int, column: int) -> Floats:
 def probe(
     field: Field, engine: Engine, x: float, y: float, *, block: int = 1, count: int = 5
 ) -> Probe:
-    """Ask one query of a block, without ever holding the N×N matrix.
+    """The relevances of one query of a block, without holding the N×N matrix.
 
-    The tile's pass is run again, with the same numbers as when the field was captured.
+    Runs the tile again, with the same result as when the field was captured.
 
     Parameters
     ----------
@@ -235,13 +232,7 @@ def best_places(relevance: Floats, count: int) -> list[tuple[int, int]]:
 
 
 def check_place(field: Region, x: float, y: float) -> None:
-    """Refuse a place that is not within a field; all in level-0 pixels.
-
-    Raises
-    ------
-    RequestError
-        If it is outside, or no number.
-    """
+    """Raise :class:`RequestError` for a place outside a field, or not a number; level-0 pixels."""
     if not (field.x <= x < field.right and field.y <= y < field.bottom):
         raise RequestError(
             f"Place {x:g},{y:g} is outside the field {field}; give X,Y in level-0 pixels inside it."

@@ -29,9 +29,9 @@ class CwtNet(Network):
 
     Notes
     -----
-    Weights may be of half precision (``network.to(torch.bfloat16)``) while images are float32: the
-    features then are of half precision too, and what the network adds to is not. So what it gives
-    is float32, and the global skip loses no bit.
+    Weights may be of half precision (``network.to(torch.bfloat16)``) while images are float32.
+    Features are then of half precision, but the global skip is not: the output is float32, and
+    the skip loses no bit.
     """
 
     config: NetworkConfig
@@ -82,7 +82,7 @@ class CwtNet(Network):
             :func:`~napari_cwtnet.model.conditioning.degradation_tensor` makes it; unknown if
             omitted.
         record : bool
-            Also give the attention of every block; costs memory for N·C·h·w features a block.
+            Also return the attention of every block; costs N·C·h·w features per block.
 
         Raises
         ------
@@ -111,7 +111,7 @@ class CwtNet(Network):
         )
 
     def wt_target(self, reference: Tensor) -> Tensor:
-        """What I_WT is to equal for a reference ``(N, 3, 2h, 2w)`` (Eq. 12)."""
+        """Target of I_WT for a reference ``(N, 3, 2h, 2w)`` (Eq. 12)."""
         if self.config.wt_front == "average":
             return F.avg_pool2d(reference, 2)
         return sub_bands(reference, self.config.bands)
@@ -151,7 +151,7 @@ class CwtNet(Network):
         return self.wt_head(self._as_weights(self._scaled_bands(source))), source
 
     def _scaled_bands(self, source: Tensor) -> Tensor:
-        """Sub-bands in the range of features; with ``lowest_band="lr"`` LL less its mean."""
+        """Sub-bands scaled to the range of features; for ``lowest_band="lr"``, LL less its mean."""
         bands, config = self.wt_target(source), self.config
         if config.wt_front == "average" or config.lowest_band == "band":
             return config.band_gain * bands
