@@ -49,7 +49,7 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model import CwtNet, load_model, preset
 from napari_cwtnet.model.base import Network
-from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation, Kernel
 from napari_cwtnet.slides.degrade import degrade, shrink
@@ -171,7 +171,9 @@ def load_peer(peer: Peer, scale: int) -> Callable[[Pixels], Pixels]:
 
 def ours(network: Network, lr: Tensor, degradation: Degradation) -> Tensor:
     """SR of a batch ``(1, 3, h, w)``, single-image; the network gets to know the degradation."""
-    known = {"told": told(degradation)[None]} if network.takes_degradation else {}
+    known = (
+        {"degradation": degradation_tensor(degradation)[None]} if network.takes_degradation else {}
+    )
     sr: Tensor = network(lr, None, **known).sr
     return sr
 

@@ -26,7 +26,7 @@ from tifffile import TiffWriter
 from napari_cwtnet import load_model, open_slide
 from napari_cwtnet.enhancement import Engine, EnhanceRequest
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection import capture, extrapolation
+from napari_cwtnet.inspection import capture, coarser_scale_check
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.slides.degradation import Kernel, KernelName
 from napari_cwtnet.slides.degrade import shrink
@@ -97,7 +97,7 @@ def trial(
             side = _SIDE // 2
             request = EnhanceRequest(Region(0, 0, side, side), 1.0, "none")
             field = capture(slide, engine, request)
-            tested = extrapolation(slide, engine, field)
+            tested = coarser_scale_check(slide, engine, field)
             plain = Image.fromarray(slide.read(slide.bounds, 1))
     larger = np.asarray(plain.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
     if tested is None or tested.gain is None:

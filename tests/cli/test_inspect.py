@@ -100,7 +100,7 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
         record["slide_fingerprint"],
         "x 100, y 60, 120 × 96 level-0 pixels",
         "1.000 µm/px (10×)",
-        "This model looks only at the same place",
+        "This model compares only the same place",
         record["extrapolation"],
         "HH2",
     ):

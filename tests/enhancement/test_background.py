@@ -101,7 +101,7 @@ def test_glass_is_enlarged_and_told(
     assert 0.3 * len(found.plan.tiles) < count < len(found.plan.tiles)
     assert "background_tiles" not in whole.provenance
     assert whole.provenance["skip_background"] is False
-    assert f"{count} of them background" in found.tally.words
+    assert f"{count} of them background" in found.tile_counts.words
     assert np.array_equal(
         found.image[: 90 * scale, : 90 * scale], whole.image[: 90 * scale, : 90 * scale]
     )

@@ -13,7 +13,7 @@ from enhancement.test_memory import Short, enhanced
 from napari_cwtnet.enhancement import Engine, enhance, own_dtype
 from napari_cwtnet.enhancement.memory import LARGEST_TILES
 from napari_cwtnet.model import load_model
-from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.degradation import Degradation
 
@@ -25,9 +25,9 @@ SHIPPED = ("cwtnet-lite-x2", "cwtnet-lite-x4")
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
     yield
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
 
 
 def test_float32_equals_the_processors(pattern_slide: Slide) -> None:
@@ -82,8 +82,8 @@ def test_memory_that_runs_short_makes_parts_of_the_same_picture(
         return caught.value
 
     Short(engine, refused)
-    image, tally = enhanced(pattern_slide, engine)
-    assert tally.in_parts > 0
+    image, tile_counts = enhanced(pattern_slide, engine)
+    assert tile_counts.in_parts > 0
     assert np.abs(image.astype(int) - whole).max() <= 1
 
 
@@ -91,11 +91,11 @@ def test_memory_that_runs_short_makes_parts_of_the_same_picture(
 def test_what_it_is_told_counts_as_on_the_processor(spec: str) -> None:
     network = load_model("cwtnet-lite-x2").network.eval()
     lr = torch.rand(1, 3, 48, 48, generator=torch.Generator().manual_seed(0))
-    known = told(Degradation.parse(spec))[None]
+    known = degradation_tensor(Degradation.parse(spec))[None]
     with torch.inference_mode():
-        here, nothing = network(lr, told=known).sr, network(lr).sr
+        here, nothing = network(lr, degradation=known).sr, network(lr).sr
         network.to("cuda")
-        there = network(lr.cuda(), told=known.cuda()).sr.cpu()
+        there = network(lr.cuda(), degradation=known.cuda()).sr.cpu()
     network.to("cpu")
     level = 1 / 255
     assert float((here - there).abs().max()) < level / 2

@@ -151,7 +151,7 @@ def test_finished_tiles_are_not_computed_again(pattern_slide, make_model) -> Non
     panned = make_plan(pattern_slide, model, EnhanceRequest(Region(100, 0, 400, 400), 2))
     panned = memory.shared(pattern_slide, panned)
     assert sum(r.cached for r in engine.run(pattern_slide, panned)) >= len(panned.tiles) / 2
-    engine.forget()
+    engine.clear_cache()
     assert not next(engine.run(pattern_slide, plan)).cached
 
 
@@ -298,7 +298,7 @@ def test_what_python_users_get_wrong(pattern_slide, make_model) -> None:
 
 
 def test_an_unknown_device_is_refused(pattern_slide, make_model) -> None:
-    with pytest.raises(RequestError, match="Device 'tpu' is not here"):
+    with pytest.raises(RequestError, match="Device 'tpu' is not available"):
         enhance(pattern_slide, (0, 0, 100, 100), 2, model=make_model(2), device="tpu")
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Tally, enhance, make_plan
-from napari_cwtnet.enhancement.memory import LARGEST_TILES, _group_bytes, is_out_of_memory
+from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, TileCounts, enhance, make_plan
+from napari_cwtnet.enhancement.memory import LARGEST_TILES, _cgroup_free_bytes, is_out_of_memory
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide
@@ -23,9 +23,9 @@ FIELD = Region(20, 30, 300, 200)
 
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> Iterator[None]:
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
     yield
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
 
 
 class Short:
@@ -49,14 +49,14 @@ class Short:
         return network
 
 
-def enhanced(slide: Slide, engine: Engine) -> tuple[np.ndarray, Tally]:
+def enhanced(slide: Slide, engine: Engine) -> tuple[np.ndarray, TileCounts]:
     plan = make_plan(slide, engine.model, EnhanceRequest(FIELD, 2))
-    canvas, tally = Canvas(plan), Tally()
+    canvas, tile_counts = Canvas(plan), TileCounts()
     for done in engine.run(slide, plan):
         canvas.add(done.tile, done.sr)
-        tally.add(done)
+        tile_counts.add(done)
     assert (canvas.rgba[..., 3] == 255).all()
-    return canvas.image, tally
+    return canvas.image, tile_counts
 
 
 ERRORS = [
@@ -77,9 +77,9 @@ def test_a_failure_at_any_call_costs_nothing(
     assert untroubled.in_parts == 0
     engine = Engine(model, "cpu", 0, dtype="float32")
     short = Short(engine, lambda n, _: ERRORS[call % 3] if n == call else None)
-    image, tally = enhanced(pattern_slide, engine)
+    image, tile_counts = enhanced(pattern_slide, engine)
     assert np.abs(image.astype(int) - whole).max() <= 1
-    assert (tally.in_parts > 0) == (short.calls > call)
+    assert (tile_counts.in_parts > 0) == (short.calls > call)
 
 
 def test_a_smaller_size_is_found_told_and_remembered(
@@ -97,14 +97,16 @@ def test_a_smaller_size_is_found_told_and_remembered(
 
     Short(engine, fails)
     with caplog.at_level(logging.WARNING, "napari_cwtnet"):
-        image, tally = enhanced(pattern_slide, engine)
+        image, tile_counts = enhanced(pattern_slide, engine)
         assert len(failures) < 8
         failures.clear()
         again, _ = enhanced(pattern_slide, engine)
     assert failures == []
     assert np.array_equal(again, image)
     assert np.abs(image.astype(int) - whole).mean() < 0.5
-    assert tally.in_parts == len(make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2)).tiles)
+    assert tile_counts.in_parts == len(
+        make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2)).tiles
+    )
     (record,) = caplog.records
     assert "computed in parts" in record.message
 
@@ -121,8 +123,8 @@ def test_tiles_are_made_smaller_beforehand(
     pattern_slide: Slide, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model(2, seed=1, halo=8, tile=96)
-    need = Engine(model, "cpu")._forward.expected_bytes(96, 96)
-    monkeypatch.setattr("napari_cwtnet.enhancement.forward.free_bytes", lambda _: need)
+    need = Engine(model, "cpu")._split.expected_bytes(96, 96)
+    monkeypatch.setattr("napari_cwtnet.enhancement.memory.free_bytes", lambda _: need)
     result = enhance(pattern_slide, FIELD, 2, model=model, device="cpu")
     assert result.provenance["tiles_in_parts"] == len(result.plan.tiles)
 
@@ -137,10 +139,10 @@ def test_other_errors_are_left_alone(pattern_slide: Slide, make_model: Any) -> N
 
 
 def test_a_containers_limit_counts(tmp_path: Path) -> None:
-    assert _group_bytes(tmp_path) >= 2**60
+    assert _cgroup_free_bytes(tmp_path) >= 2**60
     (tmp_path / "memory.current").write_text("300\n")
     (tmp_path / "memory.stat").write_text("anon 200\ninactive_file 60\nactive_file 40\nshmem 9\n")
     (tmp_path / "memory.max").write_text("max\n")
-    assert _group_bytes(tmp_path) >= 2**60
+    assert _cgroup_free_bytes(tmp_path) >= 2**60
     (tmp_path / "memory.max").write_text("1000\n")
-    assert _group_bytes(tmp_path) == 800  # files are let go of when memory is wanted
+    assert _cgroup_free_bytes(tmp_path) == 800  # files are let go of when memory is wanted

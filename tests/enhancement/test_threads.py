@@ -16,7 +16,12 @@ import pytest
 import torch
 
 from napari_cwtnet.enhancement import enhance, free_cores
-from napari_cwtnet.enhancement.devices import OthersLoad, compute_with, granted_cores, share_cores
+from napari_cwtnet.enhancement.devices import (
+    ExternalCpuLoad,
+    compute_with,
+    granted_cores,
+    share_cores,
+)
 from napari_cwtnet.slides import Slide
 
 
@@ -144,12 +149,12 @@ def test_what_others_keep_busy_is_theirs(
     monkeypatch: pytest.MonkeyPatch, granted: int, others: float, leave: int, free: int
 ) -> None:
     monkeypatch.setattr("napari_cwtnet.enhancement.devices.granted_cores", lambda: granted)
-    monkeypatch.setattr(OthersLoad, "cores", lambda _: others)
+    monkeypatch.setattr(ExternalCpuLoad, "cores", lambda _: others)
     assert free_cores(leave) == free
 
 
 def test_the_load_of_others_is_seen() -> None:
-    load = OthersLoad()
+    load = ExternalCpuLoad()
     program = "print(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as busy:
         assert busy.stdout is not None

@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement import dtype_name, own_dtype
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.bench import Task, in_turns, memory, naive_memory, reading, viewport
 from napari_cwtnet.evaluation.bench.naive import naive_network, networks
-from napari_cwtnet.evaluation.bench.viewport import flops_per_pixel
+from napari_cwtnet.evaluation.bench.slides import flops_per_pixel
 from napari_cwtnet.model import CwtNet, preset
 
 

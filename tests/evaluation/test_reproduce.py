@@ -17,10 +17,16 @@ from napari_cwtnet.errors import CancelledError, OutputError, RequestError, Trai
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
+from napari_cwtnet.evaluation.reproduce.report import markdown, verdict
+from napari_cwtnet.evaluation.reproduce.results import (
+    Cell,
+    FieldFigures,
+    image_name,
+    image_of,
+    measured,
+    summarise,
+)
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
-from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name, summarise
-from napari_cwtnet.evaluation.reproduce.testing import FieldFigures, image_of, measured
-from napari_cwtnet.evaluation.reproduce.writing import markdown, verdict
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import CwtNet, load_model, preset
 from napari_cwtnet.training.fields import Field, shrink

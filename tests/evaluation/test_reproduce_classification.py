@@ -16,8 +16,8 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.evaluation.reproduce import TABLES, Plan, judge_methods
 from napari_cwtnet.evaluation.reproduce.classifier import ResNet50, read_patches
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
+from napari_cwtnet.evaluation.reproduce.results import interval
 from napari_cwtnet.evaluation.reproduce.runs import Place
-from napari_cwtnet.evaluation.reproduce.summary import interval
 from napari_cwtnet.evaluation.reproduce.table6 import scores_of
 
 

@@ -16,7 +16,7 @@ from napari_cwtnet.inspection import (
     images,
     matches_sentence,
     matches_within,
-    spread,
+    self_ensemble_spread,
     survey,
 )
 from napari_cwtnet.inspection.attention import displacement
@@ -194,7 +194,7 @@ def test_shares_of_matches(slide, make_engine) -> None:
     assert matches_sentence(full, 2).startswith("Block 2: ")
     aligned = capture(slide, make_engine(seed=3), EnhanceRequest(Region(0, 0, 72, 72), 2))
     assert matches_within(aligned) == {0: 1.0, 1: 1.0, 4: 1.0, 16: 1.0}
-    assert "only at the same place" in matches_sentence(aligned)
+    assert "only the same place" in matches_sentence(aligned)
     assert not displacement(aligned, 1).any()
     assert attention(aligned) == pytest.approx((attention(aligned, 1) + attention(aligned, 2)) / 2)
 
@@ -224,7 +224,7 @@ def test_an_sr_branch_that_works_alone_has_attention_with_a_reference(slide, mak
     assert "no attention without a reference: its SR branch" in matches_sentence(alone)
     with pytest.raises(RequestError, match="no attention without a reference"):
         attention(alone)
-    assert spread(alone, engine).mean() > 0.1
+    assert self_ensemble_spread(alone, engine).mean() > 0.1
     found = survey(slide, engine, EnhanceRequest(region, 2, "none"))
     assert not found.attention
     assert {one.name[:4] for one in found.bands} == {"band"}

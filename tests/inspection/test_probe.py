@@ -50,7 +50,7 @@ def test_the_map_is_a_row_of_the_matrix(slide, make_engine) -> None:
     want = relevance_matrix(query, key)[here * width + there].reshape(height, width)
     assert found.relevance == pytest.approx(want, abs=1e-5)
     assert found.match.relevance == pytest.approx(want[here, there], abs=1e-5)  # aligned
-    assert "looks only at the same place" in found.sentence
+    assert "compares only the same place" in found.sentence
     assert f"More alike: {found.rank - 1:,} of " in found.sentence
     assert found.rank == 1 + (want > want[here, there] + 1e-6).sum()
     values = [patch.relevance for patch in found.best]

@@ -13,7 +13,12 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import EnhanceRequest, enhance
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection import capture, extrapolation, spread, told
+from napari_cwtnet.inspection import (
+    capture,
+    coarser_scale_check,
+    self_ensemble_spread,
+    trust_sentence,
+)
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr, local_ssim, shrunk
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.slides import open_slide
@@ -60,14 +65,14 @@ def test_spread_is_zero_for_a_network_that_does_not_care(slide, make_engine) -> 
     for scale, reference in ((4, "next"), (4, "none"), (2, "none")):
         engine = make_engine(scale)  # untrained: exactly bicubic
         field = capture(slide, engine, EnhanceRequest(REGION, 2, reference))
-        assert spread(field, engine).max() < 1e-2
+        assert self_ensemble_spread(field, engine).max() < 1e-2
 
 
 def test_spread_is_that_of_eight_enhancements(slide, make_engine) -> None:
     engine = make_engine(seed=3)
     region = Region(20, 20, 20 * 2, 20 * 2)
     field = capture(slide, engine, EnhanceRequest(region, 2))
-    found = spread(field, engine)
+    found = self_ensemble_spread(field, engine)
     assert found.shape == field.sr.shape[:2]
     assert found.mean() > 0.1
     part = field.parts[0]
@@ -117,7 +122,7 @@ def test_extrapolation(slide, make_engine, downsample, octaves, words) -> None:
     engine = make_engine(seed=3)
     region = Region(0, 0, 256, 256)
     field = capture(slide, engine, EnhanceRequest(region, downsample))
-    found = extrapolation(slide, engine, field)
+    found = coarser_scale_check(slide, engine, field)
     assert found.octaves == octaves
     reference = "none" if downsample == 1 else "next"
     coarser = downsample * 2**octaves
@@ -142,7 +147,7 @@ def test_extrapolation(slide, make_engine, downsample, octaves, words) -> None:
 def test_extrapolation_says_that_a_field_is_too_small(slide, make_engine) -> None:
     engine = make_engine()
     field = capture(slide, engine, EnhanceRequest(Region(0, 0, 16, 16), 1))
-    assert extrapolation(slide, engine, field).sentence == (
+    assert coarser_scale_check(slide, engine, field).sentence == (
         "Tested at a quarter of this magnification: not known, the region is too small to measure."
     )
 
@@ -151,15 +156,15 @@ def test_an_oracle_and_empty_glass_have_no_gain(slide, make_engine, tmp_path) ->
     engine = make_engine(2, seed=3)
     field = capture(slide, engine, EnhanceRequest(REGION, 2, "next"))
     assert field.plan.mode == "oracle"
-    assert extrapolation(slide, engine, field) is None
-    assert told(field, None).startswith("ORACLE: the network was given the answer")
+    assert coarser_scale_check(slide, engine, field) is None
+    assert trust_sentence(field, None).startswith("ORACLE: the network was given the answer")
     path = tmp_path / "glass.tif"
     tifffile.imwrite(path, np.full((320, 400, 3), 240, np.uint8), photometric="rgb", tile=(64, 64))
     for seed in (None, 3):  # bicubic is exact here, and so is the untrained model
         engine = make_engine(4, seed=seed)
         with open_slide(path) as glass:
             field = capture(glass, engine, EnhanceRequest(Region(0, 0, 320, 320), 4))
-            found = extrapolation(glass, engine, field)
+            found = coarser_scale_check(glass, engine, field)
         assert found.gain is found.gain_here is None
         assert found.sentence == (
             "Tested at half this magnification: not known, the region shows no detail."
@@ -169,7 +174,7 @@ def test_an_oracle_and_empty_glass_have_no_gain(slide, make_engine, tmp_path) ->
 def test_spread_is_of_the_weights_that_captured(slide, make_engine) -> None:
     field = capture(slide, make_engine(seed=3), EnhanceRequest(REGION, 2))
     with pytest.raises(RequestError, match=r"other weights.*capture it again"):
-        spread(field, make_engine(seed=4))
+        self_ensemble_spread(field, make_engine(seed=4))
 
 
 def test_spread_can_be_cancelled(slide, make_engine) -> None:
@@ -177,4 +182,4 @@ def test_spread_can_be_cancelled(slide, make_engine) -> None:
     field = capture(slide, engine, EnhanceRequest(REGION, 2))
     token.cancel("enough")
     with pytest.raises(CancelledError, match="enough"):
-        spread(field, engine, cancel=token)
+        self_ensemble_spread(field, engine, cancel=token)

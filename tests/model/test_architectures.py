@@ -130,8 +130,8 @@ def test_file_says_which_package_is_missing(
         with pytest.raises(ModelError) as caught:
             read(weights)
         assert str(caught.value) == (
-            f"Weights {weights} are of the architecture 'nearest', which no package that is "
-            "installed here knows; install the package 'nearest-networks'."
+            f"Weights {weights} are of the architecture 'nearest', which no installed "
+            "package provides; install the package 'nearest-networks'."
         )
 
 
@@ -163,7 +163,10 @@ def test_name_that_two_packages_claim_is_refused(package: Path) -> None:
             "broken",
             "'broken' cannot be loaded from broken_network:ARCHITECTURE: no such library; up",
         ),
-        ("misnamed", "'misnamed': nearest_network:ARCHITECTURE is no Architecture of that name"),
+        (
+            "misnamed",
+            "'misnamed': nearest_network:ARCHITECTURE is not an Architecture of that name",
+        ),
         ("never", "Architecture 'never' is unknown; choose one of cwtnet, bicubic, "),
     ],
 )

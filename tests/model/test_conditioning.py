@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from napari_cwtnet.model import CwtNet, preset
-from napari_cwtnet.model.conditioning import LENGTH, degradation_vector, libjpeg_tables, told
+from napari_cwtnet.model.conditioning import (
+    LENGTH,
+    degradation_tensor,
+    degradation_vector,
+    libjpeg_tables,
+)
 from napari_cwtnet.slides.degradation import UNKNOWN, Compression, Degradation, Kernel
 
 
@@ -21,7 +26,7 @@ def network(scale: int = 4, **changes: object) -> CwtNet:
 
 def test_nothing_known_is_all_zero() -> None:
     assert degradation_vector(UNKNOWN) == (0.0,) * LENGTH
-    assert not told(UNKNOWN).any()
+    assert not degradation_tensor(UNKNOWN).any()
     assert degradation_vector(Degradation(compression=Compression("other"))) == (0.0,) * LENGTH
 
 
@@ -54,9 +59,9 @@ def test_untrained_conditioning_changes_nothing() -> None:
     fresh = CwtNet(preset("lite-2", 2, blocks=1, channels=8, tile=32)).eval()
     torch.nn.init.normal_(fresh.tail.last.weight, std=0.1)
     lr = torch.rand(1, 3, 16, 16)
-    known = told(Degradation.parse("box+jpeg75"))[None]
+    known = degradation_tensor(Degradation.parse("box+jpeg75"))[None]
     with torch.inference_mode():
-        assert torch.equal(fresh(lr).sr, fresh(lr, told=known).sr)
+        assert torch.equal(fresh(lr).sr, fresh(lr, degradation=known).sr)
 
 
 @pytest.mark.parametrize("with_reference", [False, True])
@@ -64,19 +69,19 @@ def test_what_is_told_changes_the_result(with_reference: bool) -> None:
     made = network()
     lr = torch.rand(2, 3, 16, 16)
     reference = torch.rand(2, 3, 32, 32) if with_reference else None
-    known = told(Degradation.parse("box+jpeg75"), Degradation.parse("box+jpeg75"))
+    known = degradation_tensor(Degradation.parse("box+jpeg75"), Degradation.parse("box+jpeg75"))
     with torch.inference_mode():
         nothing = made(lr, reference).sr
-        zeros = made(lr, reference, told=torch.zeros(2, 2, LENGTH)).sr
-        first = made(lr, reference, told=torch.stack([known, torch.zeros_like(known)])).sr
+        zeros = made(lr, reference, degradation=torch.zeros(2, 2, LENGTH)).sr
+        first = made(lr, reference, degradation=torch.stack([known, torch.zeros_like(known)])).sr
     assert torch.equal(nothing, zeros)
     assert (first[0] - nothing[0]).abs().max() > 1e-3
     assert torch.allclose(first[1], nothing[1], atol=1e-5)  # each patch has a vector of its own
 
 
 def test_a_vector_of_another_shape_is_refused() -> None:
-    with pytest.raises(ValueError, match="told must be"):
-        network()(torch.rand(1, 3, 16, 16), told=torch.zeros(1, LENGTH))
+    with pytest.raises(ValueError, match="degradation must be"):
+        network()(torch.rand(1, 3, 16, 16), degradation=torch.zeros(1, LENGTH))
 
 
 def test_without_a_reference_the_sr_branch_works_alone() -> None:

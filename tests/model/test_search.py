@@ -11,19 +11,19 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_cwtnet.model import best_match
-from napari_cwtnet.model.attention import (
-    attention,
-    identity_index,
-    patch_norms,
-    relevance_at,
-    search,
-    search_full,
-    search_window,
-    transfer,
-)
+from napari_cwtnet.model.attention import attention, relevance_at, search, transfer
+from napari_cwtnet.model.best_match import best_matches, identity_index, patch_norms
 from napari_cwtnet.model.config import NetworkConfig
 
 SHAPES = [(1, 4, 6, 6), (2, 3, 5, 9), (1, 2, 8, 3), (1, 3, 1, 4)]
+
+
+def search_full(query: Tensor, key: Tensor) -> Tensor:
+    return best_matches(query, key).index
+
+
+def search_window(query: Tensor, key: Tensor, radius: int, position_bias: float = 0.0) -> Tensor:
+    return best_matches(query, key, radius, position_bias).index
 
 
 def features(shape: tuple[int, ...], seed: int = 0) -> Tensor:

@@ -57,6 +57,6 @@ def test_inspect_dock_says_why_it_cannot_be_looked_into(
     dock.form.model.setCurrentText("edsr-x2")
     qtbot.waitUntil(lambda: not dock.panel.view_button.isEnabled())
     assert dock.panel.sentence.text() == (
-        "Model 'edsr-x2' is of the architecture edsr, which has no attention inside to look at; "
+        "Model 'edsr-x2' is of the architecture edsr, which has no attention to inspect; "
         "choose a CWT-Net."
     )

@@ -21,9 +21,9 @@ from plugin.enhance_help import finish, results, threads, wait_for_tiles
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
     yield
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
 
 
 class Fault:
@@ -87,12 +87,12 @@ def test_memory_that_runs_out_once_costs_nothing(
     outcome = finish(qtbot, dock)
     assert fault.calls > call
     assert (outcome.kind, outcome.done) == ("done", outcome.total)
-    assert outcome.tally.in_parts > 0
+    assert outcome.tile_counts.in_parts > 0
     assert messages == []
     (layer,) = results(viewer)
     assert (layer.data[..., 3] == 255).all()
     dock.release_button.click()  # whole tiles are tried again
-    assert finish(qtbot, dock).tally.in_parts == 0
+    assert finish(qtbot, dock).tile_counts.in_parts == 0
 
 
 @pytest.mark.parametrize("does", [no_memory, no_numbers])
@@ -117,7 +117,7 @@ def test_a_fault_that_stays_is_told_and_what_was_finished_is_kept(
     if results(viewer):
         assert set(results(viewer)[0].data[..., 3].ravel()) <= {0, 255}
     fault.mend()
-    LARGEST_TILES.forget()
+    LARGEST_TILES.clear()
     again = finish(qtbot, dock)
     assert (again.kind, again.done) == ("done", again.total)
     assert again.cached == outcome.done

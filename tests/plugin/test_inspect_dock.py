@@ -25,10 +25,10 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
     attention,
     capture,
+    coarser_scale_check,
     displacement,
-    extrapolation,
     haar,
-    spread,
+    self_ensemble_spread,
 )
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr
 from napari_cwtnet.model import load_model
@@ -97,13 +97,13 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
     assert np.array_equal(direct.sr, field.sr)
     (layer,) = dock.layers.layers  # shown at once
     assert layer.data == pytest.approx(attention(direct))
-    assert dock.said == extrapolation(slide, engine, direct).sentence
+    assert dock.said == coarser_scale_check(slide, engine, direct).sentence
     for choices, want in (
         ({"show": "attention", "block": 1}, attention(direct, 1)),
         ({"show": "trust", "trust": "consistency"}, consistency(direct.sr, direct.lr)),
         ({"trust": "error"}, error(direct)),
         ({"trust": "local-psnr"}, local_psnr(direct)),
-        ({"trust": "spread"}, spread(direct, engine)),
+        ({"trust": "spread"}, self_ensemble_spread(direct, engine)),
         ({"show": "bands", "image": "sr", "band": "HL"}, haar(direct.sr)[0]["HL"].mean(0)),
         ({"image": "truth", "band": "HH", "depth": 2}, haar(direct.truth, 2)[1]["HH"].mean(0)),
         ({"image": "predicted", "band": "LH"}, 255 * direct.predicted[:3].mean(0)),
@@ -136,7 +136,7 @@ def test_ranges_and_an_aligned_model(
     assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
     assert look(qtbot, dock, show="displacement") is None
     assert len(viewer.layers) == 1
-    assert "looks only at the same place" in dock.looking.words.text()
+    assert "compares only the same place" in dock.looking.words.text()
     assert dock.legend.isHidden()
 
 
@@ -288,7 +288,7 @@ def test_words_and_what_is_refused(inspect_dock: Callable[..., Any], qtbot: Any,
     assert job.request.region == plan.region
     dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))
     viewer.scene.camera.zoom *= 100
-    qtbot.waitUntil(lambda: "too small to look into" in dock.sentence, timeout=5000)
+    qtbot.waitUntil(lambda: "too small to inspect" in dock.sentence, timeout=5000)
     assert not dock.panel.view_button.isEnabled()
     viewer.scene.camera.center = (0, 1e5, 1e5)
     qtbot.waitUntil(lambda: "not in view" in dock.sentence, timeout=5000)

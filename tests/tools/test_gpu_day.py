@@ -133,7 +133,7 @@ def test_feed_gives_the_same_batch_wherever_it_begins(packed: Path) -> None:
     assert last.lr.shape == (9, 3, 16, 16)
     assert last.reference.shape == (9, 3, 32, 32)
     assert last.truth.shape == (9, 3, 64, 64)
-    for name in ("lr", "reference", "truth", "told"):
+    for name in ("lr", "reference", "truth", "degradation"):
         assert torch.equal(getattr(last, name), getattr(again, name)), name
         assert not torch.equal(getattr(last, name), getattr(others[0], name)), name
     means = [float(images.mean()) for images in (last.lr, last.reference, last.truth)]

@@ -11,8 +11,8 @@ import torch
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.model import load_model
-from napari_cwtnet.training.adversarial import Adversary, Discriminator, detail_distance
 from napari_cwtnet.training.events import StepDone, Validation
+from napari_cwtnet.training.losses import Adversary, Discriminator, detail_distance
 from napari_cwtnet.training.recipe import Adversarial, Recipe
 from napari_cwtnet.training.trainer import Trainer
 from napari_cwtnet.training.workers import Workers

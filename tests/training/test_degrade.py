@@ -77,7 +77,7 @@ def test_a_mix_draws_what_its_shares_say() -> None:
 def test_what_is_told_is_true_and_sometimes_less() -> None:
     random = np.random.default_rng(0)
     whole = Degradation.parse("box+sharpen0.5+noise2+jpeg75")
-    told = [DegradationMix().tell(whole, random) for _ in range(2000)]
+    told = [DegradationMix().known_part(whole, random) for _ in range(2000)]
     assert np.mean([one.kernel is None for one in told]) == pytest.approx(0.3, abs=0.04)
     assert np.mean([one.noise is None for one in told]) == pytest.approx(0.7, abs=0.04)
     assert np.mean([one.compression is None for one in told]) == pytest.approx(0.15, abs=0.03)
@@ -138,9 +138,9 @@ def test_a_field_that_is_known_is_taken_as_it_is() -> None:
     sampler = PatchSampler([(1.0, [field])], 2, 16, mix())
     batch = sampler.batch(3, np.random.default_rng(0))
     assert torch.equal(batch.lr, torch.full((3, 3, 16, 16), 7 / 255))
-    assert batch.told is not None
-    assert batch.told[:, 0].any()
-    assert not batch.told[:, 1].any()
+    assert batch.degradation is not None
+    assert batch.degradation[:, 0].any()
+    assert not batch.degradation[:, 1].any()
 
 
 def test_validation_fields_go_through_a_spec() -> None:

@@ -168,7 +168,7 @@ def test_measures_the_file_of_the_best_model_as_it_measured_the_weights(
     trainer = Trainer(recipe, Path(), tmp_path / "run")
     previews = [event for event in trainer.run() if isinstance(event, Preview)]
     assert trainer.improved
-    field = trainer._exam.shown
+    field = trainer._validator.shown
     made = enhanced(trainer.best_network(), field, with_reference=False)
     assert np.array_equal(made, previews[-1].now)
 
@@ -251,7 +251,7 @@ def test_preview_without_a_start_model_shows_bicubic_before(slide: Path, tmp_pat
     fields = recipe_for(slide, start_model(tmp_path)).model_dump() | {"start": None, "steps": 3}
     trainer = Trainer(Recipe.model_validate(fields), Path(), tmp_path / "run")
     (preview,) = (event for event in trainer.run() if isinstance(event, Preview))
-    before = enlarged(trainer._exam.shown, 2, of_reference=False)
+    before = enlarged(trainer._validator.shown, 2, of_reference=False)
     assert np.array_equal(preview.before, before)
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gpu_day.cutting import images_on, shrunk, stored, windows
-from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.slides.degrade import compress, degrade
 from napari_cwtnet.training.degrade import MARGIN, DegradationMix, Drawn, PatchMaker
 from napari_cwtnet.training.fields import Batch, Field, PatchSampler
@@ -43,7 +43,7 @@ class Order:
 
     images: tuple[int, ...]
     drawn: tuple[Drawn, ...]
-    told: NDArray[np.float32]
+    degradation: NDArray[np.float32]
     """``(N, 2, LENGTH)``; no tensor, which processes would share by a file."""
 
 
@@ -51,7 +51,7 @@ class Order:
 class _InTheMaking:
     number: int
     order: Future[Order]
-    told: Tensor | None = None
+    degradation: Tensor | None = None
     truth: Tensor | None = None
     pairs: list[Future[list[tuple[Pixels, Pixels]]]] = field(default_factory=list)
 
@@ -143,13 +143,13 @@ class Feed(PatchSampler):
         made = self._queue.popleft()
         pairs = [pair for pending in made.pairs for pair in self._awaited(pending)]
         lr, reference = (self._as_tensor(same) for same in zip(*pairs, strict=True))
-        if made.told is None or made.truth is None:
+        if made.degradation is None or made.truth is None:
             raise AssertionError("the first of the queue has been cut")
         self.patches += count
         if self._scale == 2:
             reference = made.truth
         values = [each.float().div_(255) for each in (lr, reference, made.truth)]
-        return Batch(values[0], values[1], values[2], made.told)
+        return Batch(values[0], values[1], values[2], made.degradation)
 
     def drop(self) -> None:
         """Forget what is in the making."""
@@ -188,7 +188,7 @@ class Feed(PatchSampler):
         ]
         cut = MARGIN * scale
         making.truth = window[:, :, cut:-cut, cut:-cut]
-        making.told = torch.from_numpy(order.told).to(self._device)
+        making.degradation = torch.from_numpy(order.degradation).to(self._device)
 
     def _awaited(self, pending: Future[Made]) -> Made:
         began = time.perf_counter()
@@ -206,7 +206,9 @@ def order_batch(maker: PatchMaker, fields: Fields, count: int, seed: Sequence[in
     sizes, chances = fields
     images = tuple(int(i) for i in random.choice(len(sizes), size=count, p=chances))
     drawn = tuple(maker.draw(sizes[i], random) for i in images)
-    return Order(images, drawn, torch.stack([told(*each.known) for each in drawn]).numpy())
+    return Order(
+        images, drawn, torch.stack([degradation_tensor(*each.known) for each in drawn]).numpy()
+    )
 
 
 def compress_pairs(

@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
             names[0],
             str(device),
             tuple(arguments.megapixels),
-            told=lambda size: say(f"memory of {names[0]}: {size} megapixels"),
+            progress=lambda size: say(f"memory of {names[0]}: {size} megapixels"),
         )
     report(result if arguments.json else _lines(result), as_json=arguments.json)
 

@@ -185,7 +185,7 @@ def _region(arguments: argparse.Namespace) -> Region | None:
 def summary(result: Result) -> dict[str, Any]:
     """The figures of one enhancement, as JSON values; downsample and mpp are the output's."""
     said = summary_of(result.plan, len(result.plan.tiles), result.seconds, result.metrics)
-    return said | result.tally.as_dict()
+    return said | result.tile_counts.as_dict()
 
 
 def summary_of(plan: Plan, tiles: int, seconds: float, quality: Quality) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from napari_cwtnet.enhancement.blend import Canvas
 from napari_cwtnet.enhancement.devices import (
     choose_device,
     free_cores,
-    give_back_memory,
     list_devices,
+    release_memory,
 )
-from napari_cwtnet.enhancement.engine import Engine, Tally, TileResult
+from napari_cwtnet.enhancement.engine import Engine, TileCounts, TileResult
 from napari_cwtnet.enhancement.forward import choose_dtype, dtype_name, own_dtype
 from napari_cwtnet.enhancement.plan import (
     RESEARCH_USE,
@@ -31,7 +31,7 @@ __all__ = [
     "Plan",
     "Quality",
     "Result",
-    "Tally",
+    "TileCounts",
     "TileResult",
     "choose_device",
     "choose_dtype",
@@ -39,12 +39,12 @@ __all__ = [
     "enhance",
     "enlarged",
     "free_cores",
-    "give_back_memory",
     "list_devices",
     "make_plan",
     "measure",
     "own_dtype",
     "provenance",
+    "release_memory",
     "suiting_downsample",
     "truth",
 ]

@@ -1,4 +1,4 @@
-"""Tiles arrive in any order; what they make together does not depend on it."""
+"""Blending: tiles arrive in any order and always make the same picture."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Span, Tile
 
 _FULL = FULL_WEIGHT**2
-"""Where all tiles that count are there."""
+"""Total weight once every overlapping tile has arrived."""
 
 
 class Canvas:
     """The picture of a region as its tiles come in.
 
-    Sums are whole numbers, so that the bytes are the same whatever the order of the tiles. They are
-    kept where tiles fade into one another until all are there; elsewhere pixels are copied.
+    Integer sums make the bytes independent of the order of the tiles. Sums are kept only where
+    tiles overlap, until all have arrived; elsewhere pixels are copied.
 
     Attributes
     ----------
     rgba : ndarray
-        ``(height, width, 4)`` uint8; alpha is 0 where nothing is computed yet, else 255.
+        ``(height, width, 4)`` uint8; alpha is 0 where no tile has arrived, else 255.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -89,7 +89,7 @@ class Canvas:
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """``(height, width, 3)`` uint8 RGB, a copy; black where nothing is computed yet."""
+        """``(height, width, 3)`` uint8 RGB, a copy; black where no tile has arrived."""
         image = np.empty((*self.rgba.shape[:2], 3), np.uint8)
         _copy_colours(self.rgba, image)
         return image

@@ -1,7 +1,7 @@
-"""Check: hide the finest pixels of a slide, compute them again, and measure.
+"""Check: hide the finest pixels of a slide, recompute them, and measure the error.
 
-The figures are of LR as this slide's own levels are made (see
-:mod:`napari_cwtnet.slides.check_levels`), so that they say what the model is worth on this slide.
+LR is made as the slide's own levels are (see :mod:`napari_cwtnet.slides.check_levels`), so the
+figures show what the model is worth on this slide.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ _LEVEL = {
     "assumed": "level made, its kernel assumed: {}",
 }
 FIELD_SIDE = 768
-"""Pixels of the truth along a side of a field that is chosen here."""
+"""Side of a field of :func:`tissue_fields`, pixels of the truth."""
 FIELDS = 4
 _THUMBNAIL = 1024
 _TISSUE = 0.25
-"""Texture that a field has at least, relative to the field with most."""
+"""Least texture of a field, relative to the field with most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What a model is worth on a slide, at a downsample where the slide holds the truth."""
+    """A model's quality on a slide, at a downsample where the slide holds the truth."""
 
     quality: Quality
     """Mean over the regions."""
@@ -66,7 +66,7 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """What was measured and what it comes to, for people."""
+        """What was measured, and the result."""
         what = what_is_checked(self.mpp, self.downsample, self.scale)
         if self.mode == "oracle":
             return f"{what}: ORACLE, the model was given the answer; its gain is not known."
@@ -115,19 +115,19 @@ def check(
     slide : Slide
         An open slide.
     model : Model
-        What to measure.
+        The model to measure.
     regions : sequence of Region
-        Level-0 pixels; a few fields with tissue if none is given.
+        Level-0 pixels; by default a few fields with tissue.
     downsample : float, optional
-        Level-0 pixels per LR pixel, at least the model's scale; that if none is given.
+        Level-0 pixels per LR pixel, at least the model's scale, which is the default.
     reference, device, dtype
-        As :func:`~napari_cwtnet.enhancement.enhance` takes them.
+        See :func:`~napari_cwtnet.enhancement.enhance`.
     sharpness : {"auto", "sharp", "medium", "soft", "softest"}
-        Of the kernel that a level is made by where the slide's own levels do not tell.
+        Kernel to make a level with where the slide's own levels do not reveal theirs.
     cancel : CancelToken, optional
         Stops the work within one tile.
     progress : callable, optional
-        Called after each region with the regions done and the regions in all.
+        Called after each region with the number of regions done and the total.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def check(
 
 
 def what_is_checked(mpp: float | None, downsample: float, scale: int) -> str:
-    """What a check will do: ``Check: 10× → 20× against the slide's own 20×``.
+    """A check in words: ``Check: 10× → 20× against the slide's own 20×``.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def tissue_fields(
 ) -> tuple[Region, ...]:
     """Fields with the most texture, spread over a slide; the whole of a small one.
 
-    None is of empty glass, so that there may be fewer.
+    Empty glass is left out, so there may be fewer.
 
     Parameters
     ----------
@@ -234,9 +234,9 @@ def tissue_fields(
     finest : float
         Level-0 pixels per pixel of the truth.
     count : int
-        How many, at most.
+        Largest number of fields.
     side : int
-        Of a field, pixels of the truth.
+        Side of a field, pixels of the truth.
     """
     length = side * finest
     bounds = slide.bounds
@@ -256,7 +256,7 @@ def tissue_fields(
     enough = _TISSUE * max(texture.values())
     best = sorted((p for p, found in texture.items() if found >= enough), key=lambda p: -texture[p])
     chosen: list[tuple[int, int]] = []
-    for apart in (True, False):  # neighbours only where there is nothing else
+    for apart in (True, False):  # neighbours as a last resort
         for row, column in best:
             near = any(abs(row - r) <= 1 and abs(column - c) <= 1 for r, c in chosen)
             if len(chosen) < count and (row, column) not in chosen and not (apart and near):
@@ -270,7 +270,7 @@ def tissue_fields(
 
 
 def _mean(figures: Sequence[Quality]) -> Quality:
-    """Over the regions where there is a gain to speak of: on empty glass bicubic is exact."""
+    """Mean over the regions with a gain: on empty glass bicubic is exact, so there is none."""
     counted = [one.as_dict() for one in figures if one.gain is not None]
     counted = counted or [one.as_dict() for one in figures]
     means: dict[str, float | None] = {}

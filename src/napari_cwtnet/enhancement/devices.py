@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""Devices: which ones exist, how many cores are free, and releasing memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def granted_cores(groups: Path = _GROUPS) -> float:
 
 
 def _quota(groups: Path) -> float:
-    """Cores by the control group's quota, in its second version and in its first."""
+    """Cores by the control group's quota, version 2 or 1."""
     for quota, period in (
         (groups / "cpu.max", None),
         (groups / "cpu/cpu.cfs_quota_us", groups / "cpu/cpu.cfs_period_us"),
@@ -41,15 +41,15 @@ def _quota(groups: Path) -> float:
         try:
             words = quota.read_text().split() + (period.read_text().split() if period else [])
             spent, length = (float(word) for word in words[:2])
-        except (OSError, ValueError):  # there is none, or it says "max"
+        except (OSError, ValueError):  # no such file, or "max"
             continue
         if spent > 0 and length > 0:
             return spent / length
     return float("inf")
 
 
-class OthersLoad:
-    """Cores that other processes keep busy, as seen since it was last asked."""
+class ExternalCpuLoad:
+    """Cores kept busy by other processes since the last call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class OthersLoad:
         self._cores = 0.0
 
     def cores(self) -> float:
-        """Cores on average; the first time it looks for a tenth of a second."""
+        """Average number of cores; the first call measures for a tenth of a second."""
         with self._lock:
             if self._before is None:
                 self._before = _spent()
@@ -72,7 +72,7 @@ class OthersLoad:
 
 
 def _spent() -> tuple[float, float, float]:
-    """Seconds: of the clock, of all cores while they were busy, and of this process."""
+    """Seconds: wall clock, busy time of all cores, and CPU time of this process."""
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # counted in user
@@ -80,16 +80,16 @@ def _spent() -> tuple[float, float, float]:
     return time.perf_counter(), sum(times) - idle - guests, own.user + own.system
 
 
-_OTHERS = OthersLoad()
+_EXTERNAL = ExternalCpuLoad()
 
 
 def free_cores(leave: int = 0) -> int:
-    """Whole cores, at least 1, that are granted, not kept busy by others, and not to be left.
+    """Whole cores, at least 1, that are granted and not busy, minus ``leave``.
 
-    At least half of what is granted: others give way, too.
+    At least half of the granted cores, since other processes yield as well.
     """
     granted = granted_cores()
-    free = max(granted / 2, granted - _OTHERS.cores())
+    free = max(granted / 2, granted - _EXTERNAL.cores())
     return max(1, min(round(free), int(granted + 0.5) - leave))
 
 
@@ -97,10 +97,10 @@ _SETTING = threading.Lock()
 
 
 def compute_with(count: int) -> None:
-    """Let torch use so many threads where this thread computes, and nowhere else.
+    """Set torch's number of threads for the calling thread alone.
 
-    torch sets the number for the thread that asks, and for all that compute for the first time
-    after it; for those the number of before is put back.
+    torch sets it for the calling thread and for every thread that first computes afterwards;
+    a helper thread restores the old number for those.
     """
     with _SETTING, ThreadPoolExecutor(1) as before, ThreadPoolExecutor(1) as after:
         common = before.submit(torch.get_num_threads).result()
@@ -109,15 +109,15 @@ def compute_with(count: int) -> None:
 
 
 def share_cores(pieces: int) -> tuple[int, int]:
-    """Threads that compute a piece each, and torch's threads within each of them.
+    """Number of worker threads, and torch's threads within each of them.
 
-    Pieces side by side waste nothing at the many places where torch's threads wait for one another.
-    Never more in all than torch is set to use in the thread that asks.
+    Pieces computed side by side waste no time where torch's threads wait for one another. In all
+    never more threads than torch is set to use in the calling thread.
 
     Parameters
     ----------
     pieces : int
-        That can be computed side by side, at least 1.
+        How many can be computed side by side, at least 1.
     """
     cores = max(1, min(torch.get_num_threads(), free_cores()))
     workers = min(cores, pieces)
@@ -125,7 +125,7 @@ def share_cores(pieces: int) -> tuple[int, int]:
 
 
 def list_devices() -> dict[str, str]:
-    """Devices that can compute here, best first: torch's name and words for people."""
+    """Devices of this machine, best first: torch's name and a description."""
     found = {}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
@@ -141,7 +141,7 @@ def list_devices() -> dict[str, str]:
 
 @cache
 def _processor() -> str:
-    """Its name; ``CPU`` where the system does not tell."""
+    """The processor's name, or ``CPU``."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -157,7 +157,7 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises
     ------
     RequestError
-        If there is no such device.
+        If the device does not exist.
     """
     found = list_devices()
     if name == "auto":
@@ -165,15 +165,15 @@ def choose_device(name: str = "auto") -> torch.device:
     wanted = "cuda:0" if name == "cuda" else name
     if wanted not in found:
         raise RequestError(
-            f"Device {name!r} is not here; choose auto or one of {', '.join(found)}."
+            f"Device {name!r} is not available; choose auto or one of {', '.join(found)}."
         )
     return torch.device(wanted)
 
 
-def give_back_memory() -> None:
-    """Return what was let go of before: torch's reserves on a device, and the host's free pages.
+def release_memory() -> None:
+    """Return freed memory to the system: torch's cache on a device, and the host's free pages.
 
-    The C library keeps freed memory for later unless it is told otherwise; only glibc can be told.
+    The C library keeps freed memory for reuse; glibc alone can be asked to return it.
     """
     gc.collect()
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The network at work on tiles, with a memory of those it did."""
+"""The engine: runs a plan's tiles through the network, prefetching input and caching output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,13 +19,13 @@ from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.devices import choose_device, compute_with, share_cores
-from napari_cwtnet.enhancement.forward import Forward, Passed, choose_dtype
-from napari_cwtnet.enhancement.memory import free_bytes
+from napari_cwtnet.enhancement.forward import Forward, Pixels, choose_dtype, to_pixels, to_tensor
+from napari_cwtnet.enhancement.memory import SplitOnOutOfMemory, TileOutput, free_bytes
 from napari_cwtnet.enhancement.plan import Plan, with_sharpness
-from napari_cwtnet.enhancement.tiling import Tile
+from napari_cwtnet.enhancement.tiling import Tile, crop_halo
 from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.model.blocks import bicubic
-from napari_cwtnet.model.conditioning import tellable, told
+from napari_cwtnet.model.conditioning import degradation_tensor, without_jpeg2000
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ahead(
+def prefetch(
     function: Callable[[T], R],
     items: Iterable[T],
     *,
@@ -45,23 +45,23 @@ def ahead(
 ) -> Generator[R, None, None]:
     """Results of ``function`` in the order of the items, computed in threads.
 
-    An error, of the function or of the items, comes at its item. Closing the generator drops what
-    has not begun, and waits for what has.
+    An error, in the function or in the items, is raised in its item's turn. Closing the generator
+    drops what has not begun and waits for what has.
 
     Parameters
     ----------
     function : callable
         Called in a thread with an item.
     items : iterable
-        Taken from in the caller's thread, at most ``depth`` more than have been given.
+        Consumed in the caller's thread, at most ``depth`` items ahead of the results.
     workers, depth : int
-        Threads, and items under way.
+        Number of threads, and of items in flight.
     name : str
-        Of the threads.
+        Prefix of the threads' names.
     prepare : callable
         Called first in each thread.
     hurry : bool
-        Whether a result is given as soon as it is there, though more items could be taken before.
+        Whether to yield a result as soon as it is ready, before taking more items.
     """
     waiting: deque[Future[R]] = deque()
     taking, failed = iter(items), None
@@ -72,7 +72,7 @@ def ahead(
                     item = next(taking)
                 except StopIteration:
                     break
-                except Exception as error:  # noqa: BLE001  it is raised after what came before it
+                except Exception as error:  # noqa: BLE001  raised below, after earlier results
                     failed = error
                     break
                 waiting.append(pool.submit(function, item))
@@ -89,23 +89,23 @@ def ahead(
 
 
 _RADIUS = 8
-"""Of what is near, pixels; unevenness of the light is wider."""
+"""Pixels of the local mean; uneven illumination varies more slowly."""
 _BRIGHT, _DARK = 200, 16
 _DARK_RANGE = 4
-"""From the least to the most in a colour: what glows dimly may be wide and blurred."""
+"""Largest range of a colour on dark background: dim fluorescence may be wide and blurred."""
 _DEVIATION = 2
-"""Of a pixel from the mean of what is near, grey levels: noise may do so much."""
-_TOGETHER = 12
-"""Of nine neighbours in sum: noise cancels, and faint texture adds up."""
+"""Largest deviation of a pixel from the local mean, grey levels: allows for noise."""
+_DEVIATION_SUM = 12
+"""Largest deviation summed over nine neighbours: noise cancels, faint texture adds up."""
 
 
 def is_background(image: NDArray[np.uint8]) -> bool:
-    """Whether an image is so even that there is nothing to sharpen.
+    """Whether an image is so uniform that there is nothing to sharpen.
 
-    In no colour may a pixel be further from the mean of those around it than two grey levels, nor
-    may a pixel with its eight neighbours be so by more than a level and a third on average; and all
-    must be bright, or all dark: an even grey or pink may be tissue out of focus. Fat, mucus and dim
-    stains are paler than glass is noisy, so rather too little is background than too much.
+    In each colour every pixel must be within two grey levels of the local mean, and every 3 × 3
+    neighbourhood within a level and a third on average; and all must be bright, or all dark, since
+    uniform grey or pink may be tissue out of focus. Fat, mucus and dim stains differ from glass by
+    less than its noise, so the thresholds err towards tissue.
 
     Parameters
     ----------
@@ -118,31 +118,17 @@ def is_background(image: NDArray[np.uint8]) -> bool:
             return False
     elif least.min() < _BRIGHT:
         return False
-    near = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(_RADIUS)))
-    apart = image.astype(np.int16) - near
-    if np.abs(apart).max() > _DEVIATION:
+    local_mean = np.asarray(Image.fromarray(image).filter(ImageFilter.BoxBlur(_RADIUS)))
+    deviation = image.astype(np.int16) - local_mean
+    if np.abs(deviation).max() > _DEVIATION:
         return False
-    rows = apart[:-2] + apart[1:-1] + apart[2:]
-    together = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
-    return bool(np.abs(together).max(initial=0) <= _TOGETHER)
+    rows = deviation[:-2] + deviation[1:-1] + deviation[2:]
+    sums = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return bool(np.abs(sums).max(initial=0) <= _DEVIATION_SUM)
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """The SR pixels of a tile and how they came about."""
-
-    sr: NDArray[np.uint8]
-    """``(h, w, 3)``, those that count."""
-    background: bool = False
-    """Nothing is there: they are bicubic."""
-    repeated: bool = False
-    """Half precision gave values that are not finite: they are float32's."""
-    parts: int = 1
-    """In how many pieces, for want of memory."""
-
-
-class TileMemory:
-    """The least recently used tiles go first; any thread may ask.
+class TileCache:
+    """Finished tiles within a byte budget, the least recently used dropped first; thread-safe.
 
     Parameters
     ----------
@@ -152,30 +138,29 @@ class TileMemory:
 
     def __init__(self, budget: int) -> None:
         self._lock = threading.Lock()
-        self._kept: LRUCache[Hashable, Computed] = LRUCache(budget, lambda tile: tile.sr.nbytes)
+        self._tiles: LRUCache[Hashable, TileOutput] = LRUCache(budget, lambda tile: tile.sr.nbytes)
 
-    def get(self, key: Hashable) -> Computed | None:
-        """The tile of that key, if it is still there."""
+    def get(self, key: Hashable) -> TileOutput | None:
+        """The tile of that key, if cached."""
         with self._lock:
-            return self._kept.get(key)
+            return self._tiles.get(key)
 
-    def keep(self, key: Hashable, tile: Computed) -> None:
-        """Remember a tile, if the budget bears it."""
+    def put(self, key: Hashable, tile: TileOutput) -> None:
+        """Cache a tile, unless it exceeds the whole budget."""
         with self._lock:
-            if tile.sr.nbytes <= self._kept.maxsize:
-                self._kept[key] = tile
+            if tile.sr.nbytes <= self._tiles.maxsize:
+                self._tiles[key] = tile
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop every tile."""
         with self._lock:
-            self._kept.clear()
+            self._tiles.clear()
 
 
-Pixels = NDArray[np.uint8]
 CACHE_BYTES = 512 * 2**20
-_READ_AHEAD = 3
+_PREFETCHED_READS = 3
 _MEMORY_SHARE = 0.5
-"""Of the free memory, for all tiles that are computed at the same time."""
+"""Of the free memory, for all tiles computed side by side."""
 
 Known = tuple[Degradation, Degradation]
 """Of LR and of the reference."""
@@ -184,34 +169,33 @@ _Read = tuple[Tile, Pixels, Pixels | None]
 
 @dataclass(frozen=True, slots=True)
 class TileResult:
-    """A tile and its SR pixels ``(h, w, 3)`` uint8, ready for :meth:`Canvas.add`."""
+    """A finished tile, ready for :meth:`Canvas.add`."""
 
     tile: Tile
-    sr: Pixels
-    cached: bool
-    background: bool = False
-    """Nothing is there, so they are bicubic."""
-    repeated: bool = False
-    """Half precision gave values that are not finite, so they are float32's."""
-    parts: int = 1
-    """In how many pieces they were computed, for want of memory."""
+    output: TileOutput
+    cached: bool = False
+
+    @property
+    def sr(self) -> Pixels:
+        """SR pixels ``(h, w, 3)`` uint8, without the halo."""
+        return self.output.sr
 
 
 class Engine:
-    """Runs plans of one model on one device; keeps finished tiles within a byte budget.
+    """Runs plans of one model on one device; caches finished tiles within a byte budget.
 
     Parameters
     ----------
     model : Model
-        What computes.
+        The network to run.
     device : str
-        As :func:`choose_device` takes it.
+        See :func:`choose_device`.
     cache_bytes : int
-        Budget of the tile memory; 0 keeps nothing.
+        Budget of the tile cache; 0 keeps nothing.
     dtype : str
-        As :func:`choose_dtype` takes it.
+        See :func:`choose_dtype`.
     skip_background : bool
-        Whether tiles that show nothing are enlarged bicubically, without the network.
+        Whether to enlarge empty tiles bicubically, without the network.
 
     Attributes
     ----------
@@ -233,15 +217,16 @@ class Engine:
         self.skip_background = skip_background
         self._forward = Forward(model, self.device, choose_dtype(dtype, self.device))
         self.dtype = self._forward.dtype
-        self._memory = TileMemory(cache_bytes)
+        self._split = SplitOnOutOfMemory(self._forward)
+        self._cache = TileCache(cache_bytes)
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
     ) -> Generator[TileResult, None, None]:
-        """Compute the tiles of a plan: those at hand, then the others, each time centre first.
+        """Yield the tiles of a plan: cached ones, then computed ones, each group centre first.
 
-        The next tiles are being read while some are computed, on a processor several side by side.
-        Closing it waits for the tiles at work.
+        Reads the next tiles while computing; a CPU computes several side by side. Closing the
+        generator waits for tiles in progress.
 
         Raises
         ------
@@ -250,19 +235,19 @@ class Engine:
         ModelError
             If the network gives values that are not finite.
         RequestError
-            If memory is short even for small parts of a tile.
+            If not even small parts of a tile fit in memory.
         SlideError
-            If the slide cannot be read any more.
+            If the slide can no longer be read.
         """
         cancel = cancel or CancelToken()
         missing = []
         for tile in plan.tiles:
             cancel.raise_if_cancelled()
-            kept = self._memory.get(self._key(slide, plan, tile))
-            if kept is None:
+            cached = self._cache.get(self._key(slide, plan, tile))
+            if cached is None:
                 missing.append(tile)
             else:
-                yield _result(tile, kept, cached=True)
+                yield TileResult(tile, cached, cached=True)
         if missing:
             yield from self._compute(slide, plan, missing, cancel)
 
@@ -279,14 +264,14 @@ class Engine:
         def compute(given: _Read) -> TileResult:
             cancel.raise_if_cancelled()
             tile, lr, reference = given
-            done = self._computed(plan, tile, lr, reference, known)
-            self._memory.keep(self._key(slide, plan, tile), done)
-            return _result(tile, done, cached=False)
+            done = self._compute_tile(plan, tile, lr, reference, known)
+            self._cache.put(self._key(slide, plan, tile), done)
+            return TileResult(tile, done)
 
-        reading = ahead(
-            read, tiles, workers=1, depth=max(_READ_AHEAD, workers), name="napari-cwtnet read"
+        reading = prefetch(
+            read, tiles, workers=1, depth=max(_PREFETCHED_READS, workers), name="napari-cwtnet read"
         )
-        computing = ahead(
+        computing = prefetch(
             compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
             prepare=lambda: compute_with(inner), hurry=True,
         )  # fmt: skip
@@ -299,34 +284,34 @@ class Engine:
         if self.device.type != "cpu":
             return 1, torch.get_num_threads()
         columns, rows = plan.lattice.tile_size
-        room = _MEMORY_SHARE * free_bytes(self.device)
-        bearable = max(1, int(room // self._forward.expected_bytes(rows, columns)))
-        return share_cores(min(tiles, bearable))
+        memory = _MEMORY_SHARE * free_bytes(self.device)
+        fitting = max(1, int(memory // self._split.expected_bytes(rows, columns)))
+        return share_cores(min(tiles, fitting))
 
-    def _computed(
+    def _compute_tile(
         self, plan: Plan, tile: Tile, lr: Pixels, reference: Pixels | None, known: Known
-    ) -> Computed:
+    ) -> TileOutput:
         finest = lr if reference is None else reference
         if self.skip_background and is_background(finest):
-            return Computed(self._enlarged(plan, tile, finest), background=True)
-        small, fine = self._tensors(lr, reference)
-        passed: Passed = self._forward.tile(small, fine, self._told(known))
-        sr = self.counted(plan, tile, passed.sr)
-        return Computed(sr, repeated=passed.repeated, parts=passed.parts)
+            output = TileOutput(self._enlarged(plan, tile, finest), background=True)
+        else:
+            small, fine = self._tensors(lr, reference)
+            output = self._split.run(small, fine, self._degradation_tensor(known))
+        return replace(output, sr=crop_halo(output.sr, tile, plan.scale))
 
     @torch.inference_mode()
     def _enlarged(self, plan: Plan, tile: Tile, finest: Pixels) -> Pixels:
         rows = tile.rows.read_stop - tile.rows.read_start
         factor = plan.scale * rows // finest.shape[0]
-        return self.counted(plan, tile, bicubic(_to_tensor(finest, torch.device("cpu")), factor)[0])
+        return to_pixels(bicubic(to_tensor(finest, torch.device("cpu")), factor)[0])
 
-    def keep(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
-        """Remember a finished tile, if the budget bears it."""
-        self._memory.keep(self._key(slide, plan, tile), Computed(sr))
+    def put(self, slide: Slide, plan: Plan, tile: Tile, sr: Pixels) -> None:
+        """Cache a finished tile, unless it exceeds the whole budget."""
+        self._cache.put(self._key(slide, plan, tile), TileOutput(sr))
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop every finished tile."""
-        self._memory.forget()
+        self._cache.clear()
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
         source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
@@ -334,7 +319,7 @@ class Engine:
         return (*source, *how, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
-        """What the network is given for a tile: LR, and the reference or None, uint8."""
+        """Input pixels of a tile: LR, and the reference or None, uint8."""
         source = plan.source_downsample
         lr = slide.read(tile.read, plan.downsample, replicate=True, source=source)
         if not plan.with_reference:
@@ -342,15 +327,16 @@ class Engine:
         return lr, slide.read(tile.read, plan.downsample / 2, replicate=True, source=source)
 
     def known(self, slide: Slide, plan: Plan) -> Known:
-        """What the model is told of LR and of the reference; nothing where it takes none.
+        """Degradations of LR and reference, as passed to the model; unknown where it takes none.
 
-        The first time it looks at the slide's levels, which can take a second.
+        The first call analyses the slide's levels, which can take a second.
         """
         if not self.model.takes_degradation:
             return UNKNOWN, UNKNOWN
         downsamples = (plan.downsample, plan.downsample / 2)[: 1 + plan.with_reference]
         found = [
-            with_sharpness(tellable(slide.degradation(d)), plan.sharpness) for d in downsamples
+            with_sharpness(without_jpeg2000(slide.degradation(d)), plan.sharpness)
+            for d in downsamples
         ]
         return (found[0], found[1] if plan.with_reference else UNKNOWN)
 
@@ -367,11 +353,11 @@ class Engine:
         Parameters
         ----------
         lr, reference : ndarray
-            ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` gives them.
+            ``(h, w, 3)`` and ``(2h, 2w, 3)`` uint8, as :meth:`read` returns them.
         known : (Degradation, Degradation)
-            What they went through, as :meth:`known` gives it.
+            Their degradations, as :meth:`known` returns them.
         record : bool
-            Also give the attention of every block, as float32.
+            Also return the attention of every block, as float32.
 
         Raises
         ------
@@ -379,65 +365,36 @@ class Engine:
             If the network gives values that are not finite.
         """
         tensors = self._tensors(lr, reference)
-        output, _ = self._forward.whole(*tensors, self._told(known), record=record)
+        output, _ = self._forward.run(*tensors, self._degradation_tensor(known), record=record)
         return output
 
-    @staticmethod
-    def counted(plan: Plan, tile: Tile, sr: Tensor) -> Pixels:
-        """The SR pixels ``(h, w, 3)`` uint8 of a tile that count, without the rest of its halo.
-
-        Parameters
-        ----------
-        plan, tile
-            What was computed.
-        sr : Tensor
-            ``(3, s·h, s·w)`` of everything that was read for the tile, nominally 0..1.
-        """
-        s, rows, columns = plan.scale, tile.rows, tile.columns
-        output = sr[
-            :,
-            (rows.start - rows.read_start) * s : (rows.stop - rows.read_start) * s,
-            (columns.start - columns.read_start) * s : (columns.stop - columns.read_start) * s,
-        ]
-        image = output.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
-        return np.ascontiguousarray(image.cpu().numpy())
-
-    def _told(self, known: Known) -> Tensor:
-        return told(*known)[None].to(self.device)
+    def _degradation_tensor(self, known: Known) -> Tensor:
+        return degradation_tensor(*known)[None].to(self.device)
 
     def _tensors(self, lr: Pixels, reference: Pixels | None) -> tuple[Tensor, Tensor | None]:
-        fine = None if reference is None else _to_tensor(reference, self.device)
-        return _to_tensor(lr, self.device), fine
-
-
-def _result(tile: Tile, done: Computed, *, cached: bool) -> TileResult:
-    return TileResult(tile, done.sr, cached, done.background, done.repeated, done.parts)
-
-
-def _to_tensor(image: Pixels, device: torch.device) -> Tensor:
-    tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None]
-    return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
+        fine = None if reference is None else to_tensor(reference, self.device)
+        return to_tensor(lr, self.device), fine
 
 
 @dataclass(slots=True)
-class Tally:
-    """Counts of tiles; one that was fetched from memory counts as it came about."""
+class TileCounts:
+    """How tiles were computed; a cached tile counts as when it was computed."""
 
     background: int = 0
-    """Bicubic, for nothing is there."""
+    """Empty, enlarged bicubically."""
     repeated: int = 0
-    """Of float32, for half precision failed."""
+    """Computed in float32 after half precision failed."""
     in_parts: int = 0
-    """Computed in parts, for want of memory."""
+    """Split to fit in memory."""
 
     def add(self, done: TileResult) -> None:
         """Count a tile."""
-        self.background += done.background
-        self.repeated += done.repeated
-        self.in_parts += done.parts > 1
+        self.background += done.output.background
+        self.repeated += done.output.repeated
+        self.in_parts += done.output.parts > 1
 
     def as_dict(self) -> dict[str, int]:
-        """For the provenance: what there is any of."""
+        """The counts above 0, for the provenance."""
         counts = {
             "background_tiles": self.background,
             "float32_tiles": self.repeated,
@@ -447,10 +404,10 @@ class Tally:
 
     @property
     def words(self) -> str:
-        """For people, after the number of tiles; empty where all were simply computed."""
-        parts: Iterable[str] = (
-            f"{self.background} of them background" if self.background else "",
-            f"{self.repeated} in float32, for half precision failed" if self.repeated else "",
-            f"{self.in_parts} in parts, for memory is short" if self.in_parts else "",
+        """Text to follow the number of tiles; empty where all were computed plainly."""
+        parts = (
+            f", {self.background} of them background" if self.background else "",
+            f", {self.repeated} in float32 (half precision failed)" if self.repeated else "",
+            f", {self.in_parts} in parts (memory is short)" if self.in_parts else "",
         )
-        return "".join(f", {part}" for part in parts if part)
+        return "".join(parts)

@@ -1,39 +1,49 @@
-"""A tile through the network: again in float32 if half precision fails, in parts for memory."""
+"""One forward pass: the precision it computes in, and float32 where half precision fails."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cwtnet.enhancement.memory import (
-    LARGEST_TILES,
-    expected_bytes,
-    free_bytes,
-    is_out_of_memory,
-)
 from napari_cwtnet.errors import ModelError, RequestError
 from napari_cwtnet.model import Model, Network, NetworkOutput
 
+Pixels = NDArray[np.uint8]
+
+
+def to_tensor(image: Pixels, device: torch.device) -> Tensor:
+    """An image ``(h, w, 3)`` uint8 as a batch of one, ``(1, 3, h, w)`` float32 in 0..1."""
+    tensor = torch.from_numpy(image.copy()).to(device).permute(2, 0, 1)[None]
+    return tensor.contiguous(memory_format=torch.channels_last).float().div_(255)
+
+
+def to_pixels(sr: Tensor) -> Pixels:
+    """An image ``(3, h, w)``, nominally 0..1, as ``(h, w, 3)`` uint8."""
+    image = sr.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
+    return np.ascontiguousarray(image.cpu().numpy())
+
 
 class Networks:
-    """Copies of a model's networks, ready to compute; the model is left alone.
+    """Copies of a model's network on a device, one a precision; the model stays as it is.
 
-    Those of the chosen precision are made at once, those of float32 when they are first needed.
+    The chosen precision is copied at once, float32 on first use.
 
     Parameters
     ----------
     model : Model
-        Whose weights.
+        Source of the weights.
     device : torch.device
-        Where they are to be.
+        Device of the copies.
     dtype : torch.dtype
-        Their precision; float32 where the network does not take another.
+        Precision; float32 where the network supports no other.
     """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
@@ -44,7 +54,7 @@ class Networks:
         self.get()
 
     def get(self, dtype: torch.dtype | None = None) -> Network:
-        """The network, in the chosen precision if none is given."""
+        """The network, by default in the chosen precision."""
         dtype = dtype or self.dtype
         with self._lock:
             if dtype not in self._made:
@@ -63,10 +73,10 @@ _TENSOR_CORES = (7, 0)
 
 
 def own_dtype(device: torch.device) -> torch.dtype:
-    """The fastest precision of a device that leaves pictures as good.
+    """The fastest precision of a device that keeps image quality.
 
-    float16 on CUDA devices with tensor cores; bfloat16 on processors that multiply it themselves
-    (AVX512-BF16 or AMX), for elsewhere it is emulated; float32 on all others.
+    float16 on CUDA devices with tensor cores; bfloat16 on processors that multiply it in hardware
+    (AVX512-BF16 or AMX), since others emulate it; float32 on all others.
     """
     if device.type == "cuda":
         capable = torch.cuda.get_device_capability(device) >= _TENSOR_CORES
@@ -80,7 +90,7 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     Raises
     ------
     RequestError
-        If there is no such precision.
+        If the name is unknown.
     """
     if name not in get_args(DtypeChoice):
         raise RequestError(
@@ -98,28 +108,12 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def _multiplies_bfloat16() -> bool:
-    # Not every torch has every question, nor every processor an answer.
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in questions)
+    # Private functions, missing from some versions of torch.
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in checks)
 
-
-SMALLEST_SIDE = 32
-"""LR pixels; what cannot be computed so small cannot be computed here."""
-_SHARE = 0.5
-"""Of the free memory; the rest is for what others, and the next tile, will want."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """What came of a tile."""
-
-    sr: Tensor
-    """``(3, s·h, s·w)`` float32, nominally 0..1."""
-    repeated: bool = False
-    """Whether half precision failed, and float32 did it."""
-    parts: int = 1
 
 
 class Forward:
@@ -128,150 +122,62 @@ class Forward:
     Parameters
     ----------
     model : Model
-        Whose networks.
+        Network and weights.
     device : torch.device
-        Where they compute.
+        Device to compute on.
     dtype : torch.dtype
-        In which precision.
+        Precision of the features.
     """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
-        self._model, self._device = model, device
+        self.model, self.device = model, device
         self.networks = Networks(model, device, dtype)
         self.dtype = self.networks.dtype
-        self._key = (model.sha256, str(device), self.dtype)
         self._warned: set[str] = set()
         self._lock = threading.Lock()
 
-    def expected_bytes(self, rows: int, columns: int) -> int:
-        """Memory that a tile of so many LR pixels takes."""
-        return expected_bytes(self._model.network, rows * columns, self.dtype)
-
     @torch.inference_mode()
-    def whole(
+    def run(
         self,
         lr: Tensor,
         reference: Tensor | None,
-        told: Tensor | None = None,
+        degradation: Tensor | None = None,
         *,
         record: bool = False,
     ) -> tuple[NetworkOutput, bool]:
-        """One pass, and whether it had to be repeated in float32.
+        """The output, and whether it had to be computed again in float32.
 
         Raises
         ------
         ModelError
             If float32 gives values that are not finite either.
         """
-        output = self._pass(lr, reference, told, self.dtype, record)
+        output = self._pass(lr, reference, degradation, self.dtype, record)
         if _finite(output):
             return output, False
         if self.dtype != torch.float32:
-            output = self._pass(lr, reference, told, torch.float32, record)
+            output = self._pass(lr, reference, degradation, torch.float32, record)
             if _finite(output):
-                self._warn(
-                    f"Model {self._model.name!r} gave values that are not finite in "
+                self.warn(
+                    f"Model {self.model.name!r} gave values that are not finite in "
                     f"{dtype_name(self.dtype)}; such tiles are computed in float32."
                 )
                 return output, True
         raise ModelError(
-            f"Model {self._model.name!r} gave values that are not finite; the weights are "
+            f"Model {self.model.name!r} gave values that are not finite; the weights are "
             "damaged or the device is at fault."
         )
-
-    def tile(self, lr: Tensor, reference: Tensor | None, told: Tensor | None = None) -> Passed:
-        """SR of a tile; in parts where it does not fit into the memory.
-
-        Parameters
-        ----------
-        lr, reference : Tensor
-            ``(1, 3, h, w)`` and ``(1, 3, 2h, 2w)``, 0..1.
-        told : Tensor, optional
-            What is known of their degradation, ``(1, 2, LENGTH)``.
-
-        Raises
-        ------
-        ModelError
-            If float32 gives values that are not finite.
-        RequestError
-            If not even a small part fits.
-        """
-        rows, columns = lr.shape[-2:]
-        bearable = LARGEST_TILES.side(self._key)
-        if bearable is None and not self._fits(rows, columns):
-            bearable = self._less(max(rows, columns))
-        if bearable is not None and max(rows, columns) > bearable:
-            return self._in_parts(lr, reference, told)
-        try:
-            output, repeated = self.whole(lr, reference, told)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self._less(max(rows, columns), error)
-        else:
-            return Passed(output.sr[0], repeated)
-        # Here the error is gone, and with it what its traceback held.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        return self._in_parts(lr, reference, told)
-
-    def _fits(self, rows: int, columns: int) -> bool:
-        if max(rows, columns) <= SMALLEST_SIDE:
-            return True
-        return self.expected_bytes(rows, columns) <= _SHARE * free_bytes(self._device)
-
-    def _less(self, side: int, error: BaseException | None = None) -> int:
-        """Half of a side and the halo that a part needs, remembered for every later tile."""
-        halo = self._model.config.halo
-        least = max(SMALLEST_SIDE, 2 * halo + 2)
-        if side <= least:
-            raise RequestError(
-                f"Device {str(self._device)!r} ran out of memory even with tiles of {side} × "
-                f"{side} LR pixels; release memory, close other programs or choose another device."
-            ) from error
-        smaller = max(least, side // 2 + halo) if side // 2 + halo < side else least
-        LARGEST_TILES.lower(self._key, smaller)
-        self._warn(
-            f"Device {str(self._device)!r} has too little memory for whole tiles; they are "
-            "computed in parts, which takes longer."
-        )
-        return smaller
-
-    def _in_parts(self, lr: Tensor, reference: Tensor | None, told: Tensor | None) -> Passed:
-        """Cut along the longer side, compute both halves with a halo, and put them together."""
-        scale, halo = self._model.scale, self._model.config.halo
-        axis = -2 if lr.shape[-2] >= lr.shape[-1] else -1
-        side = lr.shape[axis]
-        cut = side // 4 * 2
-        shape = [3, lr.shape[-2] * scale, lr.shape[-1] * scale]
-        whole, repeated, parts = torch.empty(shape), False, 0
-        for start, stop in ((0, cut), (cut, side)):
-            begin, end = max(0, start - halo), min(side, stop + halo)
-            if end - begin >= side:
-                raise RequestError(
-                    f"Device {str(self._device)!r} has too little memory for tiles of {side} LR "
-                    "pixels; release memory, close other programs or choose another device."
-                )
-            part = lr.narrow(axis, begin, end - begin)
-            fine = (
-                None if reference is None else reference.narrow(axis, 2 * begin, 2 * (end - begin))
-            )
-            found = self.tile(_packed(part), None if fine is None else _packed(fine), told)
-            own = found.sr.narrow(axis, (start - begin) * scale, (stop - start) * scale)
-            whole.narrow(axis, start * scale, (stop - start) * scale).copy_(own)
-            repeated, parts = repeated or found.repeated, parts + found.parts
-        return Passed(whole, repeated, parts)
 
     def _pass(
         self,
         lr: Tensor,
         reference: Tensor | None,
-        told: Tensor | None,
+        degradation: Tensor | None,
         dtype: torch.dtype,
         record: bool,
     ) -> NetworkOutput:
         network = self.networks.get(dtype)
-        known = {"told": told} if self._model.takes_degradation else {}
+        known = {"degradation": degradation} if self.model.takes_degradation else {}
         output: NetworkOutput = network(lr, reference, record=record, **known)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())
@@ -279,7 +185,8 @@ class Forward:
         )
         return replace(output, blocks=blocks) if blocks else output
 
-    def _warn(self, message: str) -> None:
+    def warn(self, message: str) -> None:
+        """Log a warning, once."""
         with self._lock:
             if message in self._warned:
                 return
@@ -288,9 +195,5 @@ class Forward:
 
 
 def _finite(output: NetworkOutput) -> bool:
-    # The sum is not finite if one value is not, and takes a tenth of the time of a look at each.
+    # A sum is finite only if every value is, and takes a tenth of the time of checking each.
     return bool(torch.isfinite(output.sr.sum()))
-
-
-def _packed(image: Tensor) -> Tensor:
-    return image.contiguous(memory_format=torch.channels_last)

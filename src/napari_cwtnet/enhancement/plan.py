@@ -1,4 +1,4 @@
-"""From a request to the tiles that answer it, and to the words that say what will happen."""
+"""Planning: from a request to its tiles, and the sentence and badge that describe it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KERNELS: dict[str, Kernel] = {
     "soft": Kernel("gauss", 0.8),
     "softest": Kernel("gauss", 1.2),
 }
-"""What each sharpness stands for."""
+"""The kernel assumed for each sharpness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class EnhanceRequest:
     downsample : float
         Level-0 pixels per LR pixel, at least 1.
     reference : {"auto", "next", "none"}
-        WT input: the next-higher level, none, or what suits the model.
+        WT input: chosen for the model, the next-higher level, or none.
     grid : Grid, optional
-        Where the tiles lie, so that regions share them; fitted to the region if none is given.
+        Grid of the tiles, for regions to share; by default fitted to the region.
     sharpness : {"auto", "sharp", "medium", "soft", "softest"}
-        How soft the slide is taken to be where its file does not tell: the softer, the more the
-        model sharpens. ``auto`` leaves that to the model.
+        Assumed sharpness of a slide whose file does not reveal it: the softer, the more the
+        model sharpens. ``auto`` leaves it to the model.
 
     Raises
     ------
@@ -79,7 +79,7 @@ class EnhanceRequest:
 
 
 def with_sharpness(degradation: Degradation, sharpness: Sharpness) -> Degradation:
-    """The degradation with the kernel that a sharpness stands for, where none is known."""
+    """The degradation, with the kernel of a sharpness filled in where none is known."""
     if sharpness == "auto" or degradation.kernel is not None:
         return degradation
     return replace(degradation, kernel=KERNELS[sharpness], sharpening=0.0, kernel_source="assumed")
@@ -108,41 +108,41 @@ def suiting_downsample(screen_pixel: float, scale: int) -> float:
 
 Mode = Literal["cross-scale", "single-image", "oracle"]
 _LEAST_SLIDE = 64
-"""LR pixels along the longer side of a whole slide, and a downsample that any slide bears."""
+"""Fewest LR pixels along a slide's longer side; also a downsample that is always allowed."""
 RESEARCH_USE = "For Research Use Only. Not for use in diagnostic procedures."
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything about an enhancement that is known before the first pixel is computed."""
+    """Everything known about an enhancement before the first pixel is computed."""
 
     region: Region
-    """What is covered, level-0 pixels: the request's region within the slide."""
+    """The request's region within the slide, level-0 pixels."""
     downsample: float
     """Of LR; the reference has half of it."""
     scale: int
     mode: Mode
     native_mpp: float | None
-    """µm per level-0 pixel; None where the slide does not say."""
+    """µm per level-0 pixel; None if unknown."""
     model_name: str
     lattice: Lattice
     source_computed: bool = False
-    """Whether the slide is itself an image that this package wrote."""
+    """Whether the slide is itself a computed image, written by this package."""
     stored_levels: bool = False
-    """Whether the model is given the scanner's own coarser levels.
+    """Whether the model reads the scanner's own coarser levels.
 
-    It has learnt from them, or it knows degradations and is told theirs.
+    Either it was trained on them, or it takes their degradation as input.
     """
     sharpness: Sharpness = "auto"
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
-        """What is to be computed, centre first; millions for a whole slide."""
+        """The tiles to compute, centre first; millions for a whole slide."""
         return self.lattice.tiles()
 
     @property
     def with_reference(self) -> bool:
-        """Whether the WT branch is fed by the next-higher level."""
+        """Whether the next-higher level feeds the WT branch."""
         return self.mode != "single-image"
 
     @property
@@ -152,11 +152,11 @@ class Plan:
 
     @property
     def source_downsample(self) -> float:
-        """LR and reference are made of a stored level of at most this downsample.
+        """LR and reference are made from a stored level of at most this downsample.
 
-        A model that is given stored levels takes LR as it is. For others that is the output's
-        own, as in their training: scanners make their levels with filters of their own, and a
-        network that learnt another one and is not told does worse than bicubic on them.
+        A model of stored levels reads LR as it is. Other models read the output's own level, as
+        in their training: scanners make levels with filters of their own, and a network trained
+        on another filter does worse than bicubic on them unless it knows the filter.
         """
         return self.downsample if self.stored_levels else max(1.0, self.output_downsample)
 
@@ -172,7 +172,7 @@ class Plan:
 
     @property
     def beyond_native(self) -> bool:
-        """Whether the result is finer than the slide, which then holds no truth."""
+        """Whether the result is finer than the slide, so that there is no truth for it."""
         return self.output_downsample < 1
 
     @property
@@ -182,7 +182,7 @@ class Plan:
 
     @property
     def sentence(self) -> str:
-        """What will happen, in plain words."""
+        """The plan in plain words."""
         parts = [f"reads {describe_resolution(self.native_mpp, self.downsample)}"]
         if self.with_reference:
             finer = describe_resolution(self.native_mpp, self.downsample / 2)
@@ -207,20 +207,20 @@ class Plan:
         else:
             pixel = f"{self.output_mpp:.3g} µm/px from native {self.native_mpp:.3g}"
             read = f"{self.native_mpp * self.downsample:.3g}"
-        if self.downsample != 1:  # else the scale says it
+        if self.downsample != 1:  # else it follows from the scale
             pixel += f" · read at {read}"
         given = " · cross-scale" if self.mode == "cross-scale" else ""
         return f"{word} ×{self.scale} · {pixel}{given} · {self.model_name} · research use only"
 
 
 def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest) -> Plan:
-    """Decide mode and tiles.
+    """Choose mode and tiles.
 
     Raises
     ------
     RequestError
         If the region misses the slide, the downsample leaves next to nothing of it, or the
-        reference or the grid asked for does not exist or does not suit the model.
+        requested reference or grid does not exist or does not suit the model.
     """
     region = request.region.intersection(slide.bounds)
     if region is None:
@@ -272,7 +272,7 @@ def _suiting_grid(model: Model | ModelHeader, request: EnhanceRequest) -> Grid:
                 f"Grid {grid}: model {model.name!r} takes steps from {least} to {largest} LR "
                 "pixels; give others, or leave the grid out."
             )
-    return grid  # type: ignore[return-value]  # a lattice fits its own where there is none
+    return grid  # type: ignore[return-value]  # a lattice without a grid fits its own
 
 
 def _learnt_stored_levels(model: Model | ModelHeader) -> bool:
@@ -306,16 +306,16 @@ _KEPT = 64
 
 
 class GridMemory:
-    """The newest view of each slide, model, downsample, phase and mode; any thread may ask."""
+    """The latest view of each slide, model, downsample, phase and mode; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: LRUCache[Hashable, tuple[Region, Grid]] = LRUCache(_KEPT)
 
     def shared(self, slide: Slide, plan: Plan) -> Plan:
-        """The plan on the grid of the view before, if they overlap, so that tiles are found again.
+        """The plan on the previous view's grid if they overlap, so that cached tiles are reused.
 
-        Else the plan as it is; either way its view is the newest from now on.
+        Otherwise the plan as it is. Either way, its view becomes the latest.
         """
         key = (slide.fingerprint, plan.model_name, plan.downsample, plan.lattice.phase, plan.mode)
         with self._lock:

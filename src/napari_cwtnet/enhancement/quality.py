@@ -1,4 +1,4 @@
-"""Errors against the slide's own pixels, wherever they hold the truth."""
+"""Quality: errors against the slide's own pixels, where they hold the truth."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Quality:
 
     @property
     def warning(self) -> str:
-        """That bicubic is better here, by PSNR or by SSIM alone, in words.
+        """A warning where bicubic is better, by PSNR or by SSIM alone.
 
-        Empty where it is not, or not known, or where the figures as they are told are equal.
+        Empty where it is not, where that is unknown, or where the rounded figures are equal.
         """
         names = ("bicubic of the reference", "bicubic")
         ratios = (self.psnr_reference_bicubic, self.psnr_bicubic)
@@ -64,9 +64,9 @@ class Quality:
 
     @property
     def gain(self) -> float | None:
-        """PSNR over bicubic enlargement of the finest image that the model was given, dB.
+        """PSNR above bicubic enlargement of the model's finest input, dB.
 
-        None where it is not known: the region is too small, or so empty that bicubic is exact.
+        None where the region is too small, or so empty that bicubic is exact.
         """
         over = self.psnr_reference_bicubic
         over = self.psnr_bicubic if over is None else over
@@ -75,12 +75,12 @@ class Quality:
         return self.psnr - over
 
     def comparison(self, worse: str = "worse") -> str:
-        """What the model is worth: ``1.4 dB better than plain enlargement``, or why none knows.
+        """The gain in words: ``1.4 dB better than plain enlargement``, or why it is unknown.
 
         Parameters
         ----------
         worse : str
-            The word for that case.
+            The word for a negative gain.
         """
         if self.psnr is None:
             return "not known, the region is too small to measure"
@@ -95,12 +95,12 @@ class Quality:
         return f"{shown} dB {'better' if self.gain > 0 else worse} {than}"
 
     def as_dict(self) -> dict[str, float | None]:
-        """Field names and values."""
+        """The figures by name."""
         return asdict(self)
 
 
 def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
-    """LR, or the reference, enlarged bicubically: ``(height, width, 3)`` uint8 as the output."""
+    """LR, or the reference, enlarged bicubically to the output: ``(height, width, 3)`` uint8."""
     downsample = plan.downsample / 2 if reference else plan.downsample
     factor = plan.scale // 2 if reference else plan.scale
     columns, rows = plan.lattice.size
@@ -116,7 +116,7 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
 
 
 def truth(slide: Slide, plan: Plan) -> NDArray[np.uint8] | None:
-    """The slide's own pixels at the output's downsample; None where they are no truth."""
+    """The slide's own pixels at the output's downsample; None where the slide holds no truth."""
     if not plan.checkable:
         return None
     return slide.read(plan.region, plan.output_downsample)
@@ -154,7 +154,7 @@ _SHOWN_PERCENT = 99.5
 
 
 def suiting_baseline(plan: Plan) -> Against:
-    """The slide's own pixels where they are the truth, else what bicubic makes of LR."""
+    """``truth`` where the slide's own pixels hold it, else ``bicubic``."""
     return "truth" if plan.checkable else "bicubic"
 
 
@@ -166,11 +166,11 @@ def signed_difference(
     Parameters
     ----------
     slide : Slide
-        What was enhanced.
+        The enhanced slide.
     plan : Plan
-        How.
+        The plan of the result.
     image : ndarray
-        ``(height, width, 3)`` uint8, what came out.
+        The result, ``(height, width, 3)`` uint8.
     against : {"truth", "bicubic"}
         The slide's own pixels, or the bicubic enlargement of LR.
 
@@ -194,7 +194,7 @@ def signed_difference(
 
 
 def symmetric_limit(difference: NDArray[np.float32]) -> float:
-    """A round number that nearly all of a difference stays within, either way.
+    """A round number that bounds nearly all of a difference, in either direction.
 
     >>> symmetric_limit(np.array([[-3.0, 0.5], [4.0, 2.0]], np.float32))
     5.0

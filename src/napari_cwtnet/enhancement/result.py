@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.blend import Canvas
-from napari_cwtnet.enhancement.engine import Engine, Tally
+from napari_cwtnet.enhancement.engine import Engine, TileCounts
 from napari_cwtnet.enhancement.forward import DtypeChoice, dtype_name
 from napari_cwtnet.enhancement.plan import (
     RESEARCH_USE,
@@ -36,12 +36,12 @@ from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
 
 MAX_OUTPUT_PIXELS = 2**28
-"""Held several times over while they are computed and compared."""
+"""Computing and comparing holds several copies of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Computed pixels with all that must be known about them."""
+    """Computed pixels with their plan, quality and provenance."""
 
     image: NDArray[np.uint8]
     """``(height, width, 3)`` RGB."""
@@ -49,21 +49,21 @@ class Result:
     metrics: Quality
     provenance: dict[str, Any]
     seconds: float
-    tally: Tally
+    tile_counts: TileCounts
 
     @property
     def mpp(self) -> float | None:
-        """µm per pixel of the image; None where the slide does not say."""
+        """µm per pixel of the image; None if unknown."""
         return self.plan.output_mpp
 
     @property
     def mode(self) -> Mode:
-        """Whether a reference was used, and whether that is fair."""
+        """Whether a reference was used, and whether it was the answer (oracle)."""
         return self.plan.mode
 
     @property
     def region(self) -> Region:
-        """What the image covers, level-0 pixels."""
+        """The region that the image covers, level-0 pixels."""
         return self.plan.region
 
 
@@ -72,22 +72,22 @@ def _check_size(plan: Plan) -> None:
     if width * height > MAX_OUTPUT_PIXELS:
         raise RequestError(
             f"Region {plan.region} would give {width} × {height} pixels, more than the "
-            f"{MAX_OUTPUT_PIXELS / 1e6:.0f} million that are made at once; choose a smaller "
+            f"{MAX_OUTPUT_PIXELS / 1e6:.0f} million that fit in one image; choose a smaller "
             "region or a larger downsample."
         )
 
 
 def provenance(
-    slide: Slide, plan: Plan, engine: Engine, tally: Tally | None = None
+    slide: Slide, plan: Plan, engine: Engine, tile_counts: TileCounts | None = None
 ) -> dict[str, Any]:
-    """Where computed pixels come from, as JSON values; nothing that names a patient.
+    """The origin of computed pixels, as JSON values, without anything that names a patient.
 
     Parameters
     ----------
     slide, plan, engine
-        What was enhanced, how, and by what.
-    tally : Tally, optional
-        What became of the tiles; left out before they are computed.
+        The enhanced slide, the plan and the engine that ran it.
+    tile_counts : TileCounts, optional
+        How the tiles were computed; None before they are.
     """
     lattice = plan.lattice
     degradation, reference = engine.known(slide, plan)
@@ -119,12 +119,12 @@ def provenance(
         "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **_origin(slide, plan),
-        **({} if tally is None else tally.as_dict()),
+        **({} if tile_counts is None else tile_counts.as_dict()),
     }
 
 
 def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:
-    """Which scanned slide it is of, and where, if what was read is itself computed of one."""
+    """The scanned slide and region behind a slide that is itself computed."""
     if slide.computed_place is None:
         return {}
     source, pixel = slide.computed_place
@@ -163,27 +163,27 @@ def enhance(
     slide : Slide
         An open slide.
     region : Region or (x, y, width, height)
-        Level-0 pixels; what lies outside the slide is left out.
+        Level-0 pixels; clipped to the slide.
     downsample : float
         Level-0 pixels per LR pixel, at least 1. The result has ``downsample / scale``.
     model : Model, str or Path
-        A loaded model, the name of one, or a ``.safetensors`` file.
+        A loaded model, a model's name, or a ``.safetensors`` file.
     reference : {"auto", "next", "none"}
-        WT input: the next-higher level, none, or what suits the model.
+        WT input: chosen for the model, the next-higher level, or none.
     device : str
         ``auto``, ``cpu``, ``cuda:0``, ``mps``.
     dtype : {"auto", "float32", "bfloat16", "float16"}
-        Precision of the features; auto is what the device computes best.
+        Precision of the features; auto is the fastest that keeps image quality.
     grid : Grid or (x, y, step_x, step_y), optional
-        Where the tiles lie, LR pixels; fitted to the region if none is given.
+        Grid of the tiles, LR pixels; by default fitted to the region.
     skip_background : bool
-        Whether tiles that show nothing are enlarged bicubically, without the network.
+        Whether to enlarge empty tiles bicubically, without the network.
     sharpness : {"auto", "sharp", "medium", "soft", "softest"}
-        How soft the slide is taken to be where its file does not tell.
+        Assumed sharpness of a slide whose file does not reveal it.
     cancel : CancelToken, optional
         Stops the work within one tile.
     progress : callable, optional
-        Called after each tile with the tiles done and the tiles in all.
+        Called after each tile with the number of tiles done and the total.
 
     Returns
     -------
@@ -193,7 +193,7 @@ def enhance(
     Raises
     ------
     RequestError, ModelError, SlideError
-        If the request cannot be served; the message says what to do.
+        If the request cannot be met.
     CancelledError
         If ``cancel`` was called.
     """
@@ -209,12 +209,12 @@ def enhance(
     plan = make_plan(slide, loaded, request)
     _check_size(plan)
     engine = Engine(loaded, device, cache_bytes=0, dtype=dtype, skip_background=skip_background)
-    canvas, tally = Canvas(plan), Tally()
-    # Whatever ends it, such as an error of `progress`, no thread goes on computing.
+    canvas, tile_counts = Canvas(plan), TileCounts()
+    # However it ends, even by an error in `progress`, no thread keeps computing.
     with contextlib.closing(engine.run(slide, plan, cancel)) as running:
         for done, finished in enumerate(running, start=1):
             canvas.add(finished.tile, finished.sr)
-            tally.add(finished)
+            tile_counts.add(finished)
             if progress is not None:
                 progress(done, len(plan.tiles))
     image = canvas.image
@@ -222,7 +222,7 @@ def enhance(
         image=image,
         plan=plan,
         metrics=measure(slide, plan, image, cancel),
-        provenance=provenance(slide, plan, engine, tally),
+        provenance=provenance(slide, plan, engine, tile_counts),
         seconds=time.perf_counter() - began,
-        tally=tally,
+        tile_counts=tile_counts,
     )

@@ -1,10 +1,10 @@
-"""Where tiles lie, and how much each pixel of a tile counts.
+"""Tiles: their grid, order, halo and blending weights.
 
 LR pixels form a lattice: pixel k of an axis covers ``[phase + k·d, phase + (k + 1)·d)`` in level-0
-pixels, where the phase is that of the region. On it lies a grid of tiles that views of a slide may
-share; tile i owns the lattice pixels ``[x + i·step, x + (i + 1)·step)``. It is computed from them
-and a halo, and fades into its neighbours across a ramp that lies inside the halo. At the slide's
-edge a tile moves inwards and keeps its size.
+pixels, with the region's phase. A grid divides the lattice into tiles, and views of a slide may
+share it; tile i owns the lattice pixels ``[x + i·step, x + (i + 1)·step)``. The input of a tile is
+its own pixels and a halo; its output fades into its neighbours across a ramp inside the halo. At
+the slide's edge a tile moves inwards and keeps its size.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size, parse_numbers
 
 _LARGER = 1.2
-"""A tile may be so many times the side that the network was made for."""
+"""Largest side of a tile, relative to the network's tile side."""
 _SMALLER = 2
-"""And so many times smaller, where the region is."""
+"""Divisor for the smallest side, used on small regions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +69,26 @@ class Grid:
 
 
 def steps(tile: int, halo: int) -> tuple[int, int]:
-    """The least and the largest step that suit a network.
+    """The smallest and the largest grid step for a network.
 
     Parameters
     ----------
     tile, halo : int
-        Side of the tiles that it was made for and their overlap on each side, lattice pixels.
+        The network's tile side and overlap on each side, lattice pixels.
     """
     largest = 2 * int(tile * _LARGER / 2) - 2 * halo
     return max(2, min(largest, 2 * (tile // _SMALLER // 2) - 2 * halo)), largest
 
 
 def fitted(first: tuple[int, int], count: tuple[int, int], tile: int, halo: int) -> Grid:
-    """The grid whose tiles fit a rectangle: as few as may be, all alike, none for a mere rim.
+    """The grid that covers a rectangle with the fewest tiles of equal size.
 
     Parameters
     ----------
     first, count : (column, row), (columns, rows)
         First pixel and size of the rectangle, lattice pixels.
     tile, halo : int
-        As :func:`steps` takes them.
+        See :func:`steps`.
 
     >>> fitted((100, 0), (512, 60), 128, 8)
     Grid(x=96, y=64, step_x=130, step_y=68)
@@ -149,7 +149,7 @@ class Tile:
     columns: Span
     rows: Span
     read: Region
-    """What to read for it, level-0 pixels."""
+    """The input to read, with the halo, level-0 pixels."""
 
     @property
     def index(self) -> tuple[int, int]:
@@ -159,6 +159,25 @@ class Tile:
     def weights(self, scale: int) -> NDArray[np.uint32]:
         """Weights of its SR pixels, ``(h, w)``; overlapping tiles sum to 256²."""
         return self.rows.weights(scale)[:, None] * self.columns.weights(scale)[None, :]
+
+
+def crop_halo(sr: NDArray[np.uint8], tile: Tile, scale: int) -> NDArray[np.uint8]:
+    """The SR pixels of a tile that count: own pixels and ramps, without the rest of the halo.
+
+    Parameters
+    ----------
+    sr : ndarray
+        ``(s·h, s·w, 3)`` of everything that was read for the tile.
+    tile : Tile
+        Its place.
+    scale : int
+        SR pixels per LR pixel along each axis.
+    """
+    rows, columns = (
+        slice((span.start - span.read_start) * scale, (span.stop - span.read_start) * scale)
+        for span in (tile.rows, tile.columns)
+    )
+    return np.ascontiguousarray(sr[rows, columns])
 
 
 @dataclass(frozen=True)
@@ -176,9 +195,9 @@ class Lattice:
     scale : int
         SR pixels per lattice pixel along each axis.
     tile, halo : int
-        Side of a tile that the network was made for and overlap on each side, lattice pixels.
+        The network's tile side and overlap on each side, lattice pixels.
     grid : Grid, optional
-        Where the tiles lie; fitted to the region if none is given.
+        Grid of the tiles; by default fitted to the region.
     """
 
     region: Region
@@ -187,7 +206,7 @@ class Lattice:
     scale: int
     tile: int
     halo: int
-    grid: Grid = None  # type: ignore[assignment]  # never None once it is made
+    grid: Grid = None  # type: ignore[assignment]  # set in __post_init__
 
     def __post_init__(self) -> None:
         if self.grid is None:
@@ -200,7 +219,7 @@ class Lattice:
 
     @property
     def tile_size(self) -> Size:
-        """Of a computed tile with its halo, lattice pixels; less on a slide that is smaller."""
+        """Size of a tile with its halo, lattice pixels; less on a smaller slide."""
         return Size(self.grid.step_x + 2 * self.halo, self.grid.step_y + 2 * self.halo)
 
     @cached_property
@@ -213,7 +232,7 @@ class Lattice:
 
     @cached_property
     def phase(self) -> tuple[float, float]:
-        """Level-0 position of lattice pixel (0, 0); tells apart lattices that share no pixel."""
+        """Level-0 position of lattice pixel (0, 0); other phases are other lattices."""
         column, row = self.origin
         return (
             round(self.region.x - column * self.downsample, 6),
@@ -253,7 +272,7 @@ class Lattice:
         )
         tile = self.tile_size[axis]
         ramp = min(self.halo, step) // 2
-        # The first and the last tile need no halo beyond the slide, so they own what lies in it.
+        # The first and the last tile have no halo beyond the slide, so they own those pixels.
         low = (self.halo - begin) // step
         last = low if end <= tile else max(low, -(-(end - self.halo - begin) // step) - 1)
         spans = []

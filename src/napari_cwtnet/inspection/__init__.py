@@ -1,21 +1,28 @@
-"""What the network did with a field: its attention, its sub-bands, and how far to trust it."""
+"""Inspection of a field: attention, sub-bands and trust maps."""
 
 from napari_cwtnet.inspection.attention import (
+    Patch,
+    Probe,
     attention,
     displacement,
     matches_sentence,
     matches_within,
+    probe,
 )
 from napari_cwtnet.inspection.bands import energies, haar, images, inverse
 from napari_cwtnet.inspection.field import MAX_SIDE, Field, capture, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.probe import Patch, Probe, probe
 from napari_cwtnet.inspection.survey import Survey, survey
-from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
+from napari_cwtnet.inspection.trust import (
+    CoarserScaleCheck,
+    coarser_scale_check,
+    self_ensemble_spread,
+    trust_sentence,
+)
 
 __all__ = [
     "MAX_SIDE",
-    "Extrapolation",
+    "CoarserScaleCheck",
     "Field",
     "Map",
     "Patch",
@@ -23,9 +30,9 @@ __all__ = [
     "Survey",
     "attention",
     "capture",
+    "coarser_scale_check",
     "displacement",
     "energies",
-    "extrapolation",
     "field_request",
     "haar",
     "images",
@@ -33,7 +40,7 @@ __all__ = [
     "matches_sentence",
     "matches_within",
     "probe",
-    "spread",
+    "self_ensemble_spread",
     "survey",
-    "told",
+    "trust_sentence",
 ]

@@ -1,4 +1,4 @@
-"""Haar sub-bands of a field's images, at any depth, and how much energy is in each."""
+"""Haar sub-bands of a field's images, at any depth, and their energies."""
 
 from __future__ import annotations
 
@@ -24,28 +24,22 @@ GREY = 255.0
 
 
 def deepest(height: int, width: int) -> int:
-    """How many times an image of that size can be halved."""
+    """How often an image of that size can be halved."""
     return int(math.log2(min(height, width)))
 
 
 def borne(image: NDArray[np.generic], depth: int) -> int:
-    """The depth, or what an image ``(h, w, …)`` bears of it."""
+    """The depth, limited to what an image ``(h, w, …)`` allows."""
     height, width = image.shape[:2]
     return min(depth, deepest(height, width))
 
 
 def check_depth(height: int, width: int, depth: int) -> None:
-    """Refuse a depth that an image of that size does not bear.
-
-    Raises
-    ------
-    RequestError
-        If it is below 1 or above :func:`deepest`.
-    """
+    """Raise :class:`RequestError` for a depth below 1 or above :func:`deepest`."""
     most = deepest(height, width)
     if not 1 <= depth <= most:
         raise RequestError(
-            f"Depth {depth} is not one that {width} × {height} pixels bear; give 1 to {most}."
+            f"Depth {depth} does not suit {width} × {height} pixels; give 1 to {most}."
         )
 
 
@@ -63,12 +57,12 @@ def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]
     -------
     tuple of dict
         Finest first. Each has ``LL``, ``LH``, ``HL`` and ``HH`` as ``(3, h', w')`` float32 in the
-        image's own unit (grey levels for uint8); the LL of one level is what the next one splits.
+        image's own unit (grey levels for uint8); each level splits the LL of the one before.
 
     Raises
     ------
     RequestError
-        If the image does not bear that depth.
+        If the image is too small for that depth.
     """
     height, width = image.shape[:2]
     check_depth(height, width, depth)
@@ -84,7 +78,7 @@ def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]
 
 
 def inverse(levels: tuple[Bands, ...]) -> Floats:
-    """The image ``(h, w, 3)`` that :func:`haar` took apart."""
+    """The image ``(h, w, 3)`` that :func:`haar` split."""
     rest = torch.from_numpy(np.asarray(levels[-1]["LL"], np.float64))
     for level in reversed(levels):
         parts = {name: torch.from_numpy(np.asarray(level[name], np.float64)) for name in DETAILS}
@@ -93,10 +87,10 @@ def inverse(levels: tuple[Bands, ...]) -> Floats:
 
 
 def energies(levels: tuple[Bands, ...]) -> dict[str, float]:
-    """Energy of every sub-band, such as ``HH1``: squares of its values per value of the image.
+    """Energy of every sub-band, such as ``HH1``: sum of squares per value of the image.
 
-    The basis is orthonormal, so that they add up to the image's own mean square. ``LL`` is given
-    for the coarsest level alone, since the others are split further.
+    The basis is orthonormal, so they add up to the image's mean square. Only the coarsest level
+    has an ``LL``, since the others are split further.
     """
     count = levels[0]["LL"].size * 4
     found = {
@@ -132,7 +126,7 @@ def predicted(field: Field) -> dict[str, Floats]:
 
 
 def targets(field: Field) -> dict[str, Floats]:
-    """What I_WT is to equal, by name; empty where the slide is not fine enough."""
+    """The targets of I_WT by name; empty where the slide is not fine enough."""
     return _named(field, field.target)
 
 
@@ -168,7 +162,7 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
     Parameters
     ----------
     field : Field
-        What was captured.
+        The captured field.
     image : str
         A key of :func:`napari_cwtnet.inspection.images`.
     band : {"LL", "LH", "HL", "HH"}
@@ -179,7 +173,7 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
     Raises
     ------
     RequestError
-        If the image does not bear that depth.
+        If the image is too small for that depth.
     """
     pictures = images(field)
     pixels = pictures[image]
@@ -192,7 +186,7 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
         values=values,
         per_pixel=field.plan.region.width / pixels.shape[1] * 2**depth,
         depth=depth,
-        # SR and truth are there to be compared
+        # the same range for SR and truth, to compare them
         like=haar(pictures["truth"], depth)[-1][band]
         if image == "sr" and "truth" in pictures
         else None,
@@ -200,7 +194,7 @@ def band_map(field: Field, image: str, band: Band, depth: int = 1) -> Map:
 
 
 def prediction_maps(field: Field) -> list[Map]:
-    """The WT branch's own sub-bands I_WT, each followed by what it is to equal, where known."""
+    """The WT branch's sub-bands I_WT, each followed by its target where known."""
     made, known = [], targets(field)
     for name, values in predicted(field).items():
         pairs = [("predicted", "predicted by the WT branch", values)]
@@ -233,7 +227,7 @@ def _band(
     depth: int,
     like: Floats | None = None,
 ) -> Map:
-    """A sub-band ``(h, w, 3)``; the range is that of ``like`` ``(3, h, w)``, to be compared."""
+    """A sub-band ``(h, w, 3)``, shown in the range of ``like`` ``(3, h, w)``, to compare them."""
     whole = band in ("LL", "mean")
     if whole:
         low, high = 0.0, GREY * (2**depth if band == "LL" else 1)

@@ -1,13 +1,12 @@
 """One field of a slide, captured: its images, and the attention of every block that saw it.
 
-A field is computed by the engine's own tiles, so that what is looked at is what an enhancement did:
-SR has the same bytes on one processor and in one precision (background is computed, too), and a
-match lies within the tile that its query was computed in. Where tiles overlap, SR is blended as
-always, while attention and sub-bands are those of the tile that owns the pixel: half of one match
-and half of another is no match.
+A field is computed from the engine's own tiles, so it shows what an enhancement does: SR has the
+same bytes on one processor and in one precision (background is computed, too), and a match lies
+within the tile of its query. Where tiles overlap, SR is blended as always, while attention and
+sub-bands come from the tile that owns the pixel, since two matches have no average.
 
-Queries and keys are not kept, for they take gigabytes; a tile's inputs are, from which
-:mod:`napari_cwtnet.inspection.probe` makes them again.
+Queries and keys are not kept, as they need gigabytes; the inputs of each tile are, and
+:mod:`napari_cwtnet.inspection.attention` recomputes from them.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.engine import Known
-from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile
+from napari_cwtnet.enhancement.forward import to_pixels
+from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile, crop_halo
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import NetworkConfig
@@ -36,25 +36,25 @@ from napari_cwtnet.slides import Slide
 
 
 def cwtnet_config(model: ModelHeader) -> NetworkConfig:
-    """The config of a model that can be looked into.
+    """The config of a CWT-Net.
 
     Raises
     ------
     RequestError
-        If it is no CWT-Net: other networks have no attention and no WT branch.
+        If the model is another network, without attention and WT branch.
     """
     config = model.config
     if isinstance(config, NetworkConfig):
         return config
     raise RequestError(
         f"Model {model.name!r} is of the architecture {config.architecture}, which has no "
-        "attention inside to look at; choose a CWT-Net."
+        "attention to inspect; choose a CWT-Net."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The LR pixels that a tile owns in a field: where they lie in it, and where in the tile."""
+    """The LR pixels that a tile owns: their position in the field, and in the tile."""
 
     rows: slice
     columns: slice
@@ -67,9 +67,9 @@ class Placement:
         Parameters
         ----------
         source : ndarray
-            ``(factor·h, factor·w, …)`` of everything that was read for the tile.
+            ``(factor·h, factor·w, …)`` of the tile's whole input.
         target : ndarray
-            Of the field, written to.
+            The field's array to write to.
         factor : int
             Pixels of both per LR pixel along each axis.
         """
@@ -78,12 +78,12 @@ class Placement:
         target[there] = source[here]
 
     def owns(self, row: int, column: int) -> bool:
-        """Whether an LR pixel of the field is the tile's."""
+        """Whether the tile owns an LR pixel of the field."""
         return row in _range(self.rows) and column in _range(self.columns)
 
 
 def placement(lattice: Lattice, tile: Tile) -> Placement:
-    """Where a tile's own pixels lie; neighbours share the ramp between them half and half."""
+    """Position of a tile's own pixels; neighbours divide the ramp between them in half."""
     rows, tile_rows = _along(tile.rows, lattice.origin[1], lattice.size.height)
     columns, tile_columns = _along(tile.columns, lattice.origin[0], lattice.size.width)
     return Placement(rows, columns, tile_rows, tile_columns)
@@ -118,7 +118,7 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one tile of a field was computed from."""
+    """The input of one tile of a field."""
 
     tile: Tile
     place: Placement
@@ -127,12 +127,12 @@ class Part:
     reference: Pixels | None
     """``(2h, 2w, 3)`` uint8."""
     known: Known
-    """What LR and reference went through, as far as the network is told."""
+    """Degradations of LR and reference, as passed to the network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Images of a field on whole LR pixels, ``h × w`` of them, and what the network did with it.
+    """Images of a field of ``h × w`` whole LR pixels, and what the network did with it.
 
     Images of the slide are ``(…, …, 3)`` uint8; computed features are float32.
     """
@@ -143,57 +143,57 @@ class Field:
     lr: Pixels
     """``(h, w, 3)``."""
     reference: Pixels | None
-    """``(2h, 2w, 3)``: what the network was given; None in single-image mode."""
+    """``(2h, 2w, 3)``, the network's input; None in single-image mode."""
     sr: Pixels
     """``(s·h, s·w, 3)``: the same bytes as an enhancement of the region on this device."""
     truth: Pixels | None
     """``(s·h, s·w, 3)`` of the slide; None where it holds no truth."""
     relevance: Floats
-    """S of each block, ``(n, h, w)``, cosine in -1..1; n is 0 where the SR branch is alone."""
+    """S of each block, ``(n, h, w)``, cosine in -1..1; n is 0 where the SR branch works alone."""
     displacement: NDArray[np.int16]
     """From each LR pixel to its match, ``(n, h, w, 2)``: down and to the right, LR pixels."""
     predicted: Floats | None
-    """I_WT ``(3·bands, h, w)``; None where the SR branch is alone."""
+    """I_WT ``(3·bands, h, w)``; None where the SR branch works alone."""
     target: Floats | None
-    """What I_WT is to equal, ``(3·bands, h, w)``; None where the slide is not fine enough."""
+    """Target of I_WT, ``(3·bands, h, w)``; None where the slide is not fine enough."""
     stand_in: Floats | None
-    """What fed the WT branch in place of a reference, ``(2h, 2w, 3)`` in 0..1."""
+    """Input of the WT branch in place of a reference, ``(2h, 2w, 3)`` in 0..1."""
     parts: tuple[Part, ...]
 
     @property
     def blocks(self) -> int:
-        """Blocks that have an attention."""
+        """Number of blocks with attention."""
         return int(self.relevance.shape[0])
 
     @property
     def aligned(self) -> bool:
-        """Whether the model looks only at the same place: h(i) = i by construction."""
+        """Whether the model compares only the same place: h(i) = i."""
         return self.config.search == "aligned"
 
 
 def field_request(slide: Slide, request: EnhanceRequest) -> EnhanceRequest:
-    """The request cut to the slide and to whole LR pixels.
+    """The request clipped to the slide and to whole LR pixels.
 
     Raises
     ------
     RequestError
-        If the field is outside the slide, or too small or too large to be looked into.
+        If the field is too small or too large to inspect.
     """
     inside = request.region.intersection(slide.bounds)
     if inside is None:
-        return request  # planning says what is wrong
+        return request  # planning refuses it
     d = request.downsample
     columns, rows = (math.floor(side / d + _ROUNDING) for side in (inside.width, inside.height))
     if min(columns, rows) < MIN_SIDE:
         raise RequestError(
-            f"A field of {columns} × {rows} LR pixels is too small to look into; give at least "
+            f"A field of {columns} × {rows} LR pixels is too small to inspect; give at least "
             f"{MIN_SIDE} × {MIN_SIDE}, which is {MIN_SIDE * d:g} × {MIN_SIDE * d:g} level-0 pixels."
         )
     if max(columns, rows) > MAX_SIDE:
         raise RequestError(
-            f"A field of {columns} × {rows} LR pixels is too large, for the attention of every "
-            f"block is kept; give at most {MAX_SIDE} × {MAX_SIDE}: a smaller region or a larger "
-            "downsample."
+            f"A field of {columns} × {rows} LR pixels is too large: the attention of every block "
+            f"is kept in memory; give at most {MAX_SIDE} × {MAX_SIDE}: a smaller region or a "
+            "larger downsample."
         )
     return replace(request, region=Region(inside.x, inside.y, columns * d, rows * d))
 
@@ -206,7 +206,7 @@ def capture(
     cancel: CancelToken | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Field:
-    """Enhance a field and keep what the network did.
+    """Enhance a field and record what the network did.
 
     Parameters
     ----------
@@ -215,16 +215,16 @@ def capture(
     engine : Engine
         The model on its device.
     request : EnhanceRequest
-        At most 512 × 512 LR pixels; cut to the slide and to whole LR pixels.
+        At most 512 × 512 LR pixels; clipped to the slide and to whole LR pixels.
     cancel : CancelToken, optional
         Stops the work within one tile.
     progress : callable, optional
-        Called after each tile with the tiles done and the tiles in all.
+        Called after each tile with the number of tiles done and the total.
 
     Raises
     ------
     RequestError, ModelError, SlideError
-        If the request cannot be served; the message says what to do.
+        If the request cannot be met.
     CancelledError
         If ``cancel`` was called.
     """
@@ -237,7 +237,7 @@ def capture(
         cancel.raise_if_cancelled()
         lr, reference = engine.read(slide, plan, tile)
         output = engine.infer(lr, reference, known, record=True)
-        canvas.add(tile, engine.counted(plan, tile, output.sr[0]))
+        canvas.add(tile, crop_halo(to_pixels(output.sr[0]), tile, plan.scale))
         part = Part(tile, placement(plan.lattice, tile), lr, reference, known)
         taking.add(part, output)
         parts.append(part)
@@ -253,7 +253,7 @@ def capture(
     return Field(
         plan=plan,
         config=config,
-        # Every tile is looked at, so none is left out.
+        # Every tile is recorded, so background is not skipped.
         provenance=provenance(slide, plan, engine) | {"skip_background": False},
         lr=taking.lr,
         reference=taking.reference,
@@ -269,13 +269,7 @@ def capture(
 
 
 def check_model(field: Field, engine: Engine) -> None:
-    """Refuse an engine that has other weights than those that captured a field.
-
-    Raises
-    ------
-    RequestError
-        If it has.
-    """
+    """Raise :class:`RequestError` for an engine with other weights than captured the field."""
     if engine.model.sha256 != field.provenance["model_sha256"]:
         raise RequestError(
             f"The field was captured with other weights than model {engine.model.name!r} has now; "
@@ -284,7 +278,7 @@ def check_model(field: Field, engine: Engine) -> None:
 
 
 class _Taking:
-    """Puts what the tiles give into the arrays of a field."""
+    """Copies the output of tiles into the arrays of a field."""
 
     def __init__(self, plan: Plan, config: NetworkConfig) -> None:
         width, height = plan.lattice.size
@@ -320,7 +314,7 @@ class _Taking:
 
 
 def displacements(index: Tensor) -> NDArray[np.int16]:
-    """From an index map ``(h, w)`` of row-major places to steps ``(h, w, 2)``, down and right."""
+    """Steps ``(h, w, 2)``, down and right, from an index map ``(h, w)`` of row-major places."""
     found = index.cpu().numpy()
     rows, columns = np.indices(found.shape)
     width = found.shape[1]

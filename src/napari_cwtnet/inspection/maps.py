@@ -1,7 +1,4 @@
-"""Everything that can be shown of a field, each with its title, unit, range and meaning.
-
-The docks, the files and the report all show these, so that a map says the same everywhere.
-"""
+"""Maps of a field, each with title, unit, range and meaning, shared by docks, files and report."""
 
 from __future__ import annotations
 
@@ -14,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.attention import attention, displacement, matches_sentence
+from napari_cwtnet.inspection.attention import Probe, attention, displacement, matches_sentence
 from napari_cwtnet.inspection.field import Field
-from napari_cwtnet.inspection.probe import Probe
 
 Palette = Literal["heat", "signed", "grey", "direction"]
 """``heat``: more is brighter; ``signed``: blue, white, red about the middle; ``grey``: black to
-white; ``direction``: hue tells where to, saturation how far."""
+white; ``direction``: hue is the direction, saturation the distance."""
 
 RAMPS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "heat": ((0, 0, 0), (64, 18, 112), (190, 48, 92), (250, 150, 45), (255, 255, 205)),
@@ -28,7 +24,7 @@ RAMPS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "grey": ((0, 0, 0), (255, 255, 255)),
 }
 NOTHING = (128, 128, 128)
-"""Where there is no value."""
+"""Colour of missing values."""
 
 _HUES = np.array(
     [[round(255 * part) for part in colorsys.hsv_to_rgb(i / 360, 1, 1)] for i in range(360)]
@@ -38,7 +34,7 @@ _HUES = np.array(
 def coloured(
     values: NDArray[np.floating], low: float, high: float, palette: Palette
 ) -> NDArray[np.uint8]:
-    """Colours ``(h, w, 3)`` of values ``(h, w)``; what lies beyond ``low`` and ``high`` is clipped.
+    """Colours ``(h, w, 3)`` of values ``(h, w)``, clipped to ``low`` and ``high``.
 
     For ``direction`` the values are ``(h, w, 2)``: down and to the right.
     """
@@ -55,7 +51,7 @@ def coloured(
 
 
 def _directions(steps: NDArray[np.floating], longest: float) -> NDArray[np.uint8]:
-    """White where nothing moved; right is red, and hues go round clockwise."""
+    """White for no displacement, red to the right, hues clockwise."""
     down, right = steps[..., 0].astype(np.float64), steps[..., 1].astype(np.float64)
     degrees = np.rint(np.degrees(np.arctan2(down, right))).astype(int) % 360
     far = np.clip(np.hypot(down, right) / (longest or 1.0), 0, 1)[..., None]
@@ -67,22 +63,22 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """Values over a part of a slide, and what a person must know to read them."""
+    """Values over a part of a slide, and how to read them."""
 
     name: str
-    """Of its files, such as ``attention-block-1``."""
+    """Base name of its files, such as ``attention-block-1``."""
     title: str
     meaning: str
-    """One sentence or two."""
+    """Explanation in a sentence or two."""
     unit: str
     values: NDArray[Any]
     """``(h, w)``, ``(h, w, 2)`` for directions (down, right), or ``(h, w, 3)`` for RGB."""
     low: float
     high: float
-    """The range that is shown."""
+    """End of the displayed range."""
     palette: Palette
     region: Region
-    """What it covers, level-0 pixels."""
+    """Covered region, level-0 pixels."""
     downsample: float
     """Level-0 pixels per value."""
 
@@ -112,9 +108,9 @@ def attention_map(field: Field, block: int | None = None) -> Map:
         name=f"attention-block-{block}" if block else "attention-mean",
         title=f"Attention S, {which}",
         meaning=(
-            "How alike a patch of the image that is being sharpened and its match in the wavelet "
-            "branch are: 1 the same direction, 0 nothing in common, −1 opposite. Texture is taken "
-            "over in proportion to it, below 0 with its sign turned."
+            "Similarity of each patch and its match in the wavelet branch: 1 the same direction, "
+            "0 nothing in common, −1 opposite. The match's texture is added in proportion, below "
+            "0 with its sign reversed."
         ),
         unit="cosine",
         values=attention(field, block),
@@ -134,7 +130,7 @@ def displacement_map(field: Field, block: int) -> Map:
         name=f"displacement-block-{block}",
         title=f"Where the texture came from, block {block} of {field.blocks}",
         meaning=(
-            "The step from a patch to its match: hue tells the direction, saturation the distance; "
+            "The step from a patch to its match: hue shows the direction, saturation the distance; "
             f"white is the same place. {matches_sentence(field, block)}"
         ),
         unit="LR pixels",
@@ -148,15 +144,14 @@ def displacement_map(field: Field, block: int) -> Map:
 
 
 def probe_map(field: Field, probe: Probe) -> Map:
-    """r(i, ·) of one query, over the tile that it was computed in."""
+    """r(i, ·) of one query, over the tile that computed it."""
     x, y = (probe.query.x + probe.query.width / 2, probe.query.y + probe.query.height / 2)
     return Map(
         name=f"probe-block-{probe.block}",
         title=f"Relevance to the patch at {x:.0f}, {y:.0f}, block {probe.block}",
         meaning=(
-            "r(i, ·): how alike every patch that the network could see, which is those of one "
-            "tile, is to the one asked. "
-            f"{probe.sentence}"
+            "r(i, ·): similarity to the queried patch of every patch that the network could see, "
+            f"which is one tile. {probe.sentence}"
         ),
         unit="cosine",
         values=probe.relevance,
@@ -169,7 +164,7 @@ def probe_map(field: Field, probe: Probe) -> Map:
 
 
 def rounded_up(value: float) -> float:
-    """The next of 1, 2, 3, 5, 10, 20, 30 … that is not below a value above 0; 1 for 0.
+    """The value rounded up to one of 1, 2, 3, 5, 10, 20, 30 … (times a power of ten); 1 for 0.
 
     >>> rounded_up(3.2), rounded_up(0.07), rounded_up(0)
     (5.0, 0.1, 1.0)

@@ -1,4 +1,4 @@
-"""Everything about a field at once: all maps, a probe if wanted, and the figures."""
+"""A survey: all maps of a field, its figures, and optionally a probe."""
 
 from __future__ import annotations
 
@@ -13,28 +13,38 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection import bands, maps, trust
-from napari_cwtnet.inspection.attention import matches_within, no_attention
+from napari_cwtnet.inspection.attention import (
+    Probe,
+    check_place,
+    matches_within,
+    no_attention,
+    probe,
+)
 from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.probe import Probe, check_place, probe
-from napari_cwtnet.inspection.trust import Extrapolation, extrapolation, spread, told
+from napari_cwtnet.inspection.trust import (
+    CoarserScaleCheck,
+    coarser_scale_check,
+    self_ensemble_spread,
+    trust_sentence,
+)
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is to see of a field."""
+    """All maps and figures of a field."""
 
     field: Field
     attention: tuple[Map, ...]
-    """S of each block and its mean, then where each block's matches lie, if there is attention."""
+    """S of each block and its mean, then each block's displacements; empty without attention."""
     bands: tuple[Map, ...]
-    """Sub-bands of every image, then the WT branch's own beside their targets."""
+    """Sub-bands of every image, then the WT branch's own with their targets."""
     trust: tuple[Map, ...]
     probes: tuple[Probe, ...]
-    """One per block, if a place was asked."""
-    extrapolation: Extrapolation | None
+    """One per block, if a place was given."""
+    extrapolation: CoarserScaleCheck | None
     statistics: dict[str, Any]
     """JSON values."""
 
@@ -49,27 +59,27 @@ def survey(
     cancel: CancelToken | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
-    """Capture a field and make everything that can be shown of it.
+    """Capture a field and make all of its maps.
 
     Parameters
     ----------
     slide, engine, request, cancel
-        As :func:`napari_cwtnet.inspection.capture` takes them.
+        See :func:`napari_cwtnet.inspection.capture`.
     place : (x, y), optional
-        A query to ask in every block, level-0 pixels.
+        A place to probe in every block, level-0 pixels.
     depth : int
-        Octaves of the sub-bands; every one down to it is made, as far as an image bears it.
+        Octaves of the sub-bands, fewer for images too small for it.
     progress : callable, optional
-        Called with the passes done and the passes in all, most of which are flips and turns.
+        Called with the number of passes done and the total; most passes are flips and turns.
 
     Raises
     ------
     CwtnetError
-        If the request cannot be served, SR does not bear the depth, or ``cancel`` was called.
+        If the request cannot be met, SR is too small for the depth, or ``cancel`` was called.
     """
     if progress is not None:
         progress(0, 1)
-    # What cannot be had is refused before the first pixel is computed.
+    # Refuse what is impossible before computing the first pixel.
     config = cwtnet_config(engine.model)
     plan = make_plan(slide, engine.model, field_request(slide, request))
     columns, rows = plan.output_size
@@ -85,8 +95,8 @@ def survey(
             probe(field, engine, *place, block=number + 1) for number in range(field.blocks)
         )
     split = _bands(field, depth)
-    gained = extrapolation(slide, engine, field, cancel=cancel)
-    turned = spread(field, engine, cancel=cancel, progress=progress)
+    gained = coarser_scale_check(slide, engine, field, cancel=cancel)
+    turned = self_ensemble_spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
     trust_shown = trust.trust_maps(field, turned)
     return Survey(
@@ -114,7 +124,7 @@ def _bands(field: Field, depth: int) -> list[Map]:
 
 
 def _statistics(
-    slide: Slide, field: Field, depth: int, trust: list[Map], gained: Extrapolation | None
+    slide: Slide, field: Field, depth: int, trust: list[Map], gained: CoarserScaleCheck | None
 ) -> dict[str, Any]:
     known = None if gained is None else gained.here
     quality = measure(slide, field.plan, field.sr) if known is None else known
@@ -137,7 +147,7 @@ def _statistics(
         "tta_std_mean": means["spread"],
         "error_mean": means.get("error"),
         **_finite(quality.as_dict()),
-        "extrapolation": told(field, gained),
+        "extrapolation": trust_sentence(field, gained),
         "extrapolation_octaves": None if gained is None else gained.octaves,
         "extrapolation_gain": None if gained is None else gained.gain,
     }

@@ -27,15 +27,15 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 BEST_DB = 60.0
-"""Local PSNR is not told apart above this; equal pixels would have infinity."""
+"""Upper limit of local PSNR; equal pixels would have infinity."""
 _REACH = 5
 _SUPPORT = 2
 
 
 def shrunk(image: Pixels | Floats, height: int, width: int) -> Floats:
-    """An image ``(H, W, 3)`` at a coarser size, by the antialiased kernel that reading uses.
+    """An image ``(H, W, 3)`` shrunk to ``(height, width, 3)`` by the kernel that reading uses.
 
-    In floating point, so that nothing is rounded; ``(height, width, 3)``, unit of the image.
+    In floating point, without rounding.
     """
     planes = [
         Image.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32)).resize(
@@ -47,7 +47,7 @@ def shrunk(image: Pixels | Floats, height: int, width: int) -> Floats:
 
 
 def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
-    """Does SR, shrunk again, say what LR said? ``|D(SR) − LR|``, mean over RGB, grey levels.
+    """Difference of SR, shrunk again, from LR: ``|D(SR) − LR|``, mean over RGB, grey levels.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
     Returns
     -------
     ndarray
-        ``(h, w)`` float32; NaN in the outermost two pixels, where the kernel wants what lies
-        beyond the field.
+        ``(h, w)`` float32; NaN in the outermost two pixels, where the kernel reaches beyond the
+        field.
     """
     height, width = lr.shape[:2]
     found = _mean_size(shrunk(sr, height, width) - lr)
@@ -71,21 +71,21 @@ def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
 
 
 def confidence(field: Field) -> Floats:
-    """Mean of S over the blocks ``(h, w)``, -1..1: low where little texture was taken over."""
+    """Mean of S over the blocks ``(h, w)``, -1..1: low where little texture was transferred."""
     return attention(field)
 
 
 def error(field: Field) -> Floats | None:
-    """``|SR − truth|``, mean over RGB, grey levels ``(s·h, s·w)``; None where there is no truth."""
+    """``|SR − truth|``, mean over RGB, grey levels ``(s·h, s·w)``; None without a truth."""
     if field.truth is None:
         return None
     return _mean_size(field.sr.astype(np.float32) - field.truth)
 
 
 def local_psnr(field: Field) -> Floats | None:
-    """PSNR in dB of the 11 × 11 pixels around each, weighted as SSIM does; at most 60.
+    """PSNR in dB of the 11 × 11 pixels around each pixel, weighted as in SSIM; at most 60.
 
-    ``(s·h, s·w)``; None where there is no truth. The image is mirrored at its edge.
+    ``(s·h, s·w)``; None without a truth. The image is mirrored at its edge.
     """
     if field.truth is None:
         return None
@@ -95,7 +95,7 @@ def local_psnr(field: Field) -> Floats | None:
 
 
 def local_ssim(field: Field) -> Floats | None:
-    """SSIM of the 11 × 11 pixels around each, mean over RGB, -1..1; as :func:`local_psnr`."""
+    """SSIM of the 11 × 11 pixels around each pixel, mean over RGB, -1..1; see `local_psnr`."""
     if field.truth is None:
         return None
     return ssim_map(_mirrored(field.sr), _mirrored(field.truth))[0].mean(0).float().numpy()
@@ -124,7 +124,7 @@ def trust_maps(field: Field, spread: Floats | None = None) -> list[Map]:
 
 
 def trust_names(field: Field) -> list[str]:
-    """Names of the trust maps that a field bears, such as ``local-psnr``."""
+    """Names of the trust maps available for a field, such as ``local-psnr``."""
     absent = set() if field.truth is not None else {"error", "local-psnr", "local-ssim"}
     if not field.blocks:
         absent.add("confidence")
@@ -132,12 +132,12 @@ def trust_names(field: Field) -> list[str]:
 
 
 def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
-    """One of :func:`trust_names`; ``spread`` has to be given where it is the one.
+    """One of :func:`trust_names`; that named ``spread`` shows the values passed as such.
 
     Raises
     ------
     RequestError
-        If the field does not bear it.
+        If the field does not have that map.
     """
     values: Floats | None = None
     if name == "consistency":
@@ -155,7 +155,7 @@ def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
         values = measures[name](field)
     if values is None:
         raise RequestError(
-            f"Map {name!r} cannot be had of this field; choose one of "
+            f"Map {name!r} is not available for this field; choose one of "
             f"{', '.join(trust_names(field))}."
         )
     return _trust(field, name, values)
@@ -165,36 +165,35 @@ _TRUST: dict[str, tuple[str, str, str]] = {
     "consistency": (
         "Consistency |D(SR) − LR|",
         "grey levels",
-        "SR made coarse again and compared with what was read: bright places contradict the slide "
-        "(the outermost two pixels cannot be told).",
+        "SR shrunk again and compared with LR: bright places contradict the slide (the outermost "
+        "two pixels are unknown).",
     ),
     "confidence": (
         "Attention confidence",
         "cosine",
-        "Mean of S over the blocks: where it is low, little texture was taken over from the "
-        "wavelet branch.",
+        "Mean of S over the blocks: where it is low, little texture came from the wavelet branch.",
     ),
     "spread": (
         "Spread over flips and turns",
         "grey levels",
-        "Standard deviation over the eight ways to turn the input: bright places change when the "
-        "tissue is turned, so the network guesses there.",
+        "Standard deviation over the eight flips and turns of the input: bright places change "
+        "with orientation, so the network guesses there.",
     ),
     "error": (
         "True error |SR − truth|",
         "grey levels",
-        "Difference from the slide's own pixels, which the network was not given.",
+        "Difference from the slide's own pixels, which the network did not see.",
     ),
     "local-psnr": (
         "Local PSNR",
         "dB",
-        "Likeness to the slide's own pixels in the 11 × 11 pixels around each place: higher is "
+        "Similarity to the slide's own pixels in the 11 × 11 pixels around each place: higher is "
         "better.",
     ),
     "local-ssim": (
         "Local SSIM",
         "SSIM",
-        "Likeness of structure to the slide's own pixels in the 11 × 11 pixels around each place: "
+        "Structural similarity to the slide's own pixels in the 11 × 11 pixels around each place: "
         "1 is equal.",
     ),
 }
@@ -204,7 +203,7 @@ _FIXED = {"confidence": (-1.0, 1.0), "local-psnr": (10.0, 50.0), "local-ssim": (
 def _trust(field: Field, name: str, values: Floats) -> Map:
     title, unit, meaning = _TRUST[name]
     if name == "error" and field.plan.mode == "oracle":
-        meaning = "Difference from the slide's own pixels, which the network WAS given (oracle)."
+        meaning = "Difference from the slide's own pixels, which the network DID see (oracle)."
     highest = rounded_up(float(np.nanpercentile(values, 99.5)))
     low, high = _FIXED.get(name, (0.0, max(1.0, highest)))
     return Map(
@@ -225,7 +224,7 @@ TURNS = tuple((quarters, flip) for flip in (False, True) for quarters in range(4
 """The eight flips and turns of a square."""
 
 
-def spread(
+def self_ensemble_spread(
     field: Field,
     engine: Engine,
     *,
@@ -234,7 +233,7 @@ def spread(
 ) -> Floats:
     """Standard deviation of SR over the eight flips and turns of the input.
 
-    Tissue has no upside: where the network changes its mind when it is turned, it guesses.
+    Tissue has no preferred orientation: where the result depends on it, the network guesses.
 
     Returns
     -------
@@ -244,7 +243,7 @@ def spread(
     Raises
     ------
     RequestError
-        If the engine has other weights than those that captured the field.
+        If the engine has other weights than captured the field.
     CancelledError
         Between two passes, after ``cancel`` was called.
     """
@@ -265,7 +264,7 @@ def spread(
 
 
 def _answer(engine: Engine, part: Part, quarters: int, flip: bool) -> Floats:
-    """SR of a tile seen turned, turned back; ``(s·h, s·w, 3)`` in grey levels."""
+    """SR of the turned tile, turned back; ``(s·h, s·w, 3)`` in grey levels."""
     lr = _turned(part.lr, quarters, flip)
     reference = None if part.reference is None else _turned(part.reference, quarters, flip)
     answer = engine.infer(lr, reference, part.known).sr[0]
@@ -283,11 +282,11 @@ _COARSER = {1: "half", 2: "a quarter of", 3: "an eighth of"}
 
 
 @dataclass(frozen=True, slots=True)
-class Extrapolation:
-    """How much the model gains over bicubic, at the field's own octave and coarser."""
+class CoarserScaleCheck:
+    """The model's gain over bicubic at a coarser octave, where the slide holds the truth."""
 
     octaves: int
-    """How many octaves coarser than the field."""
+    """Octaves coarser than the field."""
     quality: Quality
     """Against the slide's own pixels, at that octave."""
     here: Quality | None = None
@@ -295,17 +294,17 @@ class Extrapolation:
 
     @property
     def gain(self) -> float | None:
-        """PSNR over bicubic in dB, coarser; None where the field is too small or empty to tell."""
+        """PSNR over bicubic in dB, coarser; None where the field is too small or empty."""
         return self.quality.gain
 
     @property
     def gain_here(self) -> float | None:
-        """PSNR over bicubic in dB at the field's own octave; None where that cannot be known."""
+        """PSNR over bicubic in dB at the field's own octave; None if unknown."""
         return None if self.here is None else self.here.gain
 
     @property
     def sentence(self) -> str:
-        """What the figures come to, for people."""
+        """The figures in words."""
         where = _COARSER.get(self.octaves, f"1/{2**self.octaves} of")
         words = f"Tested at {where} this magnification: {self.quality.comparison()}."
         if self.here is not None and self.gain_here is not None:
@@ -313,18 +312,17 @@ class Extrapolation:
         return words
 
 
-def extrapolation(
+def coarser_scale_check(
     slide: Slide, engine: Engine, field: Field, *, cancel: CancelToken | None = None
-) -> Extrapolation | None:
-    """Run the model on the same field, as many octaves coarser as truth asks for, at least one.
+) -> CoarserScaleCheck | None:
+    """Run the model on the same field, at least one octave coarser, where the slide has the truth.
 
-    Where a reference is used, the comparator is the bicubic enlargement of the reference: whoever
-    has it can do that.
+    With a reference, the baseline is the bicubic enlargement of the reference.
 
     Returns
     -------
-    Extrapolation or None
-        None where :func:`untold` says why it cannot be had.
+    CoarserScaleCheck or None
+        None where :func:`why_unknown` gives a reason.
 
     Raises
     ------
@@ -332,7 +330,7 @@ def extrapolation(
         If ``cancel`` was called.
     """
     plan = field.plan
-    if untold(field) is not None:
+    if why_unknown(field) is not None:
         return None
     octaves = 1
     while plan.output_downsample * 2**octaves < 1:
@@ -352,18 +350,18 @@ def extrapolation(
             canvas.add(finished.tile, finished.sr)
         quality = measure(pyramid, coarser, canvas.image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
-    return Extrapolation(octaves, quality, here)
+    return CoarserScaleCheck(octaves, quality, here)
 
 
-def untold(field: Field) -> str | None:
-    """Why nothing can be said of what the model gains on a field; None where it can."""
+def why_unknown(field: Field) -> str | None:
+    """Why the model's gain on a field cannot be measured; None where it can."""
     if field.plan.source_computed:
-        return "Not known: the image that was read is itself computed, and holds no truth."
+        return "Not known: the input image is itself computed and holds no truth."
     if field.plan.mode == "oracle":
         return "ORACLE: the network was given the answer; its gain is not known."
     return None
 
 
-def told(field: Field, found: Extrapolation | None) -> str:
-    """The sentence of trust for a field, whether the model could be tested or not."""
-    return untold(field) or ("" if found is None else found.sentence)
+def trust_sentence(field: Field, found: CoarserScaleCheck | None) -> str:
+    """How far to trust the model on a field, or why that is unknown."""
+    return why_unknown(field) or ("" if found is None else found.sentence)

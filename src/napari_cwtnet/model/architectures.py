@@ -1,7 +1,7 @@
-"""Architectures by name: CWT-Net, and those that packages add.
+"""Architectures by name: CWT-Net, and those that installed packages add.
 
-A package adds one by an entry point in the group ``napari_cwtnet.networks`` that leads to an
-:class:`Architecture`; its name is the architecture's.
+A package adds one by an entry point in the group ``napari_cwtnet.networks``, named like the
+architecture and pointing to an :class:`Architecture`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ CWTNET = "cwtnet"
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that is needed to make, save, load and train networks of one kind."""
+    """Everything needed to build, save, load and train networks of one kind."""
 
     name: str
     config: type[BaseConfig]
     network: Callable[[Any], Network]
-    """Makes an untrained network of a config."""
+    """Builds an untrained network from a config."""
     preset: Callable[..., BaseConfig]
-    """From a preset's name, a scale and fields that differ to a config."""
+    """Config from a preset's name, a scale and changed fields."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of a training recipe that this architecture has otherwise by default."""
+    """Defaults of a training recipe that differ for this architecture."""
 
 
 def preset_of(
     config: type[BaseConfig], presets: Mapping[str, Mapping[int, Mapping[str, Any]]]
 ) -> Callable[..., BaseConfig]:
-    """A preset function that looks its fields up: by name, then by scale."""
+    """A preset function that looks up fields by name, then by scale."""
 
     def made(name: str, scale: int, **changes: Any) -> BaseConfig:
         if name not in presets:
@@ -49,7 +49,7 @@ def preset_of(
 
 
 def list_architectures() -> tuple[str, ...]:
-    """Names of all that are installed; ``cwtnet`` first."""
+    """Names of all installed architectures; ``cwtnet`` first."""
     return (CWTNET, *sorted(_entries()))
 
 
@@ -59,7 +59,7 @@ def find_architecture(name: str) -> Architecture:
     Raises
     ------
     ModelError
-        If none is installed by that name, or the package that has it cannot be used.
+        If the name is unknown, or its package cannot be used.
     """
     if name == CWTNET:
         return Architecture(CWTNET, NetworkConfig, CwtNet, preset)
@@ -85,7 +85,7 @@ def package_of(name: str) -> str | None:
 
 @cache
 def _entries() -> dict[str, tuple[EntryPoint, ...]]:
-    """Who claims each name: one in good order, and this package alone where it is one of them."""
+    """Entry points by name: this package's own where it has one, else all that claim the name."""
     found: dict[str, dict[str, EntryPoint]] = {}
     for entry in entry_points(group=GROUP):
         if entry.name != CWTNET:
@@ -108,7 +108,7 @@ def _claimant(entry: EntryPoint) -> str:
 def _loaded(entry: EntryPoint) -> Architecture:
     try:
         found = entry.load()
-    except Exception as error:  # whatever the module of another package does when it is run
+    except Exception as error:  # another package's module may raise anything
         why = " ".join(str(error).split())[:200]
         raise ModelError(
             f"Architecture {entry.name!r} cannot be loaded from {entry.value}: {why}; update or "
@@ -116,7 +116,7 @@ def _loaded(entry: EntryPoint) -> Architecture:
         ) from error
     if not isinstance(found, Architecture) or found.name != entry.name:
         raise ModelError(
-            f"Architecture {entry.name!r}: {entry.value} is no Architecture of that name; update "
-            "the package that adds it."
+            f"Architecture {entry.name!r}: {entry.value} is not an Architecture of that name; "
+            "update the package that adds it."
         )
     return found

@@ -14,7 +14,6 @@ from torch import Tensor
 from napari_cwtnet.model.best_match import (
     Match,
     best_matches,
-    identity_index,
     padded_rows,
     patch_norms,
     patch_sums,
@@ -33,7 +32,7 @@ def relevance_at(query: Tensor, key: Tensor, index: Tensor | None) -> Tensor:
     query, key : Tensor
         ``(N, C, H, W)``; sums are in float32 at least.
     index : Tensor or None
-        ``(N, H, W)`` as a search gives it; None for h(i) = i.
+        ``(N, H, W)`` from a search; None for h(i) = i.
 
     Returns
     -------
@@ -107,50 +106,8 @@ def _bags(places: Tensor, stride: int) -> Tensor:
     return (near + torch.tensor(steps, device=places.device)).clamp_min(0)
 
 
-__all__ = [
-    "attention",
-    "identity_index",
-    "patch_norms",
-    "patch_sums",
-    "relevance_at",
-    "search",
-    "search_full",
-    "search_window",
-    "transfer",
-]
-
-
-def search_full(query: Tensor, key: Tensor) -> Tensor:
-    """Best match over the whole field, exactly.
-
-    Parameters
-    ----------
-    query, key : Tensor
-        ``(N, C, H, W)``.
-
-    Returns
-    -------
-    Tensor
-        ``(N, H, W)`` int64; the lowest index wins a tie.
-    """
-    return best_matches(query, key).index
-
-
-def search_window(query: Tensor, key: Tensor, radius: int, position_bias: float = 0.0) -> Tensor:
-    """Best match among displacements of at most ``radius`` pixels along each axis, exactly.
-
-    ``position_bias`` is taken off the relevance per pixel of distance.
-
-    Returns
-    -------
-    Tensor
-        ``(N, H, W)`` int64; the lowest index wins a tie.
-    """
-    return best_matches(query, key, radius, position_bias).index
-
-
 def search(query: Tensor, key: Tensor, config: NetworkConfig) -> Match | None:
-    """The match that ``config.search`` asks for; None stands for h(i) = i (``aligned``)."""
+    """The matches by ``config.search``; None stands for h(i) = i (``aligned``)."""
     if config.search == "aligned":
         return None
     if config.search == "window":
@@ -166,8 +123,8 @@ def attention(query: Tensor, key: Tensor, config: NetworkConfig) -> tuple[Tensor
     index : Tensor or None
         h, ``(N, H, W)`` int64; None stands for h(i) = i.
     relevance : Tensor
-        S, ``(N, 1, H, W)`` in -1..1, of the query's dtype; differentiable where gradients are
-        wanted, else what the search saw on its way.
+        S, ``(N, 1, H, W)`` in -1..1, of the query's dtype; differentiable if gradients are
+        needed, else the values from the search.
     """
     match = search(query, key, config)
     index = None if match is None else match.index

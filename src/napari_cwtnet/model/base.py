@@ -1,4 +1,4 @@
-"""What every network has in common, whatever its architecture: its config, its call, its size."""
+"""Base classes of networks of any architecture: config, call and output."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ class BlockRecord:
 
 @dataclass(frozen=True, slots=True)
 class NetworkOutput:
-    """What the network gives for one batch."""
+    """Output of a network for one batch."""
 
     sr: Tensor
     """``(N, 3, s·h, s·w)``; nominally 0..1, not clipped."""
     wt: Tensor | None = None
     """I_WT, the WT branch's own sub-bands ``(N, 3·bands, h, w)``; None without a WT branch."""
     reference: Tensor | None = None
-    """What fed the WT branch ``(N, 3, 2h, 2w)``: the reference, or its stand-in."""
+    """Input of the WT branch ``(N, 3, 2h, 2w)``: the reference, or its stand-in."""
     blocks: tuple[BlockRecord, ...] = ()
-    """One record a CWTB; empty unless asked for."""
+    """One record per CWTB; empty unless requested."""
 
 
 Scale = Literal[2, 4, 8]
 
 
 class BaseConfig(BaseModel):
-    """What plan, registry, trainer and weights files want to know of a network."""
+    """Fields that planning, training and weights files need from any network."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -49,7 +49,7 @@ class BaseConfig(BaseModel):
     """Name of the architecture; see :mod:`napari_cwtnet.model.architectures`."""
 
     scale: Scale = Field(2, description="SR pixels per LR pixel along each axis")
-    wt_branch: bool = Field(False, description="whether a reference can be taken at all")
+    wt_branch: bool = Field(False, description="whether the network can take a reference")
     tile: int = Field(128, ge=16, le=1024, multiple_of=2, description="tile side, LR pixels")
     halo: int = Field(12, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
 
@@ -60,12 +60,11 @@ class BaseConfig(BaseModel):
         return self
 
     def receptive_radius(self) -> int:
-        """LR pixels, on each side, that an SR pixel may depend on; an upper bound.
+        """Upper bound of the LR pixels, on each side, that an SR pixel depends on.
 
-        Global pooling is left out: it carries no pixels from beyond the patch or tile that is
-        computed.
+        Ignores global pooling, which sees nothing beyond the patch or tile.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say how far its network looks")
+        raise NotImplementedError(f"{type(self).__name__} has no receptive radius")
 
 
 class Network(nn.Module):
@@ -73,9 +72,9 @@ class Network(nn.Module):
 
     config: BaseConfig
     takes_degradation: bool = False
-    """Whether ``forward`` takes ``told=``, what is known of the degradation of its input."""
+    """Whether ``forward`` takes ``degradation=``, what is known of its input."""
     takes_half: ClassVar[bool] = False
-    """Whether, with weights of half precision, float32 images go in and float32 images come out."""
+    """Whether, with half-precision weights, it takes and returns float32 images."""
 
     def forward(
         self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
@@ -89,7 +88,7 @@ class Network(nn.Module):
         reference : Tensor, optional
             The same field one octave finer, ``(N, 3, 2h, 2w)``, if the network takes one.
         record : bool
-            Also give the attention of every block, if there is any.
+            Also return the attention of every block, if any.
 
         Raises
         ------
@@ -99,7 +98,7 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def wt_target(self, reference: Tensor) -> Tensor:
-        """What the output's ``wt`` is to equal for a reference ``(N, 3, 2h, 2w)``."""
+        """Target of the output's ``wt`` for a reference ``(N, 3, 2h, 2w)``."""
         raise NotImplementedError(f"{type(self).__name__} predicts no sub-bands")
 
     def parameter_count(self) -> int:

@@ -1,4 +1,4 @@
-"""The search itself: strips of query columns in turn, each by bands of displacement rows."""
+"""Best-match search: strips of query columns, each in bands of displacement rows."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Memory of a strip's sweep, taken once: one size, or what a single query row needs.
+# Memory of a strip's sweep, allocated once: a fixed size, or what a single query row needs.
 #
-# A row alone exceeds that size in a full search of fields wider than some 400 pixels, and then
-# takes three times the square of the width; the square of the number of pixels it never takes.
+# One row exceeds that size in a full search of fields wider than some 400 pixels, and then needs
+# three times the square of the width, never the square of the number of pixels.
 
-# Entries of the largest buffer: about 2 MB on a processor, to stay in its cache. An accelerator
-# has no such cache, but pays for each call.
+# Entries of the largest buffer: about 2 MB on a processor, to fit its cache. An accelerator has no
+# such cache, but each call costs.
 _ENTRIES = {"cpu": 1 << 19}
 _ENTRIES_ELSEWHERE = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
 class Buffers:
-    """Room for ``rows`` query rows of a strip, and for one more on either side."""
+    """Memory for ``rows`` query rows of a strip, and one more on either side."""
 
     rows: int
     queries: int
@@ -199,7 +199,7 @@ def best_matches(
 ) -> Match:
     """Best match of each 3×3 patch of ``query`` in ``key``, exactly.
 
-    Exact but for rounding: of places as good within a few float32 units, any may be found.
+    Exact up to rounding: of places equal within a few float32 units, it may find any.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ def best_matches(
     radius : int, optional
         Largest displacement along each axis, pixels; without it the whole field is searched.
     position_bias : float
-        Taken off the relevance per pixel of distance, while searching.
+        Subtracted from the relevance per pixel of distance during the search.
     """
     strip = _STRIP.get(query.device.type, _STRIP_ELSEWHERE)
     width = query.shape[-1]
@@ -234,7 +234,7 @@ def best_matches(
 class _Sweep:
     """Queries and keys of a sample, and the best match so far.
 
-    Keys have ``depth`` rows more above and below, so that a band may reach beyond the field.
+    Keys have ``depth`` more rows above and below, since a band may reach beyond the field.
     """
 
     queries: Tensor  # (H, W + 2, C)
@@ -267,7 +267,7 @@ class _Sweep:
         )
 
     def match(self) -> Match:
-        """What was found, of this sample."""
+        """The matches of this sample."""
         height, width = self.best.shape
         relevance = self.best / self.query_norms
         if self.bias:
@@ -313,7 +313,7 @@ class _Sweep:
 
 
 def _improve(best: Tensor, found: Tensor, relevance: Tensor, start: Tensor, width: int) -> None:
-    """Take over what is better than the best so far, in place.
+    """Replace matches by better ones, in place.
 
     Parameters
     ----------

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_cwtnet.model.attention import attention, identity_index, transfer
+from napari_cwtnet.model.attention import attention, transfer
 from napari_cwtnet.model.base import BlockRecord
+from napari_cwtnet.model.best_match import identity_index
 from napari_cwtnet.model.conditioning import modulated
 from napari_cwtnet.model.config import NetworkConfig
 
@@ -104,7 +105,7 @@ class WaveletResidualBlock(nn.Module):
 
 
 class WaveletReconstruction(nn.Module):
-    """WR: the reference that is not there, approximated from LR."""
+    """WR: approximates the missing reference from LR."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -156,9 +157,9 @@ class CrossScaleBlock(nn.Module):
         Parameters
         ----------
         f_sr, f_hwt : Tensor
-            ``(N, C, h, w)``; ``f_hwt`` is None where there is no WT branch.
+            ``(N, C, h, w)``; ``f_hwt`` is None without a WT branch.
         record : bool
-            Also give the attention of this block.
+            Also return the attention of this block.
         film : Tensor, optional
             Scales and shifts of Q and of K, ``(2, 2, N, C, 1, 1)``.
         """
@@ -208,5 +209,5 @@ class Upsampler(nn.Sequential):
 
     @property
     def last(self) -> nn.Module:
-        """The convolution that gives RGB."""
+        """The convolution that outputs RGB."""
         return self[0] if isinstance(self[-1], nn.PixelShuffle) else self[-1]

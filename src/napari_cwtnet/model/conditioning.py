@@ -1,8 +1,7 @@
-"""How a network is told what its input went through: a vector, and the features that it scales.
+"""The degradation of the input as a vector, and FiLM: the features that the vector scales.
 
-After FiLM (Perez 2018, arXiv 1709.07871): a small MLP makes of the vector a scale and a shift for
-the features at every site. Its last layer begins at zero, so that an untrained conditioning changes
-nothing.
+FiLM (Perez 2018, arXiv 1709.07871): a small MLP turns the vector into a scale and a shift for the
+features at every site. Its last layer starts at zero, so an untrained conditioning changes nothing.
 """
 
 from __future__ import annotations
@@ -26,30 +25,44 @@ from napari_cwtnet.slides.degradation import (
 from napari_cwtnet.slides.degrade import ZIGZAG
 
 FREQUENCIES = (0.125, 0.25, 0.375, 0.5, 0.75)
-"""Cycles per pixel at which the vector has the response of kernel and sharpening together."""
+"""Cycles per pixel at which the vector samples the response of kernel and sharpening."""
 _BANDS = ((0, 6), (6, 21), (21, 64))
-"""First and one past the last zigzag place of low, middle and high frequencies."""
+"""Zigzag ranges of low, middle and high frequencies."""
 LENGTH = 1 + len(FREQUENCIES) + 2 + 2 + 2 + len(_BANDS) + 1 + len(SUBSAMPLINGS) + 2
 
 
+@lru_cache(maxsize=4096)
 def degradation_vector(degradation: Degradation) -> tuple[float, ...]:
-    """A degradation in numbers of about 0 to 1; everything that is not known is 0.
+    """A degradation as numbers of about 0 to 1; unknown parts are 0.
 
     Known parts begin with a 1: the kernel (response at :data:`FREQUENCIES`), the sharpening
-    (amount), the noise (grey levels / 10) and the compression (is it JPEG; log2 of the mean
-    quantisation step of luma in three bands, and of chroma, over 8; subsampling, one-hot; is it
-    JPEG 2000, and log2 of its bits per pixel over 5).
+    (amount), the noise (grey levels / 10) and the compression (whether it is JPEG; log2 of the
+    mean quantisation step of luma in three bands, and of chroma, over 8; subsampling, one-hot;
+    whether it is JPEG 2000, and log2 of its bits per pixel over 5).
     """
-    return _vector(degradation)
+    kernel, sharpening, noise = degradation.kernel, degradation.sharpening, degradation.noise
+    numbers = [0.0] * (1 + len(FREQUENCIES))
+    if kernel is not None:
+        numbers = [
+            1.0,
+            *(
+                kernel_response(kernel, f) * sharpening_response(sharpening or 0.0, f)
+                for f in FREQUENCIES
+            ),
+        ]
+    numbers += [0.0, 0.0] if sharpening is None else [1.0, sharpening]
+    numbers += [0.0, 0.0] if noise is None else [1.0, noise / 10]
+    return tuple(numbers + _compression(degradation.compression))
 
 
-def told(lr: Degradation, reference: Degradation = UNKNOWN) -> Tensor:
-    """What a network is told of LR and of the reference: ``(2, LENGTH)`` float32."""
-    return torch.tensor([_vector(lr), _vector(reference)], dtype=torch.float32)
+def degradation_tensor(lr: Degradation, reference: Degradation = UNKNOWN) -> Tensor:
+    """Degradations of LR and of the reference as network input: ``(2, LENGTH)`` float32."""
+    vectors = [degradation_vector(lr), degradation_vector(reference)]
+    return torch.tensor(vectors, dtype=torch.float32)
 
 
-def tellable(degradation: Degradation) -> Degradation:
-    """Without JPEG 2000, of which models have seen too little to be better for knowing of it."""
+def without_jpeg2000(degradation: Degradation) -> Degradation:
+    """The degradation without JPEG 2000, which models saw too rarely in training to benefit."""
     compression = degradation.compression
     if compression is not None and compression.kind == "jpeg2000":
         return degradation.without("compression")
@@ -57,7 +70,7 @@ def tellable(degradation: Degradation) -> Degradation:
 
 
 class Conditioning(nn.Module):
-    """An MLP from what is told of an input to scales and shifts of features.
+    """An MLP from the degradation of an input to scales and shifts of features.
 
     Parameters
     ----------
@@ -92,23 +105,6 @@ def modulated(features: Tensor, film: Tensor | None, site: int) -> Tensor:
         return features
     scale, shift = film[site]
     return torch.addcmul(features + shift, features, scale)
-
-
-@lru_cache(maxsize=4096)
-def _vector(degradation: Degradation) -> tuple[float, ...]:
-    kernel, sharpening, noise = degradation.kernel, degradation.sharpening, degradation.noise
-    numbers = [0.0] * (1 + len(FREQUENCIES))
-    if kernel is not None:
-        numbers = [
-            1.0,
-            *(
-                kernel_response(kernel, f) * sharpening_response(sharpening or 0.0, f)
-                for f in FREQUENCIES
-            ),
-        ]
-    numbers += [0.0, 0.0] if sharpening is None else [1.0, sharpening]
-    numbers += [0.0, 0.0] if noise is None else [1.0, noise / 10]
-    return tuple(numbers + _compression(degradation.compression))
 
 
 def _compression(compression: Compression | None) -> list[float]:

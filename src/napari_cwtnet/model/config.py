@@ -1,4 +1,4 @@
-"""The one schema of a CWT-Net: what weights files, recipes, command line and docks agree on."""
+"""Config of a CWT-Net, shared by weights files, recipes, command line and docks."""
 
 from __future__ import annotations
 
@@ -83,15 +83,15 @@ class NetworkConfig(BaseConfig):
     halo: int = Field(16, ge=0, le=64, multiple_of=2, description="overlap on each side, LR pixels")
 
     def attends(self, *, with_reference: bool) -> bool:
-        """Whether the WT branch is at work, and so its attention; else the SR branch is alone."""
+        """Whether the WT branch and its attention run; otherwise the SR branch works alone."""
         return self.wt_branch and (with_reference or self.wt_source != "none")
 
     def receptive_radius(self) -> int:
-        """LR pixels, on each side, that an SR pixel may depend on; an upper bound.
+        """Upper bound of the LR pixels, on each side, that an SR pixel depends on.
 
         Every 3×3 convolution on the longest path adds one. Global pooling (in the WR module) and
-        the full search reach over the whole input, but carry no pixels from beyond the patch or
-        tile that is computed: the former is left out, the latter counts as one tile.
+        the full search see the whole input, but nothing beyond the patch or tile: the former is
+        ignored, the latter counts as one tile.
 
         >>> preset("lite", 2).receptive_radius()
         49
@@ -119,13 +119,13 @@ def preset(name: str, scale: int, **changes: Any) -> NetworkConfig:
     Parameters
     ----------
     name : {"paper", "paper-octave", "house", "lite", "lite-2"}
-        ``paper`` follows the text as literally as it can be built: WT depth grows by one RB (and
+        ``paper`` follows the text as literally as possible: WT depth grows by one RB (and
         WR by two WRBs) per +1 of the factor. ``paper-octave`` lets it grow per octave.
         ``house`` (paper size) and ``lite`` feed three detail bands, take the aligned match, add
         the bicubic enlargement of what feeds the WT branch, and bring both inputs to the range
         of features (decision 0015). ``lite-2`` is what ships: without a reference the SR branch
-        works alone, at ×2 there is no other, and the network is told the degradation of its input
-        (decision 0016).
+        works alone, at ×2 always, and the network takes the degradation of its input (decision
+        0016).
     scale : {2, 4, 8}
         Super-resolution factor.
     **changes

@@ -29,9 +29,9 @@ class CwtNet(Network):
 
     Notes
     -----
-    Weights may be of half precision (``network.to(torch.bfloat16)``) while images are float32: the
-    features then are of half precision too, and what the network adds to is not. So what it gives
-    is float32, and the global skip loses no bit.
+    Weights may be of half precision (``network.to(torch.bfloat16)``) while images are float32.
+    Features are then of half precision, but the global skip is not: the output is float32, and
+    the skip loses no bit.
     """
 
     config: NetworkConfig
@@ -65,7 +65,7 @@ class CwtNet(Network):
         lr: Tensor,
         reference: Tensor | None = None,
         *,
-        told: Tensor | None = None,
+        degradation: Tensor | None = None,
         record: bool = False,
     ) -> NetworkOutput:
         """Super-resolve a batch.
@@ -77,20 +77,21 @@ class CwtNet(Network):
         reference : Tensor, optional
             The same field one octave finer, ``(N, 3, 2h, 2w)``: the next-higher level, the paper's
             I_GT'. Without it the WR module (or bicubic LR) stands in, or the SR branch works alone.
-        told : Tensor, optional
+        degradation : Tensor, optional
             What is known of the degradation of LR and of the reference, ``(N, 2, LENGTH)`` as
-            :func:`~napari_cwtnet.model.conditioning.told` gives it; nothing is known without it.
+            :func:`~napari_cwtnet.model.conditioning.degradation_tensor` makes it; unknown if
+            omitted.
         record : bool
-            Also give the attention of every block; costs memory for N·C·h·w features a block.
+            Also return the attention of every block; costs N·C·h·w features per block.
 
         Raises
         ------
         ValueError
-            If ``lr`` is not such a batch, ``reference`` or ``told`` does not fit it, or ``lr`` has
-            an odd side and V is made by halving (``value="down_up"``).
+            If ``lr`` is not such a batch, ``reference`` or ``degradation`` does not fit it, or
+            ``lr`` has an odd side and V is made by halving (``value="down_up"``).
         """
         self._check_shapes(lr, reference)
-        film = self._film(lr, told)
+        film = self._film(lr, degradation)
         f_sr = self.head(self._as_weights(self.config.lr_gain * (lr - self._mean(lr))))
         f_sr = first = modulated(f_sr, film, 0)
         f_hwt, source = self._enter_wt(lr, reference)
@@ -110,7 +111,7 @@ class CwtNet(Network):
         )
 
     def wt_target(self, reference: Tensor) -> Tensor:
-        """What I_WT is to equal for a reference ``(N, 3, 2h, 2w)`` (Eq. 12)."""
+        """Target of I_WT for a reference ``(N, 3, 2h, 2w)`` (Eq. 12)."""
         if self.config.wt_front == "average":
             return F.avg_pool2d(reference, 2)
         return sub_bands(reference, self.config.bands)
@@ -150,7 +151,7 @@ class CwtNet(Network):
         return self.wt_head(self._as_weights(self._scaled_bands(source))), source
 
     def _scaled_bands(self, source: Tensor) -> Tensor:
-        """Sub-bands in the range of features; with ``lowest_band="lr"`` LL less its mean."""
+        """Sub-bands scaled to the range of features; for ``lowest_band="lr"``, LL less its mean."""
         bands, config = self.wt_target(source), self.config
         if config.wt_front == "average" or config.lowest_band == "band":
             return config.band_gain * bands
@@ -161,15 +162,15 @@ class CwtNet(Network):
         ]  # fmt: skip
         return torch.cat(scaled, 1)
 
-    def _film(self, lr: Tensor, told: Tensor | None) -> Tensor | None:
+    def _film(self, lr: Tensor, degradation: Tensor | None) -> Tensor | None:
         if not self.config.conditioning:
             return None
         wanted = (lr.shape[0], 2, LENGTH)
-        if told is None:
-            told = lr.new_zeros(wanted)
-        if tuple(told.shape) != wanted:
-            raise ValueError(f"told must be {wanted}, got {tuple(told.shape)}")
-        film: Tensor = self.conditioning(told)
+        if degradation is None:
+            degradation = lr.new_zeros(wanted)
+        if tuple(degradation.shape) != wanted:
+            raise ValueError(f"degradation must be {wanted}, got {tuple(degradation.shape)}")
+        film: Tensor = self.conditioning(degradation)
         return film
 
     def _base(self, lr: Tensor, reference: Tensor | None, source: Tensor | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models by name: those that ship, and those that the user made."""
+"""Models by name: shipped ones and the user's own."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _SHIPPED = Path(__file__).parent / "weights"
 
 @dataclass(frozen=True, slots=True)
 class Model(ModelHeader):
-    """A network with its name and where it comes from."""
+    """A loaded model: header and network."""
 
     sha256: str
-    """Of the weights file."""
+    """SHA-256 of the weights file."""
     network: Network
     """float32, on the CPU, in eval mode."""
 
 
 def user_model_folder() -> Path:
-    """Where models made on this machine are kept; ``CWTNET_MODELS`` overrides it."""
+    """Folder of the user's own models; ``CWTNET_MODELS`` overrides it."""
     override = os.environ.get("CWTNET_MODELS")
     return (
         Path(override) if override else Path(platformdirs.user_data_dir("napari-cwtnet")) / "models"
@@ -39,7 +39,7 @@ def list_models() -> dict[str, Path]:
     """Names and files of every model that :func:`load_model` knows; shipped ones first."""
     found: dict[str, Path] = {}
     for folder in (_SHIPPED, user_model_folder()):
-        for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):  # hidden ones are not whole yet
+        for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):  # hidden ones are still being written
             found.setdefault(path.stem, path)
     return found
 
@@ -50,7 +50,7 @@ def load_model(name: str | Path) -> Model:
     Raises
     ------
     ModelError
-        If the name is unknown or that of a folder, or a file is missing, a pickle or damaged.
+        If the name is unknown or a folder, or the file is missing, a pickle or damaged.
     """
     known = list_models()
     path = known.get(str(name), Path(name))
@@ -67,7 +67,7 @@ def load_model(name: str | Path) -> Model:
 
 
 def _what_is_in(folder: Path) -> str:
-    """Which of its files to give: a run's folder has models, and a state that is none."""
+    """The weights files in a folder, for an error message: a run's folder has a state as well."""
     models, others = [], []
     for path in sorted(folder.glob(f"[!.]*{SUFFIX}")):
         try:

@@ -1,4 +1,4 @@
-"""Weights as safetensors, with the config and the provenance in the header. Never a pickle."""
+"""Weights files: safetensors with config and provenance in the header. Never a pickle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from napari_cwtnet.model.base import BaseConfig, Network, NetworkOutput, Scale
 
 @dataclass(frozen=True, slots=True)
 class ModelHeader:
-    """Enough of a model to plan with; see :class:`~napari_cwtnet.model.Model` for the rest."""
+    """A model without its network: enough to plan with."""
 
     name: str
     path: Path
@@ -43,7 +43,7 @@ class ModelHeader:
 
     @property
     def takes_degradation(self) -> bool:
-        """Whether it can be told what its input went through."""
+        """Whether it takes the degradation of its input."""
         return getattr(self.config, "conditioning", 0) > 0
 
     @property
@@ -54,7 +54,7 @@ class ModelHeader:
 
 
 def read_header(path: Path) -> ModelHeader:
-    """Config and provenance of a weights file, within a few milliseconds.
+    """Config and provenance of a weights file, read in a few milliseconds.
 
     Raises
     ------
@@ -83,8 +83,8 @@ def architecture_in(metadata: dict[str, str], path: Path) -> Architecture:
     package = metadata.get("package", "")[:100]
     advice = f"install the package {package!r}" if package else "choose another file"
     raise ModelError(
-        f"Weights {path} are of the architecture {name[:100]!r}, which no package that is "
-        f"installed here knows; {advice}."
+        f"Weights {path} are of the architecture {name[:100]!r}, which no installed package "
+        f"provides; {advice}."
     )
 
 
@@ -99,16 +99,16 @@ def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
 
 
 class ForeignConfig(BaseConfig):
-    """What little is known of a network that others made."""
+    """Config of a network from another project."""
 
     architecture: ClassVar[str] = "foreign"
 
-    kind: str = Field(description="what spandrel takes it for")
+    kind: str = Field(description="architecture that spandrel detected")
     halo: int = 16
 
 
 class Foreign(Network):
-    """A network that spandrel has built from its weights; what it gives is clipped to 0..1."""
+    """A network that spandrel built from its weights; its output is clipped to 0..1."""
 
     config: ForeignConfig
 
@@ -116,7 +116,7 @@ class Foreign(Network):
         super().__init__()
         self.config = config
         self.network = descriptor.model
-        self._descriptor = descriptor  # fills the borders as the network wants it
+        self._descriptor = descriptor  # pads as the network requires
 
     def forward(
         self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
@@ -129,14 +129,14 @@ class Foreign(Network):
 
 
 def foreign_network(finding: str, tensors: dict[str, Tensor]) -> Foreign:
-    """The network that the tensors of a file which is not ours belong to.
+    """The network of another project, built from the tensors of its file.
 
     Parameters
     ----------
     finding : str
-        That it is not ours; begins every message.
+        Begins every error message.
     tensors : dict
-        What the file holds.
+        The file's tensors.
 
     Raises
     ------
@@ -145,14 +145,14 @@ def foreign_network(finding: str, tensors: dict[str, Tensor]) -> Foreign:
     """
     try:
         from spandrel import ImageModelDescriptor, ModelLoader
-    except (ImportError, RuntimeError) as error:  # RuntimeError: of a torchvision that fits not
+    except (ImportError, RuntimeError) as error:  # RuntimeError: an incompatible torchvision
         raise ModelError(
             f"{finding}; choose another file, or install spandrel to use weights of other "
             f"projects ({' '.join(str(error).split())[:100]})."
         ) from error
     try:
         found = ModelLoader().load_from_state_dict(tensors)
-    except Exception as error:  # it guesses at tensors that may be anything
+    except Exception as error:  # spandrel guesses, and arbitrary tensors may break it
         raise ModelError(
             f"{finding}, and spandrel does not know them either; choose another file."
         ) from error
@@ -182,9 +182,9 @@ def save_weights(
     path : Path
         Ends in ``.safetensors``.
     network : Network
-        What to keep.
+        The network to save.
     provenance : dict
-        What can be said of how it came to be; JSON values.
+        How it was trained; JSON values.
     dtype : torch.dtype
         float16 halves the file.
     """
@@ -216,7 +216,7 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     """
     try:
         content = path.read_bytes()
-    except (OSError, ValueError) as error:  # a name that is none, in another file's provenance
+    except (OSError, ValueError) as error:  # ValueError: an impossible name
         why = getattr(error, "strerror", None) or error
         raise ModelError(f"Weights {path} cannot be read: {why}; check the path.") from error
     # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
@@ -266,7 +266,7 @@ def _foreign(
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same file with its metadata sorted: safetensors shuffles them, which changes sha256."""
+    """The file with sorted metadata: safetensors shuffles them, which would change sha256."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -276,12 +276,12 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _as(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """Of that type, but for counts."""
+    """Cast to dtype, except integer tensors."""
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _architecture_of(network: Network) -> dict[str, str]:
-    """For the header; nothing for a CWT-Net, whose files have never said it."""
+    """Entries of the header; empty for a CWT-Net, for compatibility with older files."""
     name = network.config.architecture
     if name == CWTNET:
         return {}
@@ -303,7 +303,7 @@ def _config(path: Path, architecture: Architecture, text: str) -> BaseConfig:
 def _check_fit(
     path: Path, architecture: Architecture, config: BaseConfig, shapes: dict[str, tuple[int, ...]]
 ) -> None:
-    """Compare without building: a config from a stranger may ask for gigabytes."""
+    """Compare shapes without allocating: an untrusted config may ask for gigabytes."""
     with torch.device("meta"):
         network = architecture.network(config)
     wanted = {name: tuple(v.shape) for name, v in network.state_dict().items()}

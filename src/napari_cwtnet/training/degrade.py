@@ -129,7 +129,7 @@ class DegradationMix(BaseModel):
             noise = round(float(random.uniform(0, self.most_noise)), 1)
         return Degradation(kernel, sharpening, noise, self._compression(random))
 
-    def tell(self, degradation: Degradation, random: np.random.Generator) -> Degradation:
+    def known_part(self, degradation: Degradation, random: np.random.Generator) -> Degradation:
         """What the network is told of it: parts are left out as a file leaves them out."""
         left_out = []
         if random.random() < self.unknown_kernel:
@@ -248,9 +248,9 @@ class PatchMaker:
         lr = self.mix.draw(random)
         reference = self.mix.draw(random) if random.random() < 0.2 else lr
         x, y = (int(n) for n in random.integers(0, _BLOCK, 2))
-        known = reference_known = self.mix.tell(lr, random)
+        known = reference_known = self.mix.known_part(lr, random)
         if reference is not lr:
-            reference_known = self.mix.tell(reference, random)
+            reference_known = self.mix.known_part(reference, random)
         return Drawn(
             x=left,
             y=top,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import image_files
-from napari_cwtnet.model.conditioning import told
+from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.training.degrade import DegradationMix, PatchMaker
@@ -47,17 +47,17 @@ class Batch:
     lr: Tensor
     reference: Tensor
     truth: Tensor
-    told: Tensor | None = None
-    """What the network is told of LR and reference, ``(N, 2, LENGTH)``; None: nothing."""
+    degradation: Tensor | None = None
+    """Degradations of LR and reference, ``(N, 2, LENGTH)``; None if unknown."""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        known = None if self.told is None else self.told.to(device)
+        known = None if self.degradation is None else self.degradation.to(device)
         return Batch(self.lr.to(device), self.reference.to(device), self.truth.to(device), known)
 
     def part(self, rows: slice) -> Batch:
         """Some of its patches."""
-        known = None if self.told is None else self.told[rows]
+        known = None if self.degradation is None else self.degradation[rows]
         return Batch(self.lr[rows], self.reference[rows], self.truth[rows], known)
 
 
@@ -201,13 +201,13 @@ class PatchSampler:
             part = image[factor * y : factor * y + side, factor * x : factor * x + side]
             part = np.rot90(part, turns)
             patches.append(part[:, ::-1] if mirrored else part)
-        return patches, self._told_of(field, generator)
+        return patches, self._known_of(field, generator)
 
-    def _told_of(self, field: Field, generator: np.random.Generator) -> _Known:
-        """Less than is known of some patches, for another slide's file may not tell as much."""
+    def _known_of(self, field: Field, generator: np.random.Generator) -> _Known:
+        """Drops parts at random: the file of another slide may reveal less."""
         if self._maker is None or field.known is NOT_KNOWN:
             return field.known
-        lr, reference = (self._maker.mix.tell(each, generator) for each in field.known)
+        lr, reference = (self._maker.mix.known_part(each, generator) for each in field.known)
         return lr, reference
 
 
@@ -217,7 +217,7 @@ _Patch = tuple[list[NDArray[np.uint8]], _Known]
 
 def _batch(triples: Sequence[list[NDArray[np.uint8]]], known: Sequence[_Known]) -> Batch:
     lr, reference, truth = (_stack(list(same)) for same in zip(*triples, strict=True))
-    return Batch(lr, reference, truth, torch.stack([told(*each) for each in known]))
+    return Batch(lr, reference, truth, torch.stack([degradation_tensor(*each) for each in known]))
 
 
 def _stack(images: Sequence[NDArray[np.uint8]]) -> Tensor:

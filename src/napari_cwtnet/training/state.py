@@ -17,7 +17,7 @@ from torch import Tensor
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.base import Network
-from napari_cwtnet.training.adversarial import Adversary, adam_steps, moments, put_back
+from napari_cwtnet.training.losses import Adversary, adam_steps, moments, put_back
 from napari_cwtnet.training.recipe import Recipe
 
 _CPU = torch.device("cpu")

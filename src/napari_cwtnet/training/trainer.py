@@ -34,7 +34,7 @@ from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.run_folder import RunLock, RunLog, cannot_write
 from napari_cwtnet.training.slide_fields import VALIDATION_SIDE
 from napari_cwtnet.training.state import RunState, placed
-from napari_cwtnet.training.validation import HeldOut, Measured, centre_crops, forward
+from napari_cwtnet.training.validation import Measured, Validator, centre_crops, forward
 from napari_cwtnet.training.workers import Workers, refuse_wrong_gradients, worker_device
 
 
@@ -72,7 +72,7 @@ def provenance(
     if start is not None:
         known["parent"] = {"name": start.name, "sha256": start.sha256}
     return known | {
-        "recipe": _told(recipe, data.fingerprints).model_dump(mode="json"),
+        "recipe": _publishable(recipe, data.fingerprints).model_dump(mode="json"),
         "reference_share": recipe.reference_share,
         "step": state.step,
         "seconds": round(state.seconds, 1),
@@ -82,14 +82,14 @@ def provenance(
     }
 
 
-def _told(recipe: Recipe, fingerprints: tuple[str, ...]) -> Recipe:
-    """The recipe as it may be published."""
-    told = recipe.without_paths()
+def _publishable(recipe: Recipe, fingerprints: tuple[str, ...]) -> Recipe:
+    """The recipe without paths, its slides named by fingerprint."""
+    published = recipe.without_paths()
     slides = tuple(
         slide.model_copy(update={"fingerprint": fingerprint})
-        for slide, fingerprint in zip(told.slides, fingerprints, strict=True)
+        for slide, fingerprint in zip(published.slides, fingerprints, strict=True)
     )
-    return told.model_copy(update={"slides": slides})
+    return published.model_copy(update={"slides": slides})
 
 
 class Trainer:
@@ -138,7 +138,7 @@ class Trainer:
         self.data = load_data(recipe, data_root, cancel)
         self.sampler = self._sampler(recipe.patch)
         self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
-        self._exam = HeldOut(self.held_out, recipe, self.start)
+        self._validator = Validator(self.held_out, recipe, self.start)
         if self.leads:
             self._lock.take()
         self.state = (
@@ -331,11 +331,11 @@ class Trainer:
         return loss, sr
 
     def _check(self) -> Iterator[Event]:
-        """Measure, keep the best model, and save the state, before anybody is told."""
+        """Measure, keep the best model, and save the state, before anybody is published."""
         if not self.leads:
             return
         state = self.state
-        measuring = self._exam.measure(state.average)
+        measuring = self._validator.measure(state.average)
         try:
             while True:
                 done, total = next(measuring)
@@ -353,7 +353,7 @@ class Trainer:
         self._log.add(validation, state.seconds, loss)
         self.save()
         yield validation
-        yield self._exam.preview(state.step, measured.shown)
+        yield self._validator.preview(state.step, measured.shown)
         yield CheckpointWritten(state.step, self._last)
 
     def _judge(self, alone: float, paired: float | None) -> Validation:
@@ -375,5 +375,5 @@ class Trainer:
             state.best_psnr, state.best_by_mode = score, (alone, paired)
             known = provenance(recipe=self.recipe, state=state, start=self.start, data=self.data)
             save_weights(self.weights, state.average, known)
-        bicubic, enlarged_reference = self._exam.bicubic()
+        bicubic, enlarged_reference = self._validator.bicubic()
         return Validation(state.step, alone, bicubic, paired, enlarged_reference, best)

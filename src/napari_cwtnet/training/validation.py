@@ -28,15 +28,15 @@ def to_image(tensor: Tensor) -> NDArray[np.uint8]:
 
 
 def forward(network: Network, batch: Batch, *, with_reference: bool) -> NetworkOutput:
-    """A forward pass; a network that takes it is told what is known of the degradation."""
+    """A forward pass, with the known degradation where the network takes it."""
     reference = batch.reference if with_reference else None
     lr = batch.lr.contiguous(memory_format=torch.channels_last)
-    if not network.takes_degradation or batch.told is None:
+    if not network.takes_degradation or batch.degradation is None:
         return network(lr, reference)  # type: ignore[no-any-return]
-    known = batch.told
+    known = batch.degradation
     if not with_reference:
         known = known * known.new_tensor([1.0, 0.0]).view(1, 2, 1)
-    return network(lr, reference, told=known)  # type: ignore[no-any-return]
+    return network(lr, reference, degradation=known)  # type: ignore[no-any-return]
 
 
 def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
@@ -117,7 +117,7 @@ class Measured:
     seconds: float
 
 
-class HeldOut:
+class Validator:
     """Measures a network in each mode that the recipe trains.
 
     Parameters

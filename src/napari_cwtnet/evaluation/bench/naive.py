@@ -101,7 +101,7 @@ _PROGRAM = """
 import json, sys
 import torch
 from napari_cwtnet.evaluation.bench.naive import networks
-def told(name):
+def memory_of(name):
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
 size, *sides = sys.argv[1:]
@@ -113,9 +113,9 @@ with torch.inference_mode():
             lr = torch.rand(1, 3, side, side)
             with open("/proc/self/clear_refs", "w") as peak:
                 peak.write("5")
-            before = told("VmRSS")
+            before = memory_of("VmRSS")
             network(lr)
-            found[f"{name}, {side}\u00d7{side}"] = told("VmHWM") - before
+            found[f"{name}, {side}\u00d7{side}"] = memory_of("VmHWM") - before
 print(json.dumps(found))
 """
 

@@ -43,12 +43,12 @@ class Task:
     after: Callable[[], object] = lambda: None
 
 
-Told = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 """Called with what is measured next, how many are over, and how many there are in all."""
 
 
 def in_turns(
-    tasks: Mapping[str, Task], repeats: int, told: Told | None = None
+    tasks: Mapping[str, Task], repeats: int, progress: Progress | None = None
 ) -> dict[str, Timing]:
     """Do every task once a round, each round beginning with the next one.
 
@@ -58,8 +58,8 @@ def in_turns(
         What to time. One round that is not counted comes first.
     repeats : int
         Rounds that count, at least 1.
-    told : callable, optional
-        Told the name of each task before it begins, the tasks over, and those of all rounds.
+    progress : callable, optional
+        Progress the name of each task before it begins, the tasks over, and those of all rounds.
 
     Returns
     -------
@@ -70,8 +70,8 @@ def in_turns(
     for turn in range(repeats + 1):
         first = turn % len(names)
         for place, name in enumerate(names[first:] + names[:first]):
-            if told is not None:
-                told(name, turn * len(names) + place, (repeats + 1) * len(names))
+            if progress is not None:
+                progress(name, turn * len(names) + place, (repeats + 1) * len(names))
             tasks[name].before()
             began = time.perf_counter()
             tasks[name].run()

@@ -2,7 +2,7 @@
 
 from napari_cwtnet.evaluation.reproduce.driver import TABLES, Driver, Plan
 from napari_cwtnet.evaluation.reproduce.experiment import read_budget
-from napari_cwtnet.evaluation.reproduce.page import write_page
+from napari_cwtnet.evaluation.reproduce.report import write_page
 from napari_cwtnet.evaluation.reproduce.table6 import judge_methods
 
 __all__ = ["TABLES", "Driver", "Plan", "judge_methods", "read_budget", "write_page"]

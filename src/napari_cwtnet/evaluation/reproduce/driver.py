@@ -35,28 +35,29 @@ from napari_cwtnet.evaluation.reproduce.pictures import (
     middle,
     save_strip,
 )
-from napari_cwtnet.evaluation.reproduce.runs import (
-    WEIGHTS,
-    Course,
-    Place,
-    RunRecord,
-    Say,
-    Training,
-    plan_run,
-    read_record,
-    train,
-)
-from napari_cwtnet.evaluation.reproduce.summary import Cell, image_name
-from napari_cwtnet.evaluation.reproduce.testing import (
+from napari_cwtnet.evaluation.reproduce.report import ORACLE, note_row, write_table
+from napari_cwtnet.evaluation.reproduce.results import (
+    Cell,
     FieldFigures,
     Perceptual,
     available,
+    image_name,
     image_of,
     keep,
     kept,
     measured,
 )
-from napari_cwtnet.evaluation.reproduce.writing import ORACLE, note_row, write_table
+from napari_cwtnet.evaluation.reproduce.runs import (
+    WEIGHTS,
+    Place,
+    RunRecord,
+    Say,
+    TableProgress,
+    Training,
+    plan_run,
+    read_record,
+    train,
+)
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import read_weights
@@ -97,7 +98,7 @@ class Driver:
         self.plan = plan
         self._cancel = cancel
         self._places = tuple(_places(plan))
-        self._say = self.course(plan.table.number, self._places, say)
+        self._say = self.progress(plan.table.number, self._places, say)
         self._fields: dict[int, tuple[list[Field], str]] = {}
         self._runs: dict[tuple[str, int, int], Run] = {}
         self._metrics: list[Perceptual] = available() if plan.table.perceptual else []
@@ -196,11 +197,11 @@ class Driver:
             )
         return self._runs[key]
 
-    def course(self, table: str, places: Sequence[Place], say: Say) -> Course:
+    def progress(self, table: str, places: Sequence[Place], say: Say) -> TableProgress:
         """Words on the trainings of these places, by the table's number."""
         minutes = self.plan.budget.minutes
         expected = None if minutes is None else 60 * minutes
-        return Course(table, places, self._training, say, expected)
+        return TableProgress(table, places, self._training, say, expected)
 
     def _training(self, place: Place) -> Training | None:
         if place.row.changes is None:
@@ -212,7 +213,7 @@ class Driver:
             return None
         return Training(run.folder, None if record is None else record.seconds)
 
-    def trained(self, course: Course) -> tuple[Path, RunRecord]:
+    def trained(self, progress: TableProgress) -> tuple[Path, RunRecord]:
         """The folder of the training behind the place at hand, now that it is done, and its record.
 
         Raises
@@ -225,12 +226,12 @@ class Driver:
             If the folder cannot be written to.
         """
         plan = self.plan
-        place = course.place
+        place = progress.place
         run = self.planned(place.row, place.scale, place.seed)
         folder = plan.output / "runs" / run.folder
         make_folder(folder)
-        note_row(folder, f"{course.table}: {place}")
-        record = train(run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=course)
+        note_row(folder, f"{progress.table}: {place}")
+        record = train(run, plan.data, plan.output, plan.budget, cancel=self._cancel, say=progress)
         return folder, record
 
     def fields(self, scale: int) -> tuple[list[Field], str]:

@@ -52,7 +52,7 @@ class Training:
     """That it took; None while it is not done."""
 
 
-class Course:
+class TableProgress:
     """Puts table, row and time left around what is said of the work at one place after another.
 
     Parameters
@@ -198,7 +198,7 @@ def plan_run(
 
 
 def train(
-    run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: Course
+    run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: TableProgress
 ) -> RunRecord:
     """Train to the end of the budget, unless that is done already.
 

@@ -30,9 +30,8 @@ from napari_cwtnet.evaluation.reproduce.classifier import (
 )
 from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan, make_folder
 from napari_cwtnet.evaluation.reproduce.experiment import TABLE_6, Row
-from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Course, Place, Say
-from napari_cwtnet.evaluation.reproduce.summary import interval
-from napari_cwtnet.evaluation.reproduce.testing import image_of
+from napari_cwtnet.evaluation.reproduce.results import image_of, interval
+from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Place, Say, TableProgress
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field, shrink
@@ -121,7 +120,7 @@ def judge_methods(
         "Data": driver.planned(first, _SCALE, 0).data
     }
     found: list[Judged] = []
-    course = driver.course(
+    progress = driver.progress(
         _NUMBER, [Place(row, _SCALE, seed) for seed in range(plan.seeds) for row in rows], say
     )
     for seed in range(plan.seeds):
@@ -132,8 +131,8 @@ def judge_methods(
         )
         for number, row in enumerate((None, *rows), start=seed * len(rows) - 1):
             if row is not None:
-                course.begin(number)
-            for label, images in _images(driver, row, testing, cancel=cancel, course=course):
+                progress.begin(number)
+            for label, images in _images(driver, row, testing, cancel=cancel, progress=progress):
                 told = probabilities(judge, images)
                 scores = scores_of(told, testing.labels, testing.sources)
                 right = tuple(is_right(told, testing.labels).tolist())
@@ -165,7 +164,12 @@ def _counted(patches: Patches) -> str:
 
 
 def _images(
-    driver: Driver, row: Row | None, testing: Patches, *, cancel: CancelToken, course: Course
+    driver: Driver,
+    row: Row | None,
+    testing: Patches,
+    *,
+    cancel: CancelToken,
+    progress: TableProgress,
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and what is classified: originals and shrunk ones without a row, else enhanced."""
     fields = [
@@ -179,9 +183,9 @@ def _images(
     cancel.raise_if_cancelled()
     network = None
     if row.changes is not None:
-        folder, _ = driver.trained(course)
+        folder, _ = driver.trained(progress)
         network = read_weights(folder / WEIGHTS)[0]
-    course("classifying")
+    progress("classifying")
     yield row.name, np.stack([image_of(row, network, field, _SCALE) for field in fields])
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Canvas, Plan, Tally
-from napari_cwtnet.enhancement.devices import give_back_memory
+from napari_cwtnet.enhancement import Canvas, Plan, TileCounts
+from napari_cwtnet.enhancement.devices import release_memory
 from napari_cwtnet.enhancement.engine import TileResult
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, only, owns, squared_errors
@@ -48,7 +48,7 @@ def make_block(
     """
     began = time.perf_counter()
     # What threads of an earlier block let go of would lie idle, more of it from block to block.
-    give_back_memory()
+    release_memory()
     pixels, computed = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
     size = store.write(0, block.x, block.y, pixels)
     errors = squared_errors(bench.slide, bench.plan, block, pixels)
@@ -60,7 +60,7 @@ class Computed(NamedTuple):
     """How the pixels of a block came about."""
 
     tiles: int
-    tally: Tally
+    tally: TileCounts
     """Of the tiles that the block owns, whichever block they were computed with."""
 
 
@@ -77,7 +77,7 @@ def block_pixels(
     On one device the same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
     """
     part = cut(bench.plan, block)
-    canvas, tally, missing = Canvas(part), Tally(), []
+    canvas, tally, missing = Canvas(part), TileCounts(), []
 
     def add(finished: TileResult) -> None:
         canvas.add(finished.tile, finished.sr)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Plan, Quality, Tally
+from napari_cwtnet.enhancement import Plan, Quality, TileCounts
 from napari_cwtnet.errors import CancelledError, OutputError
 from napari_cwtnet.export.ome_tiff import write_levels
 from napari_cwtnet.export.ome_zarr import CHUNK
@@ -196,7 +196,7 @@ class _LevelView:
         return self._chunk[top - y : place[0].stop - y, left - x : place[1].stop - x]
 
 
-_TALLIED = tuple(Tally(1, 1, 1).as_dict())
+_TALLIED = tuple(TileCounts(1, 1, 1).as_dict())
 
 
 @dataclass(frozen=True, slots=True)

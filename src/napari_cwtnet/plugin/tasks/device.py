@@ -20,7 +20,7 @@ from napari_cwtnet.enhancement import (
     GridMemory,
     choose_device,
     free_cores,
-    give_back_memory,
+    release_memory,
 )
 from napari_cwtnet.enhancement.devices import compute_with
 from napari_cwtnet.enhancement.memory import LARGEST_TILES
@@ -105,8 +105,8 @@ class Engines:
         """Let go of every network and finished tile; one at work keeps its own until it ends."""
         with self._lock:
             self._engines.clear()
-        LARGEST_TILES.forget()  # there may be room now
-        give_back_memory()
+        LARGEST_TILES.clear()  # there may be room now
+        release_memory()
 
 
 def leave_a_core_to_the_window() -> None:

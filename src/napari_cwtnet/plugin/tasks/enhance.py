@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement import (
     EnhanceRequest,
     Plan,
     Quality,
-    Tally,
+    TileCounts,
     make_plan,
     measure,
     provenance,
@@ -60,7 +60,7 @@ class Outcome:
     """None unless it is done."""
     message: str = ""
     """Why it failed, one line."""
-    tally: Tally = field(default_factory=Tally)
+    tile_counts: TileCounts = field(default_factory=TileCounts)
     """What became of the tiles that are in the picture."""
 
     @property
@@ -72,7 +72,7 @@ class Outcome:
             return f"Cancelled: {self.done} of {self.total} tiles kept"
         reused = f", {self.cached} of them from memory" if self.cached else ""
         tiles = "1 tile" if self.total == 1 else f"{self.total} tiles"
-        return f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tally.words}"
+        return f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tile_counts.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Run:
         self.picture: Picture | None = None
         self.done = 0
         self.cached = 0
-        self.tally = Tally()
+        self.tile_counts = TileCounts()
         self.phase: Phase = "loading"
         self.outcome: Outcome | None = None
         self.tiles_began = 0.0
@@ -162,7 +162,7 @@ class Run:
             plan,
             quality,
             message,
-            self.tally,
+            self.tile_counts,
         )
 
     def _compute(self) -> Quality:
@@ -181,7 +181,7 @@ class Run:
                 # A request that came meanwhile may have this picture's layer by now.
                 self._cancel.raise_if_cancelled()
                 canvas.add(finished.tile, finished.sr)
-                self.tally.add(finished)
+                self.tile_counts.add(finished)
                 self.cached += finished.cached
                 self.done += 1
         self.phase = "measuring"

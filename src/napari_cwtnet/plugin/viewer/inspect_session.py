@@ -12,23 +12,23 @@ from qtpy.QtCore import QObject, Signal
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine
 from napari_cwtnet.inspection import (
-    Extrapolation,
+    CoarserScaleCheck,
     Field,
     Map,
     Probe,
     bands,
     capture,
+    coarser_scale_check,
     energies,
-    extrapolation,
     haar,
     images,
     maps,
     probe,
-    spread,
-    told,
+    self_ensemble_spread,
     trust,
+    trust_sentence,
 )
-from napari_cwtnet.inspection.probe import check_place
+from napari_cwtnet.inspection.attention import check_place
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.tasks.device import Engines
 from napari_cwtnet.plugin.tasks.inspect import Inspector, Steps, Task
@@ -41,14 +41,14 @@ class Captured:
 
     job: FieldJob
     field: Field
-    extrapolation: Extrapolation | None
+    extrapolation: CoarserScaleCheck | None
     energies: dict[str, dict[str, float]]
     """Of each image, at depth 1."""
 
     @property
     def sentence(self) -> str:
         """How far the model can be trusted on this field, in words."""
-        return told(self.field, self.extrapolation)
+        return trust_sentence(self.field, self.extrapolation)
 
 
 def capture_field(engines: Engines, job: FieldJob, cancel: CancelToken, steps: Steps) -> Captured:
@@ -67,7 +67,7 @@ def capture_field(engines: Engines, job: FieldJob, cancel: CancelToken, steps: S
         cancel=cancel,
         progress=lambda done, total: steps(done, total + 1),  # the last one is the octave lower
     )
-    gained = extrapolation(job.slide, engine, field, cancel=cancel)
+    gained = coarser_scale_check(job.slide, engine, field, cancel=cancel)
     found = {name: energies(haar(image)) for name, image in images(field).items()}
     return Captured(job, field, gained, found)
 
@@ -96,7 +96,7 @@ def make_map(
         return None, turned
     if looking.show == "trust" and looking.trust == "spread" and turned is None:
         engine = _engine(engines, captured.job)
-        turned = spread(field, engine, cancel=cancel, progress=steps)
+        turned = self_ensemble_spread(field, engine, cancel=cancel, progress=steps)
     found = _map(field, looking, turned)
     return (found.stretched if looking.stretched else found), turned
 

@@ -112,7 +112,7 @@ class ResultLayer:
             tiles=outcome.total,
             tiles_done=outcome.done,
             quality=quality,
-            **outcome.tally.as_dict(),
+            **outcome.tile_counts.as_dict(),
         )
         if outcome.done < outcome.total:
             layer.name = f"{layer.name} · {outcome.done} of {outcome.total} tiles"

@@ -1,4 +1,4 @@
-"""What goes ahead comes in order, stops at once, and hides no error."""
+"""What is prefetched comes in order, stops at once, and hides no error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slides.pattern import write_ome
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, make_plan
-from napari_cwtnet.enhancement.engine import ahead
+from napari_cwtnet.enhancement.engine import prefetch
 from napari_cwtnet.errors import CancelledError, SlideError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide, open_slide
@@ -22,7 +22,9 @@ FIELD = Region(0, 0, 700, 500)
 
 
 def busy() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith(("napari-cwtnet", "ahead"))]
+    return [
+        t.name for t in threading.enumerate() if t.name.startswith(("napari-cwtnet", "prefetch"))
+    ]
 
 
 @pytest.mark.parametrize("hurry", [False, True])
@@ -40,8 +42,8 @@ def test_results_come_in_order_and_not_too_far_ahead(workers: int, depth: int, h
         return number * number
 
     given = []
-    for result in ahead(
-        slow_at_first, items(), workers=workers, depth=depth, name="ahead", hurry=hurry
+    for result in prefetch(
+        slow_at_first, items(), workers=workers, depth=depth, name="prefetch", hurry=hurry
     ):
         given.append(result)
         assert len(taken) <= len(given) + depth
@@ -55,7 +57,7 @@ def test_an_error_comes_at_its_item_and_ends_it() -> None:
             raise SlideError("gone")
         return number
 
-    running = ahead(fails, range(100), workers=2, depth=3, name="ahead")
+    running = prefetch(fails, range(100), workers=2, depth=3, name="prefetch")
     assert [next(running) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SlideError, match="gone"):
         next(running)
@@ -67,7 +69,7 @@ def test_an_error_of_what_feeds_it_comes_after_all_before_it() -> None:
         yield from range(3)
         raise SlideError("gone")
 
-    running = ahead(lambda number: number, items(), workers=2, depth=5, name="ahead")
+    running = prefetch(lambda number: number, items(), workers=2, depth=5, name="prefetch")
     assert [next(running) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(SlideError, match="gone"):
         next(running)
@@ -103,7 +105,7 @@ def test_closing_drops_what_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> No
         assert number == 0 or waited_for.wait(60)
         return number
 
-    running = ahead(noted, range(100), workers=1, depth=5, name="ahead")
+    running = prefetch(noted, range(100), workers=1, depth=5, name="prefetch")
     next(running)
     running.close()
     assert begun in ([0], [0, 1])
@@ -136,7 +138,7 @@ def test_the_next_tiles_are_read_while_one_is_computed(
     engine = Engine(make_model(2, seed=1), "cpu", 0)
     plan = make_plan(pattern_slide, engine.model, EnhanceRequest(FIELD, 2))
     monkeypatch.setattr("napari_cwtnet.enhancement.engine.share_cores", lambda _: (1, 1))
-    read, computed = engine.read, engine._computed
+    read, computed = engine.read, engine._compute_tile
     changed = threading.Condition()
     were_read, seen = 0, []
 
@@ -155,7 +157,7 @@ def test_the_next_tiles_are_read_while_one_is_computed(
         return computed(*given)
 
     monkeypatch.setattr(engine, "read", noted)
-    monkeypatch.setattr(engine, "_computed", waits)
+    monkeypatch.setattr(engine, "_compute_tile", waits)
     assert len(list(engine.run(pattern_slide, plan))) == len(seen) == len(plan.tiles) > 5
     assert all(seen)
 

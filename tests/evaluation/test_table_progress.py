@@ -16,8 +16,8 @@ from training.conftest import tiles
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, runs
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
-from napari_cwtnet.evaluation.reproduce.runs import Course, Place, Training
-from napari_cwtnet.evaluation.reproduce.writing import ROWS, note_row
+from napari_cwtnet.evaluation.reproduce.report import ROWS, note_row
+from napari_cwtnet.evaluation.reproduce.runs import Place, TableProgress, Training
 
 
 def places() -> list[Place]:
@@ -27,20 +27,20 @@ def places() -> list[Place]:
 
 
 class Told:
-    """A course, what it has said last, and how long the trainings took that are done."""
+    """Progress of a table, what it has said last, and how long the trainings took that are done."""
 
     def __init__(self, places: list[Place], expected: float | None = None) -> None:
         self.took: dict[str, float] = {}
         self.said: list[str] = []
-        self.course = Course("Table I", places, self._training, self.said.append, expected)
+        self.progress = TableProgress("Table I", places, self._training, self.said.append, expected)
 
     def _training(self, place: Place) -> Training | None:
         folder = str(place).replace("again", "A")
         return None if place.row.changes is None else Training(folder, self.took.get(folder))
 
     def at(self, number: int, words: str, own_left: float | None = None) -> str:
-        self.course.begin(number)
-        self.course(words, own_left)
+        self.progress.begin(number)
+        self.progress(words, own_left)
         return self.said[-1]
 
 
