@@ -55,7 +55,9 @@ class PortableModel(nn.Module):
         if self.knows and degradation is None:
             self.inputs.append("told")
         self.known: Tensor
-        self.register_buffer("known", degradation_tensor(degradation or UNKNOWN)[None], persistent=False)
+        self.register_buffer(
+            "known", degradation_tensor(degradation or UNKNOWN)[None], persistent=False
+        )
 
     def forward(self, lr: Tensor, *others: Tensor) -> Tensor:
         """SR ``(N, 3, s·h, s·w)`` in 0..1 of LR ``(N, 3, h, w)`` and what else is named."""
