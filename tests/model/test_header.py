@@ -18,6 +18,24 @@ def test_says_what_the_loaded_model_says(tmp_path: Path) -> None:
         assert header.config == model.config
         assert header.provenance == model.provenance
         assert header.takes_reference == model.takes_reference
+        assert header.parameters == model.parameters == model.network.parameter_count()
+
+
+def test_a_line_gives_both_gains_or_none(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    network = CwtNet(preset("lite", 2))
+    gains = {"bicubic": 2.53, "box+jpeg75-420": 1.22}
+    for figures, says in (
+        ({"single-image": gains}, "+1.2 dB at JPEG 75, +2.5 dB clean"),
+        ({"single-image": {"bicubic": 2.53}}, None),
+        ("many", None),
+    ):
+        save_weights(path, network, {"stains": ["H&E"], "figures": figures})
+        line = read_header(path).line
+        assert line.startswith("×2 · H&E · ")
+        assert line.endswith(" M parameters")
+        assert ("dB" in line) == (says is not None)
+        assert says is None or says in line
 
 
 def test_sees_that_a_file_was_written_anew(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def load_model(name: str | Path) -> Model:
         )
     network, provenance, sha256 = read_weights(path)
     name = f"{path.stem} (foreign)" if "foreign" in provenance else path.stem
-    return Model(name, path, network.config, provenance, sha256, network)
+    count = network.parameter_count()
+    return Model(name, path, network.config, provenance, sha256, network, parameters=count)
 
 
 def _what_is_in(folder: Path) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -26,6 +27,9 @@ from napari_cwtnet.model.architectures import (
 )
 from napari_cwtnet.model.base import BaseConfig, Network, NetworkOutput, Scale
 
+_SHOWN_GAINS = {"box+jpeg75-420": "at JPEG 75", "bicubic": "clean"}
+"""Degradations of the figures that a model's line gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelHeader:
@@ -35,6 +39,24 @@ class ModelHeader:
     path: Path
     config: BaseConfig
     provenance: dict[str, Any]
+    parameters: int = field(default=0, kw_only=True)
+    """Trained values."""
+
+    @property
+    def line(self) -> str:
+        """What it is for, in one line: scale, stains, gain over bicubic in PSNR, size."""
+        words = [f"×{self.scale}"]
+        stains, figures = self.provenance.get("stains"), self.provenance.get("figures")
+        if isinstance(stains, list):
+            words.append(", ".join(map(str, stains)))
+        gains = figures.get("single-image") if isinstance(figures, dict) else None
+        if isinstance(gains, dict) and gains.keys() >= _SHOWN_GAINS.keys():
+            shown = ", ".join(
+                f"{gains[spec]:+.1f} dB {word}" for spec, word in _SHOWN_GAINS.items()
+            )
+            words.append(f"over plain enlargement {shown}")
+        words.append(f"{self.parameters / 1e6:.2g} M parameters")
+        return " · ".join(words)
 
     @property
     def scale(self) -> int:
@@ -92,10 +114,13 @@ def architecture_in(metadata: dict[str, str], path: Path) -> Architecture:
 def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
     with safe_open(path, framework="pt") as archive:
         metadata = archive.metadata() or {}
+        names = archive.keys()
+        shapes = [archive.get_slice(name).get_shape() for name in names]
     architecture = architecture_in(metadata, path)
     config = architecture.config.model_validate_json(metadata.get("config", ""))
     provenance = json.loads(metadata.get("provenance", "{}"))
-    return ModelHeader(path.stem, path, config, provenance if isinstance(provenance, dict) else {})
+    known = provenance if isinstance(provenance, dict) else {}
+    return ModelHeader(path.stem, path, config, known, parameters=sum(map(math.prod, shapes)))
 
 
 class ForeignConfig(BaseConfig):
