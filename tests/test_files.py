@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from napari_cwtnet import files
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.files import folder_written_whole, written_whole
+from napari_cwtnet.files import MARKER, append, folder_written_whole, sweep, written_whole
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 
 
 @contextlib.contextmanager
@@ -32,7 +37,8 @@ def test_file_appears_when_the_block_ends(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     with written_whole(path) as partial:
         partial.write_bytes(b"whole")
-        assert partial.parent == tmp_path  # the rename stays on one disk
+        assert partial.parent.parent == tmp_path  # the rename stays on one disk
+        assert partial.parent.stat().st_mode & 0o077 == 0
         assert partial.suffix == ".bin"
         assert not path.exists()
     assert path.read_bytes() == b"whole"
@@ -105,9 +111,11 @@ def test_a_folder_appears_whole_in_place_of_an_older_one(tmp_path: Path) -> None
     assert names(path) == ["new"]
 
 
+@needs_fork
 def test_an_older_folder_that_cannot_be_put_back_is_not_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where the system cannot exchange names, and fails twice in a row."""
     path = tmp_path / "a.zarr"
     path.mkdir()
     (path / "old").write_text("old")
@@ -116,13 +124,74 @@ def test_an_older_folder_that_cannot_be_put_back_is_not_deleted(
     def only_once(source: Path, target: Path) -> Path:
         calls.append(source)
         if len(calls) > 1:
-            raise PermissionError(13, "Permission denied")
+            os._exit(3)
         return replace(source, target)
 
-    monkeypatch.setattr(Path, "replace", only_once)
-    with pytest.raises(OutputError, match="Permission denied"), folder_written_whole(path) as new:
-        new.mkdir()
+    def write(text: str) -> None:
+        with folder_written_whole(path) as new:
+            new.mkdir()
+            (new / text).write_text(text)
+
+    monkeypatch.setattr(files, "_exchange", lambda a, b: False)
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(Path, "replace", only_once)
+        write("new")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
     assert [found.read_text() for found in tmp_path.rglob("old")] == ["old"]
+    assert not path.exists()
+    sweep(tmp_path)
+    assert [found.name for found in tmp_path.rglob("*")] == ["a.zarr", "old"]
+    write("new")
+    assert [found.name for found in tmp_path.rglob("*")] == ["a.zarr", "new"]
+
+
+@needs_fork
+def test_what_a_killed_process_left_goes_with_the_next_run(tmp_path: Path) -> None:
+    path, before = tmp_path / "a.bin", tmp_path / "a.bin.json"
+    child = os.fork()
+    if child == 0:
+        with written_whole(path) as partial:
+            partial.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (left,) = tmp_path.iterdir()
+    before.write_text("of the one before")
+    with written_whole(tmp_path / "b.bin") as partial:  # another output
+        partial.write_bytes(b"whole")
+    assert left.exists()
+    with written_whole(path, derived=before) as partial:
+        assert not left.exists()
+        sweep(tmp_path)  # of a living process
+        partial.write_bytes(b"whole")
+        assert before.exists()
+    assert names(tmp_path) == ["a.bin", "b.bin"]
+
+
+def test_nothing_that_was_planted_is_written_or_removed(tmp_path: Path) -> None:
+    precious, path = tmp_path / "precious", tmp_path / "a.bin"
+    precious.mkdir()
+    (precious / "thesis").write_text("years of work")
+    (tmp_path / f".a.{os.getpid()}.partial.bin").symlink_to(precious / "thesis")
+    (tmp_path / ".a.bin.0123456789abcdef.partial").symlink_to(precious)
+    stranger = tmp_path / ".a.bin.0123456789abcde0.partial"  # of our name, but not marked
+    stranger.mkdir()
+    (stranger / "thesis").write_text("years of work")
+    trap = tmp_path / ".a.bin.0123456789abcde1.partial"
+    trap.mkdir()
+    (trap / MARKER).symlink_to(precious / "thesis")
+    (trap / "link").symlink_to(precious)
+    with written_whole(path) as partial:
+        partial.write_bytes(b"whole")
+    append(tmp_path / "log", b"a")
+    append(tmp_path / "log", b"b")
+    assert (tmp_path / "log").read_bytes() == b"ab"
+    (tmp_path / "link").symlink_to(precious / "thesis")
+    with pytest.raises(OSError, match=r"symbolic|Too many"):
+        append(tmp_path / "link", b"more")
+    assert (precious / "thesis").read_text() == "years of work"
+    assert (stranger / "thesis").exists()
 
 
 def test_an_interrupted_folder_leaves_all_as_it_was(tmp_path: Path) -> None:

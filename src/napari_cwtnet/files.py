@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
+import re
+import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from napari_cwtnet.errors import OutputError
 
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+
+MARKER = ".napari-cwtnet"
+"""A folder that holds it is this program's own work; the process at work there locks it."""
+_PRIVATE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial", re.DOTALL)
+_BEFORE = f"{MARKER}-before"
+_ATTEMPTS = 20
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -20,8 +32,15 @@ def image_files(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def written_whole(path: Path, *, derived: Path | None = None) -> Iterator[Path]:
     """Give a temporary name beside ``path``; rename it to ``path`` when the block ends well.
+
+    Parameters
+    ----------
+    path : Path
+        A file. What processes that were killed left of it is removed.
+    derived : Path, optional
+        A file that describes the one before; removed first, so that it never describes another.
 
     Raises
     ------
@@ -31,21 +50,21 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     _check_folder(path)
     check_names(path)
-    partial = _partial(path)
     try:
-        yield partial
-        with partial.open("r+b") as handle:  # Windows syncs only what is open for writing
-            os.fsync(handle.fileno())
-        partial.replace(path)
+        with _private_folder(path) as folder:
+            partial = folder / path.name
+            yield partial
+            sync(partial)
+            if derived is not None:
+                derived.unlink(missing_ok=True)
+            partial.replace(path)
+            sync(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):  # the folder can be read-only by now
-            partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def folder_written_whole(path: Path) -> Iterator[Path]:
+def folder_written_whole(path: Path, *, derived: Path | None = None) -> Iterator[Path]:
     """As :func:`written_whole`, for a format that is a folder of files.
 
     A folder that was there before is replaced at the end, and deleted.
@@ -57,24 +76,185 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     """
     _check_folder(path)
     check_names(path)
-    partial = _partial(path)
-    before = partial.with_name(f"{partial.name}.before")
     try:
-        yield partial
-        if path.exists():
-            path.replace(before)
-        try:
-            partial.replace(path)
-        except OSError:
-            if before.exists():
-                before.replace(path)
-            raise
+        with _private_folder(path) as folder:
+            partial = folder / path.name
+            yield partial
+            for one in (partial, *partial.rglob("*")):
+                sync(one)
+            if derived is not None:
+                derived.unlink(missing_ok=True)
+            put_in_place(partial, path)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Give a file or folder its final name; what had that name is under the new one's then.
+
+    One step where the system can exchange names, as Linux and macOS do. Elsewhere an older folder
+    is moved beside the new one first, where :func:`sweep` finds it after a crash.
+
+    Raises
+    ------
+    OSError
+        If it cannot be done; what was there is where it was, or beside the new one.
+    """
+    if not path.is_dir() or path.is_symlink():
+        new.replace(path)
+    elif not _exchange(new, path):
+        before = new.with_name(_BEFORE)
+        path.replace(before)
+        try:
+            new.replace(path)
+        except OSError:
+            before.replace(path)
+            raise
+    sync(path.parent)
+
+
+def sweep(folder: Path, name: str | None = None) -> None:
+    """Remove what processes that were killed left in a folder; of one output, or of all.
+
+    Only folders are removed that :func:`written_whole` made and that no living process holds.
+    """
+    with contextlib.suppress(OSError):
+        for left in list(folder.iterdir()):
+            found = _PRIVATE.fullmatch(left.name)
+            if found and name in (None, found["name"]) and is_real_folder(left):
+                with contextlib.suppress(OSError, Timeout, NotImplementedError):
+                    _remove_left(left, folder / found["name"])
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all in it; what a link leads to stays."""
+    if is_real_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_real_folder(path: Path) -> bool:
+    """Whether there is a folder of that name that is no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def marker_lock(folder: Path) -> FileLock:
+    """The lock by which a process owns a folder of this program; it ends with the process.
+
+    Raises
+    ------
+    OSError
+        If a link is in its place.
+    """
+    refuse_link(folder / MARKER)
+    return FileLock(folder / MARKER, timeout=0, thread_local=False)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise :class:`OSError` if a link has that name, by which another file would be changed."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, f"{path.name} is a link; remove it")
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add bytes to a file, which is made where it is missing; they are on the disk then.
+
+    Raises
+    ------
+    OSError
+        If a link has that name, or the bytes cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_BINARY", 0)
+    with open(path, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as handle:
+        handle.write(data)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+
+def sync(path: Path) -> None:
+    """Return when the disk has a file, or the names in a folder where the system can tell."""
+    folder = path.is_dir()
+    with contextlib.suppress(PermissionError) if folder else contextlib.nullcontext():
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # no folder opens on Windows
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _private_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside ``path`` that only this process works in; gone when the block ends.
+
+    Its name cannot be guessed, so that nothing that was planted is written through.
+    """
+    sweep(path.parent, path.name)
+    folder, lock = _locked_folder(path)
+    try:
+        yield folder
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if path.exists():  # else the older one could not be put back, and is all there is
-            shutil.rmtree(before, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the folder around it can be read-only by now
+            _empty(folder)
+        lock.release(force=True)
+        with contextlib.suppress(OSError):
+            (folder / MARKER).unlink(missing_ok=True)
+            folder.rmdir()
+
+
+def _locked_folder(path: Path) -> tuple[Path, FileLock]:
+    for _ in range(_ATTEMPTS):
+        folder = _private(path)
+        folder.mkdir(0o700)  # fails if anything has that name
+        lock = marker_lock(folder)
+        # Another process that sweeps may have taken it for a dead one's before it was locked.
+        with contextlib.suppress(Timeout, FileNotFoundError):
+            lock.acquire()
+            if (folder / MARKER).exists():
+                return folder, lock
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
+def _remove_left(left: Path, path: Path) -> None:
+    if not (left / MARKER).exists():
+        left.rmdir()  # killed before it was marked; anything else in it is not ours
+        return
+    with marker_lock(left):
+        before = left / _BEFORE
+        if before.exists() and not path.exists():
+            before.replace(path)
+        _empty(left)
+        (left / MARKER).unlink()
+        left.rmdir()
+
+
+def _empty(folder: Path) -> None:
+    for one in folder.iterdir():
+        if one.name != MARKER:
+            remove(one)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two names in one step; False where the system or the disk cannot."""
+    if not sys.platform.startswith(("linux", "darwin")):
+        return False
+    library = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(a), os.fsencode(b)
+    try:
+        if sys.platform == "darwin":
+            failed = library.renamex_np(*names, 2)  # RENAME_SWAP
+        else:
+            here = -100  # AT_FDCWD
+            failed = library.renameat2(here, names[0], here, names[1], 2)  # RENAME_EXCHANGE
+    except AttributeError:  # a C library of before 2018
+        return False
+    if not failed:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number))
 
 
 def check_names(*paths: Path) -> None:
@@ -86,8 +266,7 @@ def check_names(*paths: Path) -> None:
         If a name is too long, or cannot be looked at.
     """
     for path in paths:
-        partial = _partial(path)
-        for name in (path, partial, partial.with_name(f"{partial.name}.before")):
+        for name in (path, _private(path)):
             try:
                 name.lstat()
             except FileNotFoundError:
@@ -101,8 +280,8 @@ def _check_folder(path: Path) -> None:
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+def _private(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
 
 
 def cannot_write(path: Path, error: OSError | ValueError) -> OutputError:
