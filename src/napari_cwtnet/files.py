@@ -22,7 +22,8 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 MARKER = ".napari-cwtnet"
 """A folder that holds it is this program's own work; the process at work there locks it."""
 _PRIVATE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial", re.DOTALL)
-_BEFORE = f"{MARKER}-before"
+BEFORE = f"{MARKER}-before"
+"""An older folder, while a new one takes its name on a system that cannot exchange names."""
 _ATTEMPTS = 20
 
 
@@ -103,7 +104,7 @@ def put_in_place(new: Path, path: Path) -> None:
     if not path.is_dir() or path.is_symlink():
         new.replace(path)
     elif not _exchange(new, path):
-        before = new.with_name(_BEFORE)
+        before = new.with_name(BEFORE)
         path.replace(before)
         try:
             new.replace(path)
@@ -221,7 +222,7 @@ def _remove_left(left: Path, path: Path) -> None:
         left.rmdir()  # killed before it was marked; anything else in it is not ours
         return
     with marker_lock(left):
-        before = left / _BEFORE
+        before = left / BEFORE
         if before.exists() and not path.exists():
             before.replace(path)
         _empty(left)

@@ -107,7 +107,8 @@ def test_the_same_bytes_as_in_one_piece(
     assert made.tally == one.tile_counts.as_dict()
     assert ("background_tiles" in made.tally) is ("skip_background" not in words)
     assert made.plan.mode == ("cross-scale" if scale == 4 else "single-image")
-    export_image(tmp_path / "one.ome.zarr", one.image, one.provenance, one.mpp)
+    figures = made.quality.as_dict()
+    export_image(tmp_path / "one.ome.zarr", one.image, one.provenance, one.mpp, figures=figures)
     blocks, whole = (without_time(tmp_path / f"{name}.ome.zarr") for name in ("blocks", "one"))
     assert blocks.keys() == whole.keys()
     assert [name for name in whole if blocks[name] != whole[name]] == []
@@ -136,10 +137,11 @@ def test_an_ome_tiff_of_it(job: Job, tmp_path: Path) -> None:
         one = enhance(slide, STRIPE, 2.0, model=load_model(job.model), device="cpu")
     record = json.loads(output.with_name("out.ome.tif.json").read_text(encoding="utf-8"))
     provenance = one.provenance | {"time": record["time"]}
-    save_image(tmp_path / "one.ome.tif", one.image, provenance, one.mpp)
+    figures = made.quality.as_dict()
+    export_image(tmp_path / "one.ome.tif", one.image, provenance, one.mpp, figures=figures)
     assert output.read_bytes() == (tmp_path / "one.ome.tif").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "one.ome.tif", "out.ome.tif", "out.ome.tif.json",
+        "one.ome.tif", "one.ome.tif.json", "out.ome.tif", "out.ome.tif.json",
     ]  # fmt: skip
     tiles = [(done, total) for what, done, total in told if what == "tile"]
     assert tiles[0] == (0, made.tiles)
@@ -189,9 +191,9 @@ def test_a_line_that_was_cut_off_is_no_part_of_the_next(job: Job, tmp_path: Path
     path = stopped(job, tmp_path / "out.ome.zarr") / "journal.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole + whole.splitlines()[-1][:40])
-    Journal(path).level_done(1)
+    Journal(path).level_done(1, "0" * 64)
     again = Journal(path)
-    assert again.levels == {1}
+    assert again.levels == {1: "0" * 64}
     assert list(again.blocks) == [(0, 0)]
     assert path.read_bytes().startswith(whole)
 

@@ -314,7 +314,8 @@ class Engine:
         self._cache.clear()
 
     def _key(self, slide: Slide, plan: Plan, tile: Tile) -> Hashable:
-        source = (slide.fingerprint, slide.icc, plan.downsample, plan.lattice.phase)
+        # Not the fingerprint: it looks at a few tiles, and slides may differ in the others.
+        source = (slide.opened, plan.downsample, plan.lattice.phase)
         how = (plan.mode, self.known(slide, plan), self.model.sha256)
         return (*source, *how, plan.lattice.grid, tile)
 

@@ -7,15 +7,17 @@ import math
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
-from napari_cwtnet.export.pyramid import Count, halved, image_place
+from napari_cwtnet.export.pyramid import Count, image_place
+from napari_cwtnet.export.record import Image
 from napari_cwtnet.slides.colour import SRGB_PROFILE
+from napari_cwtnet.slides.provenance_tags import KEY
 
 _TILE = 256
 _PASS_BYTES = 16 * 2**20
@@ -23,43 +25,21 @@ _PASS_BYTES = 16 * 2**20
 _MICROMETRES_PER_CM = 10_000
 
 
-class Image(Protocol):
-    """``(height, width, 3)`` uint8 RGB that is cut like an array, and need not be in memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Height, width and 3."""
-
-    def __getitem__(self, place: tuple[slice, slice], /) -> NDArray[np.uint8]:
-        """The pixels of a rectangle."""
-
-
 def write_ome_tiff(
-    path: Path,
-    image: NDArray[np.uint8],
-    provenance: Mapping[str, Any],
-    mpp: float | None,
-    count: Count,
-) -> None:
-    """Write ``(height, width, 3)`` uint8 RGB, lossless; reduced levels are in SubIFDs."""
-    write_levels(path, [image, *halved(image)], provenance, mpp, count)
-
-
-def write_levels(
     path: Path,
     levels: Sequence[Image],
     provenance: Mapping[str, Any],
     mpp: float | None,
     count: Count,
 ) -> None:
-    """Write a pyramid whose levels are there already, finest first."""
+    """Write levels ``(height, width, 3)`` uint8 RGB, finest first, lossless."""
     count.total = sum(_tile_count(level) for level in levels)
     metadata = {
         "axes": "YXS",
         "Name": provenance.get("badge", "COMPUTED"),
         "Creator": f"napari-cwtnet {__version__}",
         "UUID": _uuid(provenance),
-        "MapAnnotation": {key: _text(value) for key, value in provenance.items()},
+        "MapAnnotation": annotation(provenance),
         **_position(provenance, mpp),
     }
     options: dict[str, Any] = {
@@ -93,8 +73,15 @@ def _uuid(provenance: Mapping[str, Any]) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, words))
 
 
+def annotation(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """Notes for people, and under :data:`KEY` all of them as JSON for programs."""
+    notes = {key: _text(value) for key, value in provenance.items()}
+    return notes | {KEY: json.dumps(dict(provenance))}
+
+
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else " " for one in text)  # XML has no others
 
 
 def _position(provenance: Mapping[str, Any], mpp: float | None) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,30 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
-from napari_cwtnet.export.pyramid import Count, Place, halved, image_place, level_sizes
+from napari_cwtnet.export.pyramid import CHUNK, Count, Place, image_place, level_sizes
+from napari_cwtnet.files import is_real_folder
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.slides.provenance_tags import KEY
 
-KEY = "napari_cwtnet"
-"""Of the group's attributes: the provenance is under it."""
-CHUNK = 1024
-"""Side of a chunk, pixels; all colours are in one."""
 WRITTEN: Any = {"write_empty_chunks": True}
 """How arrays are opened for writing: black chunks are written, so that a missing one is a loss."""
 
 _LEVEL = 3
 _AXES = ("c", "y", "x")
 _CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+_OWN = re.compile(r"zarr\.json|\d+(/(zarr\.json|c(/\d+){0,3}))?")
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""Put into every folder that a file manager shows."""
 
 
 def write_ome_zarr(
     path: Path,
-    image: NDArray[np.uint8],
+    levels: Sequence[NDArray[np.uint8]],
     provenance: Mapping[str, Any],
     mpp: float | None,
     count: Count,
 ) -> None:
-    """Write ``(height, width, 3)`` uint8 RGB, lossless, as channels, rows and columns."""
-    levels = [image, *halved(image)]
+    """Write levels ``(height, width, 3)`` uint8 RGB, finest first, lossless, as planes."""
+    image = levels[0]
     count.total = sum(-(-level.shape[0] // CHUNK) for level in levels)
     arrays = create_ome_zarr(path, Size(image.shape[1], image.shape[0]), provenance, mpp)
     for array, level in zip(arrays, levels, strict=True):
@@ -92,11 +95,20 @@ def is_computed_zarr(path: Path) -> bool:
     """Whether a folder is an OME-Zarr of this package, and nobody put labels or more into it."""
     try:
         group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
-        inside = {one.name for one in path.iterdir() if not one.name.startswith(".")}
-        levels = {name for name in inside if name.isdigit()}
-        return KEY in group["attributes"] and inside == levels | {"zarr.json"}
-    except (OSError, ValueError, KeyError, TypeError):
+        return is_real_folder(path) and KEY in group["attributes"] and not any(_foreign(path))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
+
+
+def _foreign(path: Path) -> Iterator[str]:
+    """What this program does not write, at any depth; links too, for theirs is another place."""
+    for folder, folders, files in os.walk(path):
+        above = Path(folder).relative_to(path)
+        for name in (*folders, *files):
+            inside = (above / name).as_posix()
+            own = _OWN.fullmatch(inside) and not (path / inside).is_symlink()
+            if not own and name not in _OF_THE_SYSTEM:
+                yield inside
 
 
 def _multiscale(levels: int, provenance: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.provenance_tags import place_on_slide
 
 _SMALLEST_LEVEL = 512
+CHUNK = 1024
+"""Side of a chunk of an OME-Zarr, pixels, and of what is digested at a time."""
 
 
 def level_sizes(size: Size) -> list[Size]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-import platform
 import textwrap
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,81 +15,17 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.ome_tiff import write_ome_tiff
 from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
-from napari_cwtnet.export.pyramid import Count, Progress
+from napari_cwtnet.export.pyramid import Count, Progress, halved
+from napari_cwtnet.export.record import (
+    image_record,
+    is_sidecar,
+    level_digest,
+    sidecar_path,
+    write_sidecar,
+)
 from napari_cwtnet.files import cannot_write, check_names, folder_written_whole, written_whole
+from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.colour import SRGB_PROFILE
-
-_PACKAGES = ("napari-cwtnet", "torch", "numpy", "pillow", "tifffile", "zarr", "openslide-python")
-
-
-def sidecar_path(path: Path) -> Path:
-    """``out.png.json`` for ``out.png``: two exports of one name do not share it."""
-    return path.with_name(f"{path.name}.json")
-
-
-def is_sidecar(path: Path) -> bool:
-    """Whether a file is such a record, which may be replaced by a newer one."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(record, dict) and record.keys() >= {"badge_on_pixels", "versions"}
-
-
-def write_sidecar(
-    path: Path,
-    provenance: Mapping[str, Any],
-    size: tuple[int, int],
-    *,
-    badge_on_pixels: bool = False,
-    figures: Mapping[str, Any] | None = None,
-) -> None:
-    """Write the record of the image at ``path``.
-
-    Parameters
-    ----------
-    path : Path
-        The image; its name is not in the record, for names of files tell of patients.
-    provenance : mapping
-        JSON values, as in the image itself.
-    size : (width, height)
-        Of the image, in pixels.
-    badge_on_pixels : bool
-        Whether some pixels are the badge's.
-    figures : mapping, optional
-        PSNR and SSIM against the slide, by name.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be written.
-    """
-    record = {
-        **provenance,
-        "quality": None if figures is None else {k: _finite(v) for k, v in figures.items()},
-        "output_size": list(size),
-        "badge_on_pixels": badge_on_pixels,
-        "versions": {"python": platform.python_version(), **_versions()},
-    }
-    with written_whole(sidecar_path(path)) as partial:
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        partial.write_text(f"{text}\n", encoding="utf-8")
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: the PSNR of equal images becomes null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a source tree
-            continue
-    return found
-
 
 _GAP = 8
 _LINE = 22
@@ -270,17 +203,33 @@ def save_image(
         If the ending is unknown, or the folder is missing, not writable or full.
     """
     _check_image(path)
-    name, count = path.name.lower(), Count(progress)
+    _write(path, _levels(path, image), {"computed": True, **provenance}, mpp, progress)
+
+
+def _levels(path: Path, image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    return [image] if path.name.lower().endswith(_PNG) else [image, *halved(image)]
+
+
+def _write(
+    path: Path,
+    levels: Sequence[NDArray[np.uint8]],
+    record: Mapping[str, Any],
+    mpp: float | None,
+    progress: Progress | None,
+) -> None:
+    """Replace an image; the file beside one before goes first, for it tells of other pixels."""
+    name, count, beside = path.name.lower(), Count(progress), sidecar_path(path)
+    older = beside if is_sidecar(beside) else None
     if name.endswith(_ZARR):
-        with folder_written_whole(path) as partial:
-            write_ome_zarr(partial, image, provenance, mpp, count)
+        with folder_written_whole(path, derived=older) as partial:
+            write_ome_zarr(partial, levels, record, mpp, count)
         return
-    with written_whole(path) as partial:
+    with written_whole(path, derived=older) as partial:
         if name.endswith(_PNG):
-            write_png(partial, image, provenance, mpp)
+            write_png(partial, levels[0], record, mpp)
             count.one_more()
         else:
-            write_ome_tiff(partial, image, provenance, mpp, count)
+            write_ome_tiff(partial, levels, record, mpp, count)
 
 
 def export_image(
@@ -293,7 +242,7 @@ def export_image(
     figures: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write a computed image and, beside it, its record ``NAME.json``.
+    """Write a computed image with its record, and the same record beside it as ``NAME.json``.
 
     Parameters
     ----------
@@ -311,11 +260,19 @@ def export_image(
     """
     check_badge(path, badge_on_pixels)
     check_output(path)
-    size = (int(image.shape[1]), int(image.shape[0]))
+    size = Size(int(image.shape[1]), int(image.shape[0]))
     if badge_on_pixels:
         image = with_badge(image, str(provenance.get("badge", "COMPUTED")))
-    save_image(path, image, provenance, mpp, progress)
-    write_sidecar(path, provenance, size, badge_on_pixels=badge_on_pixels, figures=figures)
+    levels = _levels(path, image)
+    record = image_record(
+        provenance,
+        size,
+        [level_digest(level) for level in levels],
+        badge_on_pixels=badge_on_pixels,
+        figures=figures,
+    )
+    _write(path, levels, record, mpp, progress)
+    write_sidecar(path, record)
 
 
 def check_badge(path: Path, badge_on_pixels: bool) -> None:

@@ -12,17 +12,26 @@ from xml.etree import ElementTree
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
-_WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name")
+KEY = "napari_cwtnet"
+"""Of the record, in the attributes of an OME-Zarr and in the map annotation of an OME-TIFF."""
 _AS_JSON = ("png.Comment", "zarr.Provenance")
+_NO_BADGE = "COMPUTED · research use only"
+_WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name")
 _BADGE = re.compile(r"(?:COMPUTED|ORACLE) ×\d+ · [^\"<>]*?research use only")
+"""In files whose record was lost, such as a PNG that kept nothing but its title."""
 
 
 def computed_badge(properties: Mapping[str, str]) -> str | None:
     """The badge of a computed image, from its file's properties; None for anything else.
 
-    >>> computed_badge({"png.Title": "COMPUTED ×2 · downsample 1 · a · research use only"})
-    'COMPUTED ×2 · downsample 1 · a · research use only'
+    >>> computed_badge({"png.Comment": '{"computed": true, "badge": "COMPUTED ×2 · a>b"}'})
+    'COMPUTED ×2 · a>b'
     """
+    record = record_of(properties)
+    if "computed" in record:
+        badge = record.get("badge")
+        known = badge if isinstance(badge, str) and badge else _NO_BADGE
+        return known if record["computed"] is True else None
     for name in _WHERE:
         found = _BADGE.search(properties.get(name, ""))
         if found:
@@ -34,14 +43,14 @@ def computed_place(properties: Mapping[str, str]) -> tuple[Region, float] | None
     """What a computed image covers of its slide, and its downsample; None where it does not say."""
     if computed_badge(properties) is None:
         return None
-    return place_on_slide(_record(properties))
+    return place_on_slide(record_of(properties))
 
 
 def computed_from(properties: Mapping[str, str]) -> str | None:
     """Fingerprint of the scanned slide that a computed image was made of; None if not said."""
     if computed_badge(properties) is None:
         return None
-    known = _record(properties)
+    known = record_of(properties)
     found = known.get("original_fingerprint", known.get("slide_fingerprint"))
     return found if isinstance(found, str) else None
 
@@ -57,27 +66,37 @@ def place_on_slide(provenance: Mapping[str, Any]) -> tuple[Region, float] | None
     try:
         region = Region(*(float(value) for value in provenance[f"{origin}region"]))
         downsample = float(provenance[name])
-    except (KeyError, TypeError, ValueError, RequestError):
+    except (KeyError, TypeError, ValueError, OverflowError, RequestError):
         return None
     return (region, downsample) if math.isfinite(downsample) and downsample > 0 else None
 
 
-def _record(properties: Mapping[str, str]) -> Mapping[str, Any]:
-    """The provenance of a file, as far as it can be read: a stranger may have edited it."""
+def record_of(properties: Mapping[str, str]) -> Mapping[str, Any]:
+    """The record inside an image, as far as it can be read: a stranger may have edited it."""
+    for name in _AS_JSON:
+        if name in properties:
+            return _mapping(properties[name])
     try:
-        for name in _AS_JSON:
-            if name in properties:
-                found = json.loads(properties[name])
-                return found if isinstance(found, dict) else {}
         root = ElementTree.fromstring(properties.get("tiff.ImageDescription", ""))
     except (ValueError, ElementTree.ParseError):
         return {}
-    notes = [node for node in root.iter() if node.tag.rpartition("}")[2] == "M"]
-    return {node.get("K", ""): _value(node.text or "") for node in notes}
+    notes = {
+        node.get("K", ""): node.text or ""
+        for node in root.iter()
+        if node.tag.rpartition("}")[2] == "M"
+    }
+    if KEY in notes:
+        return _mapping(notes[KEY])
+    return {key: _value(text) for key, text in notes.items()}  # of an earlier version
+
+
+def _mapping(text: str) -> Mapping[str, Any]:
+    found = _value(text)
+    return found if isinstance(found, dict) else {}
 
 
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -77,6 +77,11 @@ class StoredPixels:
         return self._path
 
     @property
+    def opened(self) -> object:
+        """Stands for this opening of the file alone, and may outlive it: a key for its pixels."""
+        return self._owner
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         """The stored levels, finest first."""
         return self._levels

@@ -7,16 +7,18 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
+from pydantic import Field
 
 from napari_cwtnet.enhancement import Plan, Quality, enlarged, truth
 from napari_cwtnet.enhancement.engine import TileResult
 from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.export.ome_zarr import CHUNK
+from napari_cwtnet.export.pyramid import CHUNK
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.slides import Slide
 
@@ -244,14 +246,17 @@ _MARGIN = 4
 """LR pixels around a block, so that bicubic enlargement knows its neighbourhood."""
 
 
+_Sum = Annotated[int, Field(ge=0, lt=2**63)]
+
+
 @dataclass(frozen=True, slots=True)
 class SquaredErrors:
     """Sums over the samples of a block that count."""
 
-    samples: int
-    model: int
-    bicubic: int
-    reference: int | None
+    samples: _Sum
+    model: _Sum
+    bicubic: _Sum
+    reference: _Sum | None
     """Of the reference, enlarged bicubically."""
 
 

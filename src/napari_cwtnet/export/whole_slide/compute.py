@@ -20,7 +20,8 @@ from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, only, owns, squared_errors
 from napari_cwtnet.export.whole_slide.job import Bench, Job
 from napari_cwtnet.export.whole_slide.journal import Done
-from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.source import pixels_digest
+from napari_cwtnet.export.whole_slide.store import Store, chunks_of
 from napari_cwtnet.export.whole_slide.work_folder import check_same, identity
 
 Pixels = NDArray[np.uint8]
@@ -52,8 +53,16 @@ def make_block(
     pixels, computed = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
     size = store.write(0, block.x, block.y, pixels)
     errors = squared_errors(bench.slide, bench.plan, block, pixels)
-    seconds = round(time.perf_counter() - began, 3)
-    return Done(block.place, size, seconds, computed.tiles, computed.tally.as_dict(), errors)
+    return Done(
+        place=block.place,
+        bytes=size,
+        seconds=round(time.perf_counter() - began, 3),
+        tiles=computed.tiles,
+        tally=computed.tally.as_dict(),
+        errors=errors,
+        read=pixels_digest(bench, cut(bench.plan, block)),
+        chunks=chunks_of(pixels),
+    )
 
 
 class Computed(NamedTuple):

@@ -8,46 +8,81 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.record import Sha256
 from napari_cwtnet.export.whole_slide.blocks import Place, SquaredErrors
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import append, written_whole
 
-_VERSION = 1
+_VERSION = 2
+
+_TallyName = Annotated[
+    str, StringConstraints(pattern="^(background_tiles|float32_tiles|tiles_in_parts)$")
+]
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """A block that is finished."""
 
-    place: Place
-    bytes: int
+    place: tuple[NonNegativeInt, NonNegativeInt]
+    bytes: NonNegativeInt
     """On the disk."""
-    seconds: float
-    tiles: int
+    seconds: _Seconds
+    tiles: NonNegativeInt
     """Computed for it, not those that a neighbour had computed before."""
-    tally: Mapping[str, int]
+    tally: Mapping[_TallyName, NonNegativeInt]
     """Of the tiles that it owns, those that were not simply computed: background, for one."""
     errors: SquaredErrors | None
-
-    @classmethod
-    def of(cls, line: Mapping[str, Any]) -> Done:
-        """From a line of the journal."""
-        column, row = line["place"]
-        errors = None if line["errors"] is None else SquaredErrors(**line["errors"])
-        return cls(**{**line, "place": (column, row), "errors": errors})
+    read: Sha256
+    """Digest of the slide's pixels that the network was given for the tiles that it owns."""
+    chunks: tuple[Sha256, ...]
+    """Digests of the pixels that were written, row by row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a run is."""
 
-    provenance: Mapping[str, Any]
-    output_size: tuple[int, int]
-    side: int
+    provenance: dict[str, Any]
+    output_size: tuple[PositiveInt, PositiveInt]
+    side: PositiveInt
     """Of a block."""
-    strip: int
+    strip: PositiveInt
+    slide: Sha256
+    """State of the slide's files when the run began."""
+
+
+@dataclass(frozen=True, slots=True)
+class _First(Head):
+    journal: Literal[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    level: PositiveInt
+    pixels: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    lost: tuple[NonNegativeInt, NonNegativeInt]
+
+
+_FIRST = TypeAdapter(_First)
+_LINE: TypeAdapter[Done | _Level | _Lost] = TypeAdapter(Done | _Level | _Lost)
 
 
 class Journal:
@@ -71,25 +106,22 @@ class Journal:
         if len(whole) < len(content):
             os.truncate(path, len(whole))
         self.blocks: dict[Place, Done] = {}
-        self.levels: set[int] = set()
+        self.levels: dict[int, str] = {}
+        """Digests of the levels that are made."""
         number = 0
         try:
-            first, *lines = whole.splitlines()
-            head = json.loads(first)
-            if head.pop("journal") != _VERSION:
-                raise ValueError("version")
-            self.head = Head(**head | {"output_size": tuple(head["output_size"])})
+            first, *lines = whole.splitlines() or [b""]
+            head = _FIRST.validate_json(first)
+            self.head = Head(*(getattr(head, name) for name in Head.__dataclass_fields__))
             for number, text in enumerate(lines, start=1):  # noqa: B007
-                line = json.loads(text)
-                if "level" in line:
-                    self.levels.add(int(line["level"]))
-                elif "lost" in line:
-                    column, row = line["lost"]
-                    self._forget((column, row))
+                line = _LINE.validate_json(text)
+                if isinstance(line, _Level):
+                    self.levels[line.level] = line.pixels
+                elif isinstance(line, _Lost):
+                    self._forget(line.lost)
                 else:
-                    done = Done.of(line)
-                    self.blocks[done.place] = done
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+                    self.blocks[line.place] = line
+        except ValidationError as error:
             raise OutputError(
                 f"Journal {path} is damaged or of another version in line {number + 1}; delete "
                 f"the folder {path.parent.name} and begin anew."
@@ -112,28 +144,22 @@ class Journal:
 
     def block_done(self, done: Done) -> None:
         """Record a block, whose pixels must be on the disk by now."""
-        self._append(asdict(done))
+        append(self._path, _line(asdict(done)))
         self.blocks[done.place] = done
 
-    def level_done(self, level: int) -> None:
-        """Record a level of the pyramid."""
-        self._append({"level": level})
-        self.levels.add(level)
+    def level_done(self, level: int, pixels: str) -> None:
+        """Record a level of the pyramid, and the digest of its pixels."""
+        append(self._path, _line({"level": level, "pixels": pixels}))
+        self.levels[level] = pixels
 
     def block_lost(self, place: Place) -> None:
         """Record that a block's pixels are not on the disk after all; levels are made anew."""
-        self._append({"lost": place})
+        append(self._path, _line({"lost": place}))
         self._forget(place)
 
     def _forget(self, place: Place) -> None:
         self.blocks.pop(place, None)
         self.levels.clear()
-
-    def _append(self, values: Mapping[str, Any]) -> None:
-        with self._path.open("ab") as file:
-            file.write(_line(values))
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _line(values: Mapping[str, Any]) -> bytes:

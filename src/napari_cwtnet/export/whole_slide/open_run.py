@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_cwtnet.enhancement import Plan
-from napari_cwtnet.errors import OutputError
+from napari_cwtnet.errors import OutputError, RequestError, SlideError
 from napari_cwtnet.export.ome_zarr import create_ome_zarr
-from napari_cwtnet.export.save import is_sidecar, sidecar_path
-from napari_cwtnet.export.whole_slide.blocks import Block, Layout, lay_out
+from napari_cwtnet.export.pyramid import CHUNK
+from napari_cwtnet.export.record import (
+    Record,
+    checked_record,
+    image_record,
+    joined_digest,
+    level_digest,
+    sidecar_says,
+    write_sidecar,
+)
+from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, lay_out, quality
+from napari_cwtnet.export.whole_slide.job import Bench
 from napari_cwtnet.export.whole_slide.journal import Head, Journal
-from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.source import files_digest, pixels_digest
+from napari_cwtnet.export.whole_slide.store import LevelView, Store
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, check_same
+from napari_cwtnet.geometry import Size
 
 
 @dataclass(frozen=True)
@@ -29,9 +39,31 @@ class Run:
     """None where the finished image has its final name already."""
 
     @property
-    def provenance(self) -> dict[str, Any]:
-        """What the file and its record say when all blocks are done."""
-        return {**self.journal.head.provenance, **self.journal.tally}
+    def record(self) -> dict[str, Any]:
+        """What the file and the one beside it say when all blocks and levels are done."""
+        done = self.journal.blocks.values()
+        return image_record(
+            {**self.journal.head.provenance, **self.journal.tally},
+            self.layout.size,
+            [self._finest_digest(), *(self.journal.levels[n] for n in sorted(self.journal.levels))],
+            figures=quality(one.errors for one in done).as_dict(),
+        )
+
+    def _finest_digest(self) -> str:
+        across = self.layout.side // CHUNK
+        width, height = self.layout.size
+
+        def chunk(column: int, row: int) -> str:
+            block = self.layout.block((column // across, row // across))
+            columns = -(-block.width // CHUNK)
+            known = self.journal.blocks[block.place].chunks
+            return known[row % across * columns + column % across]
+
+        return joined_digest(
+            chunk(column, row)
+            for row in range(-(-height // CHUNK))
+            for column in range(-(-width // CHUNK))
+        )
 
     @property
     def pending(self) -> Iterator[Block]:
@@ -42,7 +74,7 @@ class Run:
 
 def begin(
     work: WorkFolder,
-    plan: Plan,
+    bench: Bench,
     provenance: Mapping[str, Any],
     side: int,
     check_disk: Callable[[int], None],
@@ -58,27 +90,36 @@ def begin(
     """
     check_disk(0)
     work.clear()
+    plan = bench.plan
     layout = lay_out(plan, side)
     create_ome_zarr(work.image, plan.output_size, provenance, plan.output_mpp)
     store = Store(work.image)
     store.settle()
-    width, height = plan.output_size
-    head = Head(dict(provenance), (width, height), layout.side, layout.strip)
+    head = Head(
+        dict(provenance),
+        plan.output_size,
+        layout.side,
+        layout.strip,
+        files_digest(bench.slide.path),
+    )
     return Run(work, Journal.begin(work.journal, head), layout, store)
 
 
 def take_up(
     work: WorkFolder,
-    plan: Plan,
+    bench: Bench,
     provenance: Mapping[str, Any],
     check_disk: Callable[[int], None],
 ) -> Run:
     """The run that was left unfinished in a folder; ``check_disk`` as for :func:`begin`.
 
+    What is not on the disk as the journal says is made again.
+
     Raises
     ------
     OutputError
-        If it was another one than this, its journal is damaged, or the disk is too small.
+        If it was another one than this, the slide has changed since, its journal is damaged, or
+        the disk is too small.
     """
     journal = Journal(work.journal)
     check_same(
@@ -88,40 +129,114 @@ def take_up(
         f"repeat that command with --resume, or delete {work.path.name} and begin anew",
         of_software=f"install that one to go on, or delete {work.path.name} and begin anew",
     )
-    layout = Layout(plan.output_size, journal.head.side, journal.head.strip)
-    work.clear(work.journal.name, work.image.name, "before")
+    layout = _layout(work, journal, bench.plan.output_size)
+    _check_slide(work, journal, layout, bench)
+    work.clear(work.journal, work.image)
+    run = Run(work, journal, layout, None)
+    if _is_in_place(run):
+        return run
+    gone = OutputError(
+        f"Output {work.output}: the pixels of its unfinished run are gone; delete "
+        f"{work.path.name} and begin anew."
+    )
     if not work.image.exists():
-        if work.output.exists() and all(b.place in journal.blocks for b in layout.blocks()):
-            return Run(work, journal, layout, None)
-        raise OutputError(
-            f"Output {work.output}: the pixels of its unfinished run are gone; delete "
-            f"{work.path.name} and begin anew."
-        )
-    store = Store(work.image)
+        raise gone
+    try:
+        store = Store(work.image)
+        fits = store.is_of(journal.head.provenance) and store.sizes[0] == layout.size
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise gone from error
+    if not fits:
+        raise gone
     for place, done in list(journal.blocks.items()):
         block = layout.block(place)
-        if store.bytes_of(block.x, block.y, block.width, block.height) != done.bytes:
+        if not store.holds(block.x, block.y, block.width, block.height, done.chunks):
             journal.block_lost(place)
+    for level in sorted(journal.levels):
+        if not _holds_level(store, level, journal.levels[level]):
+            for coarser in [one for one in journal.levels if one >= level]:
+                del journal.levels[coarser]  # they are made anew
+            break
     check_disk(sum(done.bytes for done in journal.blocks.values()))
     return Run(work, journal, layout, store)
 
 
-def finished_before(output: Path, provenance: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _layout(work: WorkFolder, journal: Journal, size: Size) -> Layout:
+    """The blocks of a run, if its journal can be of it."""
+    head = journal.head
+    try:
+        layout = Layout(size, head.side, head.strip)
+    except RequestError:
+        layout = None
+    columns, rows = (0, 0) if layout is None else layout.grid
+    inside = all(x < columns and y < rows for x, y in journal.blocks)
+    if layout is None or not inside or tuple(head.output_size) != tuple(size):
+        raise OutputError(
+            f"Journal {work.journal} is damaged: its blocks are not those of the image; delete "
+            f"the folder {work.path.name} and begin anew."
+        )
+    return layout
+
+
+def _check_slide(work: WorkFolder, journal: Journal, layout: Layout, bench: Bench) -> None:
+    """Refuse a slide whose files changed, unless all that was read of it is still the same."""
+    if files_digest(bench.slide.path) == journal.head.slide:
+        return
+    for place, done in journal.blocks.items():
+        if pixels_digest(bench, cut(bench.plan, layout.block(place))) != done.read:
+            raise OutputError(
+                f"Output {work.output}: the slide has changed since its unfinished run began; "
+                f"delete {work.path.name} and begin anew."
+            )
+
+
+def _is_in_place(run: Run) -> bool:
+    """Whether a run that was killed at its very end has given the image its name."""
+    done = all(block.place in run.journal.blocks for block in run.layout.blocks())
+    if not done or not run.work.output.exists():
+        return False
+    try:
+        there = checked_record(run.work.output).model_dump(mode="json")
+    except SlideError:
+        return False
+    record = run.record
+    return all(there.get(key) == value for key, value in record.items())
+
+
+def _holds_level(store: Store, level: int, digest: str) -> bool:
+    if level >= len(store.sizes):
+        return False
+    try:
+        return level_digest(LevelView(store, level)) == digest
+    except OutputError:
+        return False
+
+
+def finished_before(output: Path, provenance: Mapping[str, Any]) -> Record | None:
     """The record of an output that is there already and would be made again just so, else None.
 
     Raises
     ------
     OutputError
-        If it is there, and would be made otherwise: of another slide, for one.
+        If it is there and damaged, or would be made otherwise: of another slide, for one.
     """
-    record_path = sidecar_path(output)
-    if not output.exists() or not is_sidecar(record_path):
+    if not output.exists():
         return None
-    record: dict[str, Any] = json.loads(record_path.read_text(encoding="utf-8"))
+    remedy = "choose another name, or leave out --resume to replace it"
+    try:
+        record = checked_record(output)
+    except SlideError as error:
+        raise OutputError(f"Output {output} is there and not whole: {error} {_AGAIN}") from error
+    there = record.model_dump(mode="json", exclude_unset=True)
     check_same(
-        {key: record.get(key) for key in provenance},
+        {key: there.get(key) for key in provenance},
         provenance,
         f"Output {output} is there, of another kind",
-        "choose another name, or leave out --resume to replace it",
+        remedy,
     )
+    if not sidecar_says(output, there):
+        write_sidecar(output, there)
     return record
+
+
+_AGAIN = "Leave out --resume to make it again, or choose another name."

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Plan, Quality, TileCounts
 from napari_cwtnet.errors import CancelledError, OutputError
-from napari_cwtnet.export.ome_tiff import write_levels
-from napari_cwtnet.export.ome_zarr import CHUNK
-from napari_cwtnet.export.pyramid import Count, halve
-from napari_cwtnet.export.save import check_output, write_sidecar
+from napari_cwtnet.export.ome_tiff import write_ome_tiff
+from napari_cwtnet.export.pyramid import CHUNK, Count, halve
+from napari_cwtnet.export.record import Record, level_digest, write_sidecar
+from napari_cwtnet.export.save import check_output
 from napari_cwtnet.export.whole_slide.blocks import (
     BLOCK,
     CLUSTER_BLOCK,
@@ -37,7 +36,7 @@ from napari_cwtnet.export.whole_slide.compute import make_block
 from napari_cwtnet.export.whole_slide.job import Bench, Job
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.open_run import Run, begin, finished_before, take_up
-from napari_cwtnet.export.whole_slide.store import Store
+from napari_cwtnet.export.whole_slide.store import LevelView, Store
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, check_space
 from napari_cwtnet.files import cannot_write, written_whole
 
@@ -140,10 +139,11 @@ def write_rest(
     for level in range(1, levels):
         if level not in run.journal.levels:
             _reduce_level(run.store, level, cancel)
-            run.journal.level_done(level)
+            run.journal.level_done(level, level_digest(LevelView(run.store, level)))
         told("level", level, levels - 1)
+    record = run.record
     if not tiff:
-        run.store.complete(run.provenance)
+        run.store.complete(record)
         run.work.put_in_place(run.work.image)
         return
 
@@ -151,10 +151,9 @@ def write_rest(
         cancel.raise_if_cancelled()
         told("part", done, total)
 
-    provenance = run.provenance
-    views = [_LevelView(run.store, level) for level in range(levels)]
+    views = [LevelView(run.store, level) for level in range(levels)]
     with written_whole(run.work.tiff) as partial:
-        write_levels(partial, views, provenance, provenance["output_mpp"], Count(part_written))
+        write_ome_tiff(partial, views, record, record["output_mpp"], Count(part_written))
     run.work.put_in_place(run.work.tiff)
 
 
@@ -173,30 +172,6 @@ def _reduce_level(store: Store, level: int, cancel: CancelToken) -> None:
             columns, rows = min(CHUNK, width - x), min(CHUNK, height - y)
             finer = store.read(level - 1, 2 * x, 2 * y, 2 * columns, 2 * rows)
             store.write(level, x, y, halve(finer))
-
-
-class _LevelView:
-    """A level as ``(height, width, 3)``, of which the chunk looked at last is in memory."""
-
-    def __init__(self, store: Store, level: int) -> None:
-        width, height = store.sizes[level]
-        self.shape = (height, width, 3)
-        self._store, self._level = store, level
-        self._place: tuple[int, int] | None = None
-        self._chunk: Pixels = np.zeros((0, 0, 3), np.uint8)
-
-    def __getitem__(self, place: tuple[slice, slice], /) -> Pixels:
-        """The pixels of a rectangle within one chunk; cut at the image's edge."""
-        top, left = place[0].start, place[1].start
-        y, x = top // CHUNK * CHUNK, left // CHUNK * CHUNK
-        if self._place != (y, x):
-            height, width = min(CHUNK, self.shape[0] - y), min(CHUNK, self.shape[1] - x)
-            self._chunk = self._store.read(self._level, x, y, width, height)
-            self._place = (y, x)
-        return self._chunk[top - y : place[0].stop - y, left - x : place[1].stop - x]
-
-
-_TALLIED = tuple(TileCounts(1, 1, 1).as_dict())
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,18 +209,19 @@ def result_of(plan: Plan, run: Run, resumed: int, seconds: float) -> WholeResult
     )
 
 
-def finished_already(plan: Plan, side: int, record: Mapping[str, Any]) -> WholeResult:
-    """For an output that is there, with its record: nothing was to be done."""
+def finished_already(plan: Plan, side: int, record: Record) -> WholeResult:
+    """For an output that is there and whole: nothing was to be done."""
     layout = lay_out(plan, side)
     columns, rows = layout.grid
+    tally = TileCounts(record.background_tiles, record.float32_tiles, record.tiles_in_parts)
     return WholeResult(
         plan=plan,
-        quality=Quality(**record["quality"] or {}),
+        quality=record.figures,
         blocks=columns * rows,
         resumed_blocks=columns * rows,
         tiles=_tiles(plan, layout),
         computed_tiles=0,
-        tally={name: record[name] for name in _TALLIED if name in record},
+        tally=tally.as_dict(),
         seconds=0.0,
     )
 
@@ -275,7 +251,8 @@ def enhance_to_file(
         Appears when all of it is there; until then the work is in ``.OUT.partial`` beside it.
     resume : bool
         Go on with a run that was killed or cancelled; begin where there is none. An output that is
-        there and would be made again just so is left as it is; one of another kind is refused.
+        there, whole, and would be made again just so is left as it is; one that is damaged or of
+        another kind is refused, and so is a slide that has changed.
     scheduler : str, optional
         Address of a Dask scheduler whose workers do it.
     block : int, optional
@@ -318,13 +295,16 @@ def enhance_to_file(
         if resume and not work.unfinished:
             before = finished_before(output, provenance)
             if before is not None:
+                if work.path.exists():  # of a run that was killed while it tidied up
+                    work.take()
+                    work.give_back()
                 return finished_already(bench.plan, side, before)
         work.take()
         stack.callback(work.give_back)
         if work.unfinished:
-            run = take_up(work, bench.plan, provenance, check_disk)
+            run = take_up(work, bench, provenance, check_disk)
         else:
-            run = begin(work, bench.plan, provenance, side, check_disk)
+            run = begin(work, bench, provenance, side, check_disk)
         resumed = len(run.journal.blocks)
         try:
             make_blocks(run, job, bench, cluster=cluster, cancel=cancel, told=told)
@@ -335,8 +315,7 @@ def enhance_to_file(
                 f"{error}; {done} of {columns * rows} blocks are done, go on with --resume"
             ) from error
         result = result_of(bench.plan, run, resumed, time.perf_counter() - began)
-        figures = result.quality.as_dict()
-        write_sidecar(output, run.provenance, (size.width, size.height), figures=figures)
+        write_sidecar(output, run.record)
         work.remove()
     return result
 

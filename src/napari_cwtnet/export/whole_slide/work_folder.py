@@ -8,9 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, Timeout
 
 from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.record import is_sidecar, sidecar_path
+from napari_cwtnet.files import (
+    BEFORE,
+    MARKER,
+    is_real_folder,
+    marker_lock,
+    put_in_place,
+    remove,
+    sweep,
+)
 from napari_cwtnet.geometry import Size
 
 
@@ -26,7 +36,7 @@ class WorkFolder:
     def __init__(self, output: Path) -> None:
         self.output = output.absolute()
         self.path = self.output.with_name(f".{output.name}.partial")
-        self._lock = FileLock(self.path / ".lock", timeout=0, thread_local=False)
+        self._lock: BaseFileLock | None = None
 
     @property
     def journal(self) -> Path:
@@ -54,53 +64,69 @@ class WorkFolder:
         Raises
         ------
         OutputError
-            If another run is at work in it.
+            If another run is at work in it, or it is not this program's.
         """
-        self.path.mkdir(exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            self.path.mkdir()
+        strange = self._strange()
+        if strange is not None:
+            raise OutputError(
+                f"Output {self.output} is made in {self.path.name}, which is there and {strange}; "
+                "move it away, or choose another name."
+            )
+        lock = marker_lock(self.path)
         try:
-            self._lock.acquire()
+            lock.acquire()
         except Timeout:
             raise OutputError(
                 f"Output {self.output}: another run is writing it; wait for its end, or choose "
                 "another name."
             ) from None
+        self._lock = lock
+        before = self.path / BEFORE
+        if before.exists() and not self.output.exists():
+            before.replace(self.output)
+
+    def _strange(self) -> str | None:
+        """Why the folder must not be worked in: a stranger made it."""
+        if not is_real_folder(self.path):
+            return "no folder"
+        inside = {one.name for one in self.path.iterdir()}
+        if inside and MARKER not in inside:
+            return f"holds {min(inside)!r}, which this program did not write"
+        return None
 
     def give_back(self) -> None:
         """Let others work here; what has not begun leaves nothing behind."""
+        if self._lock is None:
+            return
         begun = self.unfinished
         if not begun:
             with contextlib.suppress(OSError):
                 self.clear()  # while nobody else can begin here
         self._lock.release(force=True)
+        self._lock = None
         if not begun:
             with contextlib.suppress(OSError):
-                (self.path / ".lock").unlink(missing_ok=True)
+                (self.path / MARKER).unlink(missing_ok=True)
                 self.path.rmdir()
 
-    def clear(self, *kept: str) -> None:
-        """Remove what a killed run left here, but for the lock and what is to be kept."""
-        for one in self.path.iterdir():
-            if one.name in (".lock", *kept):
-                continue
-            if one.is_dir():
-                shutil.rmtree(one)
-            else:
-                one.unlink(missing_ok=True)
+    def clear(self, *kept: Path) -> None:
+        """Remove what a killed run left here; only what a run makes, and not what is to be kept."""
+        for path in (self.journal, self.image, self.tiff, self.path / BEFORE):
+            if path not in kept:
+                remove(path)
+        sweep(self.path)
 
     def put_in_place(self, new: Path) -> None:
-        """Give a finished image of this folder its name; what had that name goes.
+        """Give a finished image of this folder its name; what had that name is here then.
 
-        Called once more after a process was killed in it, it goes on where that was.
+        The file beside an older image goes first: it would tell of other pixels.
         """
-        before = self.path / "before"
-        if self.output.is_dir() and not before.exists():
-            self.output.replace(before)
-        try:
-            new.replace(self.output)
-        except OSError:
-            if before.exists():
-                before.replace(self.output)
-            raise
+        beside = sidecar_path(self.output)
+        if is_sidecar(beside):
+            beside.unlink()
+        put_in_place(new, self.output)
 
     def remove(self) -> None:
         """The end of the run."""
