@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import CwtNet, read_weights
 from napari_cwtnet.training.events import CheckpointWritten, Done, StepDone, Validation
 from napari_cwtnet.training.fields import load_fields
@@ -199,7 +201,13 @@ def test_checkpoint_that_was_cut_short_by_a_kill_is_cleared_away(
     first = Trainer(recipe, data_root, output)
     list(first.run())
     whole = {path.name for path in output.iterdir()}
-    (output / ".last.4711.partial.safetensors").write_bytes(b"half")
+    child = os.fork()
+    if child == 0:
+        with written_whole(output / "last.safetensors") as partial:
+            partial.write_bytes(b"half")
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert {path.name for path in output.iterdir()} > whole
     assert_same_state(Trainer(recipe, data_root, output).state, first.state)
     assert {path.name for path in output.iterdir()} == whole
 

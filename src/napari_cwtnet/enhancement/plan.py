@@ -317,7 +317,7 @@ class GridMemory:
 
         Otherwise the plan as it is. Either way, its view becomes the latest.
         """
-        key = (slide.fingerprint, plan.model_name, plan.downsample, plan.lattice.phase, plan.mode)
+        key = (slide.opened, plan.model_name, plan.downsample, plan.lattice.phase, plan.mode)
         with self._lock:
             region, grid = self._last.get(key, (None, plan.lattice.grid))
             if region is not None and region.intersection(plan.region) is not None:

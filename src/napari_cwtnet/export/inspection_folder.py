@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
+from pydantic import BaseModel, ValidationError
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError
@@ -24,11 +26,13 @@ from napari_cwtnet.export.inspection_report import (
     map_picture,
     report_page,
 )
+from napari_cwtnet.export.ome_tiff import annotation
 from napari_cwtnet.export.pyramid import image_place
 from napari_cwtnet.files import folder_written_whole, written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
+from napari_cwtnet.inspection.trust import TRUST
 
 _PLANES = {"direction": ("down", "right")}
 _RGB = ("red", "green", "blue")
@@ -80,10 +84,7 @@ def save_map(path: Path, found: Map, provenance: Mapping[str, Any]) -> None:
         "Name": known["badge"],
         "Creator": f"napari-cwtnet {__version__}",
         "UUID": str(uuid.uuid4()),  # tifffile's own would hold the network address of the machine
-        "MapAnnotation": {
-            key: value if isinstance(value, str) else json.dumps(value)
-            for key, value in known.items()
-        },
+        "MapAnnotation": annotation(known),
         "Channel": {"Name": list(names)},
         "Plane": {
             "PositionX": [place.x] * len(names),
@@ -110,7 +111,20 @@ def save_map(path: Path, found: Map, provenance: Mapping[str, Any]) -> None:
 
 RECORD = "inspection.json"
 PAGE = "report.html"
-_KIND = "napari-cwtnet inspection"
+_KIND: Literal["napari-cwtnet inspection"] = "napari-cwtnet inspection"
+_PLACES = "probe-places"
+_NAMES = "|".join(
+    (
+        r"attention-(?:mean|block-\d+)",
+        r"(?:displacement|probe)-block-\d+",
+        rf"image-(?:{'|'.join(IMAGES)})",
+        rf"band-(?:{'|'.join(IMAGES)})-[A-Za-z]+\d+",
+        r"wt-(?:predicted|target)-[A-Za-z]+",
+        *map(re.escape, (_PLACES, *TRUST)),
+    )
+)
+_OWN = re.compile(rf"(?:{_NAMES})\.(?:png|ome\.tif)|{re.escape(RECORD)}|{re.escape(PAGE)}")
+"""Names that an inspection writes. No other file is replaced, whatever a record says."""
 _QUERY, _BEST, _MATCH = (255, 255, 255), (90, 255, 90), (90, 220, 255)
 
 
@@ -140,12 +154,17 @@ def check_folder(folder: Path) -> None:
         )
 
 
+class _Before(BaseModel):
+    kind: Literal["napari-cwtnet inspection"]
+    files: set[str]
+
+
 def _written_before(folder: Path) -> set[str]:
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return {RECORD, *record["files"]} if record["kind"] == _KIND else set()
-    except (OSError, ValueError, KeyError, TypeError):
+        found = _Before.model_validate_json((folder / RECORD).read_bytes())
+    except (OSError, ValidationError):
         return set()
+    return {name for name in {RECORD, *found.files} if _OWN.fullmatch(name)}
 
 
 def save_inspection(folder: Path, found: Survey) -> dict[str, Any]:
@@ -277,13 +296,14 @@ class _Writer:
             title = "LR of the tile that the query was computed in"
             picture = image_picture(part.lr, title, "", (probe.region, self._mpp), boxes)
             if probe.block == 1:
-                made.append((title, self._png("probe-places", picture, self._badge)))
+                made.append((title, self._png(_PLACES, picture, self._badge)))
             made.append(self._map(probe_map(field, probe), boxes))
         return made
 
     def _png(self, name: str, picture: Pixels, title: str) -> bytes:
         notes = PngImagePlugin.PngInfo()
         notes.add_itxt("Title", title)
+        notes.add_itxt("Comment", json.dumps({"computed": True, "badge": title}))
         held = io.BytesIO()
         Image.fromarray(picture).save(held, format="PNG", pnginfo=notes)
         self.files.append(f"{name}.png")

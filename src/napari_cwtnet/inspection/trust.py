@@ -128,7 +128,7 @@ def trust_names(field: Field) -> list[str]:
     absent = set() if field.truth is not None else {"error", "local-psnr", "local-ssim"}
     if not field.blocks:
         absent.add("confidence")
-    return [name for name in _TRUST if name not in absent]
+    return [name for name in TRUST if name not in absent]
 
 
 def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
@@ -146,7 +146,7 @@ def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
         values = confidence(field)
     elif name == "spread":
         values = spread
-    elif name in _TRUST:
+    elif name in TRUST:
         measures = {
             "error": error,
             "local-psnr": local_psnr,
@@ -161,7 +161,7 @@ def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
     return _trust(field, name, values)
 
 
-_TRUST: dict[str, tuple[str, str, str]] = {
+TRUST: dict[str, tuple[str, str, str]] = {
     "consistency": (
         "Consistency |D(SR) − LR|",
         "grey levels",
@@ -201,7 +201,7 @@ _FIXED = {"confidence": (-1.0, 1.0), "local-psnr": (10.0, 50.0), "local-ssim": (
 
 
 def _trust(field: Field, name: str, values: Floats) -> Map:
-    title, unit, meaning = _TRUST[name]
+    title, unit, meaning = TRUST[name]
     if name == "error" and field.plan.mode == "oracle":
         meaning = "Difference from the slide's own pixels, which the network DID see (oracle)."
     highest = rounded_up(float(np.nanpercentile(values, 99.5)))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import folder_written_whole
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.samples import (
     GUARD,
@@ -111,7 +111,8 @@ def build_dataset(
     paths : sequence of Path
         Slides.
     output : Path
-        New or empty folder; gets ``train/40x/ID.png`` and so on, and ``manifest.json``.
+        New or empty folder; gets ``train/40x/ID.png`` and so on, and ``manifest.json``. It appears
+        when all of it is there; a build that was killed begins again.
     coordinates : Path, optional
         CSV of upper left corners, see :func:`~napari_cwtnet.training.dataset.read_places`;
         without it, places are found on a grid.
@@ -142,8 +143,7 @@ def build_dataset(
     OutputError
         If the folder is not empty or cannot be written to.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(f"Folder {output} is not empty; choose a new one for the dataset.")
+    _refuse_taken(output)
     places = None if coordinates is None else read_places(coordinates, list(paths))
     left_out: Counter[str] = Counter(blank=0, blurred=0, outside=0, near=0, disagreeing=0)
     with ExitStack() as stack:
@@ -168,15 +168,50 @@ def build_dataset(
             )
         guard = [GUARD * wanted[-1].downsample for wanted in levels]
         samples, left_out["near"] = split_samples(chosen[:count], guard, seed)
-        entries, mean = _write(
-            slides, samples, levels, output, left_out=left_out, progress=progress
+        if not samples:
+            raise _nothing_left(left_out)
+        _make_folder(output.absolute().parent)
+        with folder_written_whole(output.absolute()) as partial:
+            partial.mkdir()
+            entries, mean = _write(
+                slides, samples, levels, partial, left_out=left_out, progress=progress
+            )
+            if not entries:
+                raise _nothing_left(left_out)
+            manifest = _manifest(slides, levels, entries, mean, left_out=left_out, seed=seed)
+            text = json.dumps(manifest, indent=1)
+            (partial / MANIFEST).write_text(text, encoding="utf-8")
+    return manifest
+
+
+def _refuse_taken(output: Path) -> None:
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if output.is_dir() and not (output / MANIFEST).exists() and (output / "train").is_dir():
+        raise OutputError(
+            f"Folder {output} holds a dataset without its {MANIFEST}, which was not finished; "
+            "delete the folder and build it again, or choose a new one."
         )
-    if not entries:
-        raise TrainingError(
-            f"No sample is left after the checks ({_counts(left_out)}); give larger slides, or "
-            "coordinates with tissue."
-        )
-    manifest = {
+    raise OutputError(f"Folder {output} is not empty; choose a new one for the dataset.")
+
+
+def _nothing_left(left_out: Counter[str]) -> TrainingError:
+    return TrainingError(
+        f"No sample is left after the checks ({_counts(left_out)}); give larger slides, or "
+        "coordinates with tissue."
+    )
+
+
+def _manifest(
+    slides: Sequence[Slide],
+    levels: Sequence[Sequence[SampleLevel]],
+    entries: list[dict[str, Any]],
+    mean: list[float],
+    *,
+    left_out: Counter[str],
+    seed: int,
+) -> dict[str, Any]:
+    return {
         "software": f"napari-cwtnet {__version__}",
         "seed": seed,
         "guard": GUARD,
@@ -203,9 +238,6 @@ def build_dataset(
         "rgb_mean": mean,
         "samples": entries,
     }
-    with written_whole(output / MANIFEST) as partial:
-        partial.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    return manifest
 
 
 def _counts(left_out: Counter[str]) -> str:
@@ -310,9 +342,12 @@ def _write(
 
 
 def _save(path: Path, image: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+def _make_folder(folder: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"Folder {path.parent} cannot be made: {error.strerror}.") from error
-    with written_whole(path) as partial:
-        Image.fromarray(image).save(partial)
+        raise OutputError(f"Folder {folder} cannot be made: {error.strerror}.") from error

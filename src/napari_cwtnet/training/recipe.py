@@ -360,7 +360,7 @@ def read_fields(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingError(f"Recipe {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise TrainingError(f"Recipe {path}: {' '.join(str(error).split())}.") from error
 
 

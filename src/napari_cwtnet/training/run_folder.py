@@ -7,18 +7,20 @@ import errno
 import importlib.util
 import io
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import platformdirs
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import append, refuse_link, written_whole
 from napari_cwtnet.training.events import Validation
 from napari_cwtnet.training.recipe import Recipe, load_recipe
 
@@ -35,6 +37,53 @@ class RunFolder:
     step: int
     share: float
     """How much of the budget is used, 0..1; 1 is a run that has nothing left to do."""
+
+
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_Decibels = Annotated[float, Field(ge=-math.inf)]  # no NaN
+
+
+class Progress(BaseModel):
+    """What a run's state says besides its tensors; a file that was edited may say anything."""
+
+    model_config = ConfigDict(frozen=True)
+
+    step: NonNegativeInt
+    seconds: _Seconds
+    validation_seconds: _Seconds = 0.0
+    """Of the last validation; as much of a time budget is kept for the next one."""
+    measured: Annotated[int, Field(ge=-1)] | None = None
+    """Step at which the weights were last measured; None where an older state does not say it."""
+    best_psnr: _Decibels
+    best_by_mode: tuple[_Decibels, _Decibels | None] | None = None
+    start_psnr: tuple[_Decibels, _Decibels | None] | None = None
+    generator: dict[str, Any]
+    adam_steps: dict[str, _Seconds] = {}
+    discriminator_steps: dict[str, _Seconds] = {}
+
+
+def read_progress(metadata: dict[str, str]) -> Progress:
+    """The progress in the metadata of a run's state.
+
+    Raises
+    ------
+    ValueError
+        If it is missing or not such.
+    """
+    try:
+        return Progress.model_validate(json.loads(metadata["progress"]))
+    except KeyError:
+        raise ValueError("progress is missing") from None
+    except RecursionError:
+        raise ValueError("progress is nested too deep") from None
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a file, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'all'}: {first['msg']}"
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def user_runs_folder() -> Path:
@@ -90,23 +139,19 @@ def read_run(folder: Path) -> RunFolder:
     try:
         with safe_open(last, framework="pt") as archive:
             metadata = archive.metadata() or {}
-        recipe = Recipe.model_validate_json(metadata["recipe"])
-        progress = json.loads(metadata["progress"])
-        step, seconds = int(progress["step"]), float(progress["seconds"])
-        kept = float(progress.get("validation_seconds", 0.0))
-        measured = int(progress.get("measured", step))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        recipe = Recipe.model_validate_json(metadata.get("recipe", ""))
+        known = read_progress(metadata)
+    except (SafetensorError, OSError, ValueError) as error:
         raise TrainingError(
-            f"Checkpoint {last} cannot be read: {' '.join(str(error).split())[:200]}; "
-            "choose another run."
+            f"Checkpoint {last} cannot be read: {in_words(error)}; choose another run."
         ) from error
-    share = step / recipe.steps
+    share = known.step / recipe.steps
     if recipe.minutes is not None:
-        over = seconds + kept >= 60 * recipe.minutes  # as much is kept for the last measurement
-        share = 1.0 if over else max(share, seconds / (60 * recipe.minutes))
-    if measured != step:
+        over = known.seconds + known.validation_seconds >= 60 * recipe.minutes
+        share = 1.0 if over else max(share, known.seconds / (60 * recipe.minutes))
+    if known.measured not in (None, known.step):
         share = min(share, 0.99)
-    return RunFolder(folder, recipe, step, min(1.0, share))
+    return RunFolder(folder, recipe, known.step, min(1.0, share))
 
 
 def unfinished_runs(parent: Path, most: int = 10) -> list[RunFolder]:
@@ -172,8 +217,7 @@ class RunLog:
         )
         fresh = not self.path.exists()
         try:
-            with self.path.open("a", newline="", encoding="utf-8") as handle:
-                handle.write(_as_csv([_HEAD, row] if fresh else [row]))  # at once: no half row
+            append(self.path, _as_csv([_HEAD, row] if fresh else [row]).encode())
             self._show(dict(zip(_HEAD, row, strict=True)))
         except OSError as error:
             raise OutputError(f"Cannot write {self.path}: {error.strerror or error}.") from error
@@ -199,8 +243,9 @@ class RunLog:
             partial.write_text(_as_csv([_HEAD, *kept]), encoding="utf-8", newline="")
 
     def _whole_rows(self) -> list[list[str]]:
-        with self.path.open(newline="", encoding="utf-8", errors="replace") as handle:
-            return [row for row in csv.reader(handle) if _is_whole(row)]
+        text = self.path.read_text(encoding="utf-8", errors="replace")
+        rows = (line.split(",") for line in text.splitlines())  # nothing in it is quoted
+        return [row for row in rows if _is_whole(row)]
 
     def close(self) -> None:
         """Write what TensorBoard's writer still holds."""
@@ -223,14 +268,13 @@ class RunLog:
 
 
 def _is_whole(row: list[str]) -> bool:
-    if len(row) != len(_HEAD) or not row[0].isdigit():
+    step = row[0]
+    if len(row) != len(_HEAD) or not (step.isascii() and step.isdigit() and len(step) < 16):
         return False
     try:
-        for text in filter(None, row):
-            float(text)
+        return not any(math.isnan(float(text)) for text in row if text)
     except ValueError:
         return False
-    return True
 
 
 def _as_csv(rows: Iterable[Iterable[object]]) -> str:
@@ -301,6 +345,7 @@ class RunLock:
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            refuse_link(self.folder / LOCK_NAME)
             self._lock.acquire()
         except Timeout:
             raise TrainingError(

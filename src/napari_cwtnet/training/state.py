@@ -6,7 +6,6 @@ import copy
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.training.losses import Adversary, adam_steps, moments, put_back
 from napari_cwtnet.training.recipe import Recipe
+from napari_cwtnet.training.run_folder import Progress, in_words, read_progress
 
 _CPU = torch.device("cpu")
 
@@ -140,19 +140,15 @@ class RunState:
             with safe_open(path, framework="pt") as archive:
                 metadata = archive.metadata() or {}
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise TrainingError(
-                f"Checkpoint {path} cannot be read: {' '.join(str(error).split())[:200]}; "
-                "delete it to start again, or choose another output folder."
-            ) from error
-        try:
-            same = Recipe.model_validate_json(metadata["recipe"]) == recipe
+            same = Recipe.model_validate_json(metadata.get("recipe", "")) == recipe
             state = cls(recipe, device=device)
             if same:
-                state._restore(tensors, json.loads(metadata["progress"]))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+                state._restore(tensors, read_progress(metadata))
+        except (
+            SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, OverflowError,
+        ) as error:  # fmt: skip
             raise TrainingError(
-                f"Checkpoint {path} cannot be read: {' '.join(str(error).split())[:200]}; "
+                f"Checkpoint {path} cannot be read: {in_words(error)}; "
                 "delete it to start again, or choose another output folder."
             ) from error
         if not same:
@@ -161,23 +157,20 @@ class RunState:
             )
         return state
 
-    def _restore(self, tensors: dict[str, Tensor], progress: dict[str, Any]) -> None:
-        self.step, self.seconds = progress["step"], progress["seconds"]
-        self.validation_seconds = progress.get("validation_seconds", 0.0)
-        self.measured = progress.get("measured", self.step)
-        self.best_psnr = progress["best_psnr"]
-        self.best_by_mode = _pair(progress.get("best_by_mode"))
-        self.start_psnr = _pair(progress.get("start_psnr"))
-        self.generator.bit_generator.state = progress["generator"]
+    def _restore(self, tensors: dict[str, Tensor], known: Progress) -> None:
+        self.step, self.seconds = known.step, known.seconds
+        self.validation_seconds = known.validation_seconds
+        self.measured = known.step if known.measured is None else known.measured
+        self.best_psnr = known.best_psnr
+        self.best_by_mode, self.start_psnr = known.best_by_mode, known.start_psnr
+        self.generator.bit_generator.state = known.generator
         with torch.no_grad():
             for part, network in (("network", self.network), ("average", self.average)):
                 for name, value in network.state_dict().items():  # not copies
-                    value.copy_(tensors[f"{part}/{name}"])
-        steps = progress.get("adam_steps", {})
-        put_back(self.optimiser, self.network, tensors, steps, step=self.step)
+                    found = tensors[f"{part}/{name}"]
+                    if found.shape != value.shape:  # one number would fill all of it
+                        raise ValueError(f"{part}/{name} is {tuple(found.shape)}")
+                    value.copy_(found)
+        put_back(self.optimiser, self.network, tensors, known.adam_steps, step=self.step)
         if self.adversary is not None:
-            self.adversary.restore(tensors, progress["discriminator_steps"])
-
-
-def _pair(values: list[Any] | None) -> tuple[float, float | None] | None:
-    return None if values is None else (values[0], values[1])
+            self.adversary.restore(tensors, known.discriminator_steps)

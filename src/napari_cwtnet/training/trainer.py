@@ -17,7 +17,7 @@ from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
 from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import sweep, written_whole
 from napari_cwtnet.model import Model, Network, load_model, save_weights
 from napari_cwtnet.training.data import TrainingData, load_data
 from napari_cwtnet.training.events import (
@@ -160,11 +160,10 @@ class Trainer:
 
     def _prepare_output(self) -> None:
         try:
-            for cut_short in self.output.glob(".*.partial.*"):  # by a kill while writing
-                cut_short.unlink()
+            sweep(self.output)
             with written_whole(self.output / "recipe.yaml") as partial:
                 partial.write_text(self.recipe.to_yaml(), encoding="utf-8")
-            self._log.drop_after(self.state.step)
+            self._log.drop_after(self.state.measured)
         except OSError as error:
             raise cannot_write(self.output, error) from error
 

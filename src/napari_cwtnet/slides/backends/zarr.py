@@ -16,6 +16,7 @@ from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
 from napari_cwtnet.slides.backends.tiff_pages import MAX_TILE_PIXELS, tile_too_large
 from napari_cwtnet.slides.compression import Encoding
+from napari_cwtnet.slides.provenance_tags import KEY
 from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import Resolution, micrometres, stated_resolution
 
@@ -72,7 +73,7 @@ class ZarrBackend:
     def __init__(self, path: Path) -> None:
         import zarr
 
-        self._name = path.name
+        self._name, self._path = path.name, path
         try:
             group: Any = zarr.open_group(str(path), mode="r")
             attributes = dict(group.attrs)
@@ -85,6 +86,7 @@ class ZarrBackend:
             if not arrays:
                 raise ValueError("its image has no levels")
             channels = _channels(attributes)
+            self._whole = isinstance(attributes.get(KEY), Mapping)
         except _ERRORS as error:
             raise SlideError(
                 f"Folder {path.name!r} is not an OME-Zarr image that can be read: "
@@ -115,12 +117,20 @@ class ZarrBackend:
         x, y = column * tile.width, row * tile.height
         right, bottom = min(x + tile.width, size.width), min(y + tile.height, size.height)
         try:
+            if self._whole:
+                self._refuse_loss(array, x, y)
             return self._place.pixels(array, slice(y, bottom), slice(x, right))
         except _ERRORS as error:
             raise SlideError(
                 f"Slide {self._name!r} cannot be read at tile {column},{row} of its "
                 f"{size.width} × {size.height} image: {_one_line(error)}; copy it again."
             ) from error
+
+    def _refuse_loss(self, array: Any, x: int, y: int) -> None:
+        """Black chunks are written too, so that one that is missing is no black one."""
+        if array.shards is None:
+            chunk = self._place.chunk(array, x, y)
+            (self._path / array.path / array.metadata.encode_chunk_key(chunk)).stat()
 
     def encoding(self, level: int) -> Encoding | None:
         """How the chunks of a level are encoded; None where that is not known."""
@@ -193,6 +203,12 @@ class _Place:
             raise tile_too_large(self._name, found["x"], found["y"])
         return Size(min(found["x"], _LARGEST_TILE), min(found["y"], _LARGEST_TILE))
 
+    def chunk(self, array: Any, x: int, y: int) -> tuple[int, ...]:
+        """Place of the chunk with a pixel in the grid of an array; its colours' first."""
+        sides = dict(zip(self._axes, array.chunks, strict=True))
+        where = {"x": x // sides["x"], "y": y // sides["y"]}
+        return tuple(where.get(axis, 0) for axis in self._axes)
+
     def pixels(self, array: Any, rows: slice, columns: slice) -> Pixels:
         """(h, w, 3) of a rectangle."""
         where = {"y": rows, "x": columns, "c": slice(None)}
@@ -236,7 +252,7 @@ def _resolution(axes: Sequence[Mapping[str, Any]], scale: Sequence[float] | None
 
 def _properties(image: Mapping[str, Any], attributes: Mapping[str, Any]) -> dict[str, str]:
     found = {"zarr.Name": str(image.get("name", ""))}
-    own = attributes.get("napari_cwtnet")
+    own = attributes.get(KEY)
     if isinstance(own, Mapping):
         found["zarr.Name"] = str(own.get("badge", found["zarr.Name"]))
         found["zarr.Provenance"] = json.dumps(own, ensure_ascii=False)
