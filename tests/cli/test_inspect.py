@@ -17,7 +17,7 @@ from cli.conftest import Run
 from cli.test_refusals import refused
 from napari_cwtnet.enhancement import Engine, EnhanceRequest
 from napari_cwtnet.errors import OutputError, SlideError
-from napari_cwtnet.export.inspection_folder import save_inspection
+from napari_cwtnet.export.inspection_folder import check_folder, save_inspection
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import attention, capture, haar, survey
 from napari_cwtnet.inspection.trust import consistency
@@ -215,3 +215,29 @@ def test_nothing_is_left_of_a_folder_that_could_not_be_written(
     with pytest.raises(OutputError, match=r"No space left.*free some space"):
         save_inspection(tmp_path / "inside", found)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_edited_record_gets_no_other_file_deleted(
+    run: Run, slide_file: Path, models: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "inside"
+    assert run(*words(slide_file, output)).returncode == 0
+    record = output / "inspection.json"
+    said = json.loads(record.read_text(encoding="utf-8"))
+    check_folder(output)
+    assert {path.name for path in output.iterdir()} == set(said["files"])
+    for name in ("thesis.docx", "image-thesis.png", "sub/map.png", ".inspection.json"):
+        path = output / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("years of work")
+        record.write_text(json.dumps(said | {"files": [*said["files"], name, "../slide.png"]}))
+        with pytest.raises(OutputError, match="which no inspection wrote; choose a new folder"):
+            check_folder(output)
+        assert path.read_text() == "years of work"
+        path.unlink()
+        if path.parent != output:
+            path.parent.rmdir()
+    for content in ("[" * 100_000, '{"kind": 1}', json.dumps(said | {"files": [["a"]]})):
+        record.write_text(content)
+        with pytest.raises(OutputError, match="which no inspection wrote; choose a new folder"):
+            check_folder(output)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import zarr
 from export.whole_help import BLOCK, files, without_time, write_model, write_slide
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Grid
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
 from napari_cwtnet.export import export_image, save_image
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
@@ -136,7 +138,7 @@ def test_an_ome_tiff_of_it(job: Job, tmp_path: Path) -> None:
     with open_slide(job.slide) as slide:
         one = enhance(slide, STRIPE, 2.0, model=load_model(job.model), device="cpu")
     record = json.loads(output.with_name("out.ome.tif.json").read_text(encoding="utf-8"))
-    provenance = one.provenance | {"time": record["time"]}
+    provenance = one.provenance | {key: record[key] for key in ("time", "source")}
     figures = made.quality.as_dict()
     export_image(tmp_path / "one.ome.tif", one.image, provenance, one.mpp, figures=figures)
     assert output.read_bytes() == (tmp_path / "one.ome.tif").read_bytes()
@@ -287,6 +289,149 @@ def test_an_older_output_stays_until_the_new_one_is_there(job: Job, tmp_path: Pa
         enhance_to_file(job, output, resume=True)
         assert (files(output) if output.is_dir() else output.read_bytes()) != before
         assert not stopped_output.exists()
+
+
+def rewritten(change: Callable[[dict[str, Any]], object], line: int = 1) -> Callable[[Path], None]:
+    """Edit a line of a journal."""
+
+    def edit(work: Path) -> None:
+        journal = work / "journal.jsonl"
+        lines = journal.read_text().splitlines()
+        values = json.loads(lines[line])
+        change(values)
+        lines[line] = json.dumps(values)
+        journal.write_text("\n".join(lines) + "\n")
+
+    return edit
+
+
+EDITS: list[Callable[[Path], object]] = [
+    lambda work: (work / "journal.jsonl").write_bytes(b""),
+    lambda work: (work / "journal.jsonl").write_bytes(b"\xff\n"),
+    lambda work: (work / "journal.jsonl").write_bytes(b"[" * 100_000 + b"\n"),
+    rewritten(lambda head: head.update(journal=1), 0),
+    rewritten(lambda head: head.update(side="wide"), 0),
+    rewritten(lambda head: head.update(side=1000), 0),
+    rewritten(lambda head: head.update(output_size=[10, 10]), 0),
+    rewritten(lambda head: head.update(provenance=[]), 0),
+    rewritten(lambda done: done.update(place=[7, 7])),
+    rewritten(lambda done: done.update(place=[-1, 0])),
+    rewritten(lambda done: done.update(seconds=float("nan"))),
+    rewritten(lambda done: done.update(tally={"thesis": 1})),
+    rewritten(lambda done: done["errors"].update(samples=-5)),
+    rewritten(lambda done: done["errors"].update(model=10**400)),
+    rewritten(lambda done: done.update(chunks="none")),
+    lambda work: shutil.rmtree(work / "image.ome.zarr"),
+    lambda work: (work / "image.ome.zarr" / "zarr.json").write_text("{"),
+    lambda work: (work / "image.ome.zarr" / "0" / "zarr.json").unlink(),
+]
+
+
+def test_edited_state_is_refused_in_one_line(job: Job, tmp_path: Path) -> None:
+    work = stopped(job, tmp_path / "out.ome.zarr")
+    work.rename(tmp_path / "kept")
+    for number, edit in enumerate(EDITS):
+        shutil.copytree(tmp_path / "kept", work)
+        edit(work)
+        with pytest.raises(OutputError, match=r"^(Journal|Output|Image) .*begin anew\.$"):
+            enhance_to_file(job, tmp_path / "out.ome.zarr", resume=True)
+            pytest.fail(f"edit {number} was believed")
+        shutil.rmtree(work)
+
+
+def test_a_finished_image_is_looked_at_before_it_is_believed(job: Job, tmp_path: Path) -> None:
+    output = tmp_path / "out.ome.zarr"
+    enhance_to_file(job, output, block=BLOCK)
+    shutil.copytree(output, tmp_path / "kept")
+    record = output.with_name("out.ome.zarr.json")
+    said = record.read_text()
+    record.write_text("{}")
+    chunk = output / "0" / "c" / "0" / "0" / "1"
+    for damage in (
+        chunk.unlink,
+        lambda: chunk.write_bytes(b"short"),
+        lambda: shutil.rmtree(output / "1"),
+    ):
+        damage()
+        with pytest.raises(OutputError, match=r"is there and not whole: .*Leave out --resume"):
+            enhance_to_file(job, output, resume=True)
+        shutil.rmtree(output)
+        shutil.copytree(tmp_path / "kept", output)
+    record.unlink()
+    assert enhance_to_file(job, output, resume=True).computed_tiles == 0
+    assert json.loads(record.read_text()) == json.loads(said)
+    tiff = tmp_path / "out.ome.tif"
+    tiff.write_bytes(b"I")
+    with pytest.raises(OutputError, match="not whole"):
+        enhance_to_file(job, tiff, resume=True)
+    other = dataclasses.replace(job, model=str(write_model(tmp_path, 2, seed=5)))
+    with pytest.raises(OutputError, match="of another kind: model_sha256"):
+        enhance_to_file(other, output, resume=True)
+
+
+def write_zarr_slide(path: Path, *, changed: bool) -> Path:
+    """Two of them differ in one tile, which their fingerprint does not look at."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 240, 1200), np.uint8)
+    if changed:
+        pixels[:, :60, 70:120] ^= 255
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    array = group.create_array("0", shape=pixels.shape, dtype="uint8", chunks=(3, 64, 64))
+    array[:] = pixels
+    axes = [{"name": "c", "type": "channel"}, *({"name": one, "type": "space"} for one in "yx")]
+    transform = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]
+    datasets = [{"path": "0", "coordinateTransformations": transform}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    return path
+
+
+def test_a_slide_that_differs_where_nobody_looked_is_another(job: Job, tmp_path: Path) -> None:
+    slides = [write_zarr_slide(tmp_path / f"{n}.zarr", changed=bool(n)) for n in range(2)]
+    jobs = [dataclasses.replace(job, slide=slide, mpp=0.25) for slide in slides]
+    model, results = Engine(load_model(job.model), "cpu"), []
+    request = EnhanceRequest(Region(0, 0, 240, 240), 2.0)
+    prints = set()
+    for slide_path in slides:
+        with open_slide(slide_path, mpp=0.25) as slide:
+            prints.add(slide.fingerprint)
+            plan = make_plan(slide, model.model, request)
+            results.append(list(model.run(slide, plan)))
+            assert all(again.cached for again in model.run(slide, plan))
+    assert len(prints) == 1  # else there is nothing to test
+    assert not any(tile.cached for tile in results[1])
+    output = tmp_path / "out.ome.zarr"
+    work = stopped(jobs[0], output)
+    before = files(work)
+    with pytest.raises(OutputError, match="the slide has changed since its unfinished run began"):
+        enhance_to_file(jobs[1], output, resume=True)
+    assert files(work) == before
+    for path in slides[0].rglob("*"):
+        os.utime(path, (1e9, 1e9))  # copied, for one
+    assert enhance_to_file(jobs[0], output, resume=True).resumed_blocks == 1
+    with pytest.raises(OutputError, match="the slide has changed since"):
+        enhance_to_file(jobs[1], output, resume=True)
+    os.utime(slides[0] / "zarr.json", (2e9, 2e9))
+    assert enhance_to_file(jobs[0], output, resume=True).computed_tiles == 0
+
+
+def test_a_folder_that_others_put_there_is_not_worked_in(job: Job, tmp_path: Path) -> None:
+    precious, output = tmp_path / "precious", tmp_path / "out.ome.zarr"
+    precious.mkdir()
+    (precious / "journal.jsonl").write_text("years of work")
+    work = tmp_path / ".out.ome.zarr.partial"
+    work.symlink_to(precious)
+    for resume in (False, True):
+        with pytest.raises(OutputError, match=r"\.partial, which is there and no folder"):
+            enhance_to_file(job, output, resume=resume)
+    work.unlink()
+    work.mkdir()
+    (work / "thesis").write_text("years of work")
+    with pytest.raises(OutputError, match=r"holds 'thesis', which this program did not write"):
+        enhance_to_file(job, output)
+    (work / ".napari-cwtnet").symlink_to(precious / "journal.jsonl")
+    with pytest.raises(OutputError, match=r"\.napari-cwtnet is a link"):
+        enhance_to_file(job, output)
+    assert (precious / "journal.jsonl").read_text() == "years of work"
+    assert (work / "thesis").exists()
 
 
 def test_bad_words(job: Job, tmp_path: Path) -> None:

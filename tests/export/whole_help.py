@@ -50,8 +50,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def without_time(folder: Path) -> dict[str, bytes]:
-    """The same of an OME-Zarr, but for the time in its attributes."""
+    """The same of an OME-Zarr, without the time and what only whole slides say of their source."""
     found = files(folder)
     group = json.loads(found["zarr.json"])
     del group["attributes"]["napari_cwtnet"]["time"]
+    group["attributes"]["napari_cwtnet"].pop("source", None)
     return found | {"zarr.json": json.dumps(group, sort_keys=True).encode()}

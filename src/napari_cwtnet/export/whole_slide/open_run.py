@@ -41,12 +41,14 @@ class Run:
     @property
     def record(self) -> dict[str, Any]:
         """What the file and the one beside it say when all blocks and levels are done."""
-        done = self.journal.blocks.values()
+        done, head = self.journal.blocks, self.journal.head
+        read = joined_digest(done[block.place].read for block in self.layout.blocks())
+        source = {"files": head.slide, "read": read, "side": head.side, "strip": head.strip}
         return image_record(
-            {**self.journal.head.provenance, **self.journal.tally},
+            {**head.provenance, **self.journal.tally, "source": source},
             self.layout.size,
             [self._finest_digest(), *(self.journal.levels[n] for n in sorted(self.journal.levels))],
-            figures=quality(one.errors for one in done).as_dict(),
+            figures=quality(one.errors for one in done.values()).as_dict(),
         )
 
     def _finest_digest(self) -> str:
@@ -212,7 +214,7 @@ def _holds_level(store: Store, level: int, digest: str) -> bool:
         return False
 
 
-def finished_before(output: Path, provenance: Mapping[str, Any]) -> Record | None:
+def finished_before(output: Path, bench: Bench, provenance: Mapping[str, Any]) -> Record | None:
     """The record of an output that is there already and would be made again just so, else None.
 
     Raises
@@ -234,9 +236,28 @@ def finished_before(output: Path, provenance: Mapping[str, Any]) -> Record | Non
         f"Output {output} is there, of another kind",
         remedy,
     )
+    if not _is_of_slide(record, bench):
+        raise OutputError(
+            f"Output {output} is there, and the slide has changed since, or it cannot be compared; "
+            f"{remedy}."
+        )
     if not sidecar_says(output, there):
         write_sidecar(output, there)
     return record
+
+
+def _is_of_slide(record: Record, bench: Bench) -> bool:
+    known = record.source
+    if known is None:
+        return False
+    if known.files == files_digest(bench.slide.path):
+        return True
+    try:
+        blocks = Layout(bench.plan.output_size, known.side, known.strip).blocks()
+    except RequestError:
+        return False
+    read = joined_digest(pixels_digest(bench, cut(bench.plan, block)) for block in blocks)
+    return read == known.read
 
 
 _AGAIN = "Leave out --resume to make it again, or choose another name."

@@ -293,7 +293,7 @@ def enhance_to_file(
         check_disk = partial(check_space, work.path, size, tiff=tiff) if space_check else _no_check
         provenance = bench.provenance if cluster is None else cluster.describe(job)
         if resume and not work.unfinished:
-            before = finished_before(output, provenance)
+            before = finished_before(output, bench, provenance)
             if before is not None:
                 if work.path.exists():  # of a run that was killed while it tidied up
                     work.take()

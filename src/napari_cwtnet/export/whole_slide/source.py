@@ -24,8 +24,8 @@ def files_digest(slide: Path) -> str:
     found = hashlib.sha256()
     for path in _files(slide):
         state = path.stat()
-        told = (path.name, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-        found.update(repr(told).encode("utf-8", "surrogateescape"))
+        told = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        found.update(repr(told).encode())
     return found.hexdigest()
 
 
