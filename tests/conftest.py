@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,9 @@ atexit.register(_settings.cleanup)
 # Before torch and napari are imported: both read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NAPARI_CONFIG", str(Path(_settings.name) / "settings.yaml"))
+if sys.platform.startswith("linux"):
+    # pytest-xvfb starts an X server, also where there is a Wayland screen
+    os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 
 
 class DataDir:

@@ -8,6 +8,7 @@ import textwrap
 from importlib import metadata, resources
 
 import pytest
+import yaml
 
 import napari_cwtnet
 
@@ -39,7 +40,8 @@ def test_import_takes_less_than_100_ms() -> None:
 def test_import_loads_neither_torch_nor_napari() -> None:
     code = """
         import sys, napari_cwtnet
-        print(sorted({"torch", "numpy", "napari", "qtpy", "magicgui"} & set(sys.modules)))
+        slow = {"torch", "numpy", "napari", "qtpy", "magicgui", "importlib.metadata"}
+        print(sorted(slow & set(sys.modules)))
     """
     assert run_python(code) == "[]"
 
@@ -57,6 +59,12 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_version_is_the_distribution_s() -> None:
     assert metadata.version("napari-cwtnet") == napari_cwtnet.__version__
+
+
+def test_manifest_names_an_icon_that_is_there() -> None:
+    manifest = resources.files("napari_cwtnet").joinpath("napari.yaml").read_text(encoding="utf-8")
+    package, _, name = yaml.safe_load(manifest)["icon"].partition(":")
+    assert "<svg" in resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def test_package_is_marked_as_typed() -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from napari_cwtnet.model import load_model
     from napari_cwtnet.slides import open_slide
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = ["CwtnetError", "__version__", "enhance", "load_model", "open_slide"]
 
 _HOME = {
@@ -26,9 +27,20 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def _version() -> str:
+    from importlib import metadata  # takes longer to import than all of this package
+
+    try:
+        return metadata.version("napari-cwtnet")
+    except metadata.PackageNotFoundError:  # a clone on the path, not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:
