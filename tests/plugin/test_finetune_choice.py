@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, finetune_plan
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import guard_band
@@ -23,7 +24,7 @@ Dock = Callable[..., Any]
 
 def settled(qtbot: Any, dock: Any) -> str:
     """The sentence, once it has followed the widgets."""
-    qtbot.waitUntil(lambda: not dock._rest.isActive(), timeout=5000)
+    qtbot.waitUntil(lambda: not dock._rest.pending, timeout=5000)
     return dock.sentence
 
 
@@ -197,7 +198,8 @@ def test_no_slide_and_no_model(
     assert dock.sentence == "Tick a slide to learn from; open or add one if there is none."
     for path in models.iterdir():
         path.unlink()
-    dock.form.refresh_models()
+    MODELS.load()
+    dock.form.model.show_models()
     dock._on_rest()
     assert dock.sentence.startswith("There is no model")
     dock.start()

@@ -7,19 +7,18 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
-from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.dock import Dock
+from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult, QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.docks.widgets import (
-    Resting,
     enable,
-    fill,
     show_progress,
     thin_bar,
     words_label,
@@ -28,7 +27,7 @@ from napari_cwtnet.plugin.tasks.check import Checker
 from napari_cwtnet.plugin.tasks.enhance import Job, Outcome
 from napari_cwtnet.plugin.tasks.inspect import Ending
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
-from napari_cwtnet.plugin.viewer.requests import check_job, chosen_header, roi_job, view_job
+from napari_cwtnet.plugin.viewer.requests import check_job, roi_job, view_job
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -58,7 +57,7 @@ class EnhancePanel(QWidget):
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
-        self.form, self.check, self.quality = EnhanceForm(), CheckResult(), QualityTable()
+        self.form, self.check, self.quality = ModelForm(), CheckResult(), QualityTable()
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
         self.sentence, self.status, self._bar = (
@@ -145,7 +144,7 @@ class EnhancePanel(QWidget):
             self.quality.show_quality(*measured)
 
 
-class EnhanceDock(QWidget):
+class EnhanceDock(Dock):
     """Enhance what is on the screen or a region of interest, or check the model there.
 
     Parameters
@@ -155,24 +154,20 @@ class EnhanceDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.controller = Enhancer(napari_viewer, self)
         self.checker = Checker(self.controller.engines, self)
         keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
-        self._layer: Any = None
         self._last_view: Job | None = None
         panel = self.panel = EnhancePanel(napari_viewer, self._view_source, self.controller.keep)
         self.view_button, self.roi_button = panel.view_button, panel.roi_button
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
         self.live, self.form, self.quality = panel.live, panel.form, panel.quality
         self.compare, self.result = panel.compare, panel.result
-        fill(self, panel)
-        self._rest = Resting(self, self._on_rest)
+        self._fill(panel)
         self._connect()
-        self._on_rest()
-        self._show_run()
+        self.show_all()
 
     def enhance_view(self) -> None:
         """Enhance what the canvas shows."""
@@ -204,14 +199,23 @@ class EnhanceDock(QWidget):
         """What is happening or has happened, as shown."""
         return self.panel.status.text()
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.live.setChecked(False)
-            self.controller.leave()
-            self.checker.runner.cancel()
-            self.compare.stop()
+        self.live.setChecked(False)
+        self.controller.leave()
+        self.checker.runner.cancel()
+        self.compare.stop()
+
+    def show_all(self) -> None:
+        """Say what would happen and what happens."""
+        self._on_rest()
+        self._show_run()
+
+    def _on_triggered(self) -> None:
+        if self.live.isChecked():
+            self._on_rest()  # Live goes on while the dock is out of sight
+        else:
+            super()._on_triggered()
 
     def _connect(self) -> None:
         self.view_button.clicked.connect(lambda _: self.enhance_view())
@@ -253,10 +257,6 @@ class EnhanceDock(QWidget):
         else:
             self.panel.allow_check(True, what)
         self._show_check()
-        try:
-            self.form.set_scale(chosen_header(self.form.choice).scale)
-        except CwtnetError:
-            self.form.set_scale(None)
         if self.live.isChecked() and job is not None and job != self._last_view:
             self._last_view = job
             self._begin(job, layer)

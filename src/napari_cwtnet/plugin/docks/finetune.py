@@ -10,7 +10,7 @@ from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -23,9 +23,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
-from napari_cwtnet.plugin.docks.widgets import Resting, copy, fill, show_progress, words_label
+from napari_cwtnet.plugin.docks.widgets import copy, show_progress, words_label
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, Finetuner, FinetuneRun, Outcome
 from napari_cwtnet.plugin.viewer.command_line import command_line
 from napari_cwtnet.plugin.viewer.finetune_request import FinetunePlan, finetune_plan, finetune_words
@@ -190,7 +191,7 @@ def run_words(run: RunFolder) -> str:
     return f"{run.path.name} · step {run.step:,}, {run.share:.0%} · {touched}"
 
 
-class FinetuneDock(QWidget):
+class FinetuneDock(Dock):
     """Let a model go on learning from the slides at hand.
 
     Parameters
@@ -200,8 +201,7 @@ class FinetuneDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.controller = Finetuner(self)
         self.form, self.panel = FinetuneForm(), FinetunePanel()
         self._menu = ResumeMenu(self)
@@ -213,12 +213,10 @@ class FinetuneDock(QWidget):
         layout.addWidget(self.panel.choices_button)
         layout.addWidget(self.form)
         layout.addWidget(self.panel)
-        fill(self, content)
-        self._rest = Resting(self, self._on_rest)
+        self._fill(content)
         self._connect()
-        self._on_layers()
-        self._on_rest()
-        self._show_run()
+        self._show_layers()
+        self.show_all()
 
     def start(self) -> None:
         """Begin what the sentence says."""
@@ -256,11 +254,14 @@ class FinetuneDock(QWidget):
         """What is happening or has happened, as shown."""
         return self.panel.status.text()
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.controller.abandon()
+        self.controller.abandon()
+
+    def show_all(self) -> None:
+        """Offer what can be learnt from; say what would happen and what happens."""
+        self._on_rest()
+        self._show_run()
 
     def _begin(self, job: FinetuneJob, sentence: str) -> None:
         self.controller.start(job)
@@ -275,7 +276,7 @@ class FinetuneDock(QWidget):
         panel.pause_button.clicked.connect(lambda _: self._pause_or_go_on())
         panel.stop_button.clicked.connect(lambda _: controller.stop())
         self._menu.chosen.connect(self.resume)
-        self.form.changed.connect(self._rest.start)
+        self.form.changed.connect(self._rest.on_change)
         self.form.slides.changed.connect(self._on_layers)
         controller.changed.connect(self._show_run)
         controller.finished.connect(self._show_outcome)
@@ -300,8 +301,11 @@ class FinetuneDock(QWidget):
 
     def _on_layers(self, *_: Any) -> None:
         if isalive(self):
-            self.form.show_layers(list(self._viewer.layers))
-            self._rest.start()
+            self._show_layers()
+            self._rest.on_change()
+
+    def _show_layers(self) -> None:
+        self.form.show_layers(list(self._viewer.layers))
 
     def _show_choices(self, shown: bool) -> None:
         self.form.setVisible(shown)

@@ -6,18 +6,17 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.inspect_form import LookingForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
+from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.widgets import (
-    Resting,
     copy,
     enable,
-    fill,
     show_progress,
     thin_bar,
     words_label,
@@ -27,7 +26,7 @@ from napari_cwtnet.plugin.viewer.canvas import CanvasClicks
 from napari_cwtnet.plugin.viewer.command_line import command_line, inspect_words
 from napari_cwtnet.plugin.viewer.inspect_session import Captured, InspectSession, View
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
-from napari_cwtnet.plugin.viewer.requests import chosen_header, field_job
+from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.selection import shown_result, source_layer_in, source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import place_at
@@ -50,7 +49,7 @@ class InspectPanel(QWidget):
         )
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
-        self.form, self.looking, self.legend = EnhanceForm(), LookingForm(), MapLegend()
+        self.form, self.looking, self.legend = ModelForm(), LookingForm(), MapLegend()
         self.sentence, self.status, self.said = (words_label() for _ in range(3))
         self.said.setStyleSheet("font-weight: 600;")
         self.said.hide()
@@ -106,7 +105,7 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     return row
 
 
-class InspectDock(QWidget):
+class InspectDock(Dock):
     """Look inside the network, over what is on the screen.
 
     Parameters
@@ -116,22 +115,18 @@ class InspectDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.session = InspectSession(self)
         self.controller = self.session.runner
         self.layers = MapLayers(napari_viewer)
         self.panel = InspectPanel()
         self.form, self.looking = self.panel.form, self.panel.looking
         self.legend = self.panel.legend
-        fill(self, self.panel)
-        self._layer: Any = None
+        self._fill(self.panel)
         self._clicks = CanvasClicks(napari_viewer, self._on_click)
         self._clicks.listen()
-        self._rest = Resting(self, self._on_rest)
         self._connect()
-        self._on_rest()
-        self._show_work()
+        self.show_all()
 
     def inspect_view(self) -> None:
         """Capture what the canvas shows."""
@@ -197,16 +192,19 @@ class InspectDock(QWidget):
         """What is happening or has happened, as shown."""
         return str(self.panel.status.text())
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def show_all(self) -> None:
+        """Say what would be captured and what is at work."""
+        self._on_rest()
+        self._show_work()
+
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() != QEvent.Type.ParentChange:
-            return
-        if self.parent() is None:
-            self.controller.cancel()
-            self._clicks.stop()
-        else:
-            self._clicks.listen()
+        self.controller.cancel()
+        self._clicks.stop()
+
+    def enter(self) -> None:
+        """Listen to clicks."""
+        self._clicks.listen()
 
     def _connect(self) -> None:
         panel, session = self.panel, self.session
@@ -250,9 +248,9 @@ class InspectDock(QWidget):
     def _on_rest(self) -> None:
         """Say what would be captured now."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
-        self.form.set_slide(slide_of(layer))
         made = source_of(shown_result(self._viewer))
-        self.form.suggest_model(None if made is None else made.job.model)
+        self.form.model.suggest(None if made is None else made.job.model)
+        self.form.set_slide(slide_of(layer))
         for roi, show in ((False, self.panel.show_sentence), (True, self.panel.show_roi)):
             try:
                 _, _, sentence = field_job(self._viewer, layer, self.form.choice, roi=roi)
@@ -260,10 +258,6 @@ class InspectDock(QWidget):
                 show(str(error), possible=False)
             else:
                 show(sentence, possible=True)
-        try:
-            self.form.set_scale(chosen_header(self.form.choice).scale)
-        except CwtnetError:
-            self.form.set_scale(None)
 
     def _show_field(self) -> None:
         """Tell about another field, or none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -26,10 +26,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import QSignalThrottler
 
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.overview import Overview
-from napari_cwtnet.plugin.docks.widgets import copy, fill
+from napari_cwtnet.plugin.docks.widgets import copy
 from napari_cwtnet.plugin.reader import Opened, ask_for_slide, open_in, reopened, replace_in
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.badge import keep_badge
@@ -181,7 +183,7 @@ def _in_a_row(*widgets: QWidget | None) -> QWidget:
 _CAMERA_MS = 50
 
 
-class SlideDock(QWidget):
+class SlideDock(Dock):
     """About the slide that is looked at.
 
     Parameters
@@ -191,16 +193,13 @@ class SlideDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         keep_badge(napari_viewer)
-        self._layer: Image | None = None
         self.form = SlideForm(self)
-        fill(self, self.form, 280)
-        self._camera_rests = QTimer(self)
-        self._camera_rests.setSingleShot(True)
-        self._camera_rests.setInterval(_CAMERA_MS)
-        self._camera_rests.timeout.connect(self._show_view)
+        self._fill(self.form, 280)
+        self._camera_moves = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
+        self._camera_moves.setTimeout(_CAMERA_MS)
+        self._camera_moves.triggered.connect(self._on_triggered)
         self._connect()
         self._layer = slide_layer_in(napari_viewer)
         self._show_slide()
@@ -329,8 +328,12 @@ class SlideDock(QWidget):
         in_background(lambda: degradation_text(slide), show)
 
     def _camera_moved(self, *_: object) -> None:
-        if not self._camera_rests.isActive():
-            self._camera_rests.start()
+        if isalive(self):  # napari's events outlive the dock
+            self._camera_moves.throttle()
+
+    def show_all(self) -> None:
+        """Say what the canvas shows."""
+        self._show_view()
 
     def _show_view(self) -> None:
         layer, slide = self._layer, slide_of(self._layer)

@@ -22,6 +22,7 @@ from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.plugin.tasks.device import TURNS, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.finetune_history import History
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.tasks.runner import fault_words
 from napari_cwtnet.training.events import Done, Event, Measuring, Preview, StepDone, Validation
 from napari_cwtnet.training.finetune import install, refuse_taken_name, with_identities
@@ -272,7 +273,9 @@ class FinetuneRun:
         trainer = self._trainer
         if trainer is None or not trainer.improved:
             return None
-        return install(trainer.weights, trainer.recipe.name).stem
+        name = install(trainer.weights, trainer.recipe.name).stem
+        MODELS.load()
+        return name
 
     def _where_it_is(self) -> str:
         trainer = self._trainer
@@ -292,21 +295,6 @@ def _in_words(error: Exception) -> str:
 def runs_at_work() -> Iterator[threading.Thread]:
     """Threads of fine-tunings that have not ended."""
     return (thread for thread in threading.enumerate() if thread.name == "napari-cwtnet finetune")
-
-
-class _ModelNews(QObject):
-    """What happens in the models folder.
-
-    Attributes
-    ----------
-    changed : Signal
-        The models folder holds another model than before.
-    """
-
-    changed = Signal()
-
-
-MODEL_NEWS = _ModelNews()
 
 
 REFRESH_MS = 250
@@ -398,7 +386,7 @@ class Finetuner(QObject):
             self._at_work.clear()
             self._timer.stop()
             if outcome.installed is not None:
-                MODEL_NEWS.changed.emit()
+                MODELS.changed.emit()
         self.changed.emit()
         if outcome is not None:
             self.finished.emit(outcome)

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterable
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import list_models
 from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.requests import FieldJob
 from napari_cwtnet.plugin.viewer.selection import Source
 from napari_cwtnet.plugin.viewer.slide_layer import user_mpp, wants_icc
@@ -89,12 +89,11 @@ def inspect_words(
 
 
 def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) -> list[str]:
-    names = {path: name for name, path in list_models().items()}
     words = [
         command, str(job.slide.path.resolve()),
         "--region", exact_region(region),
         "--downsample", exact(job.request.downsample),
-        "--model", names.get(job.model, str(job.model)),
+        "--model", MODELS.name_of(job.model),
         "--reference", job.request.reference,
     ]  # fmt: skip
     if job.request.sharpness != "auto":

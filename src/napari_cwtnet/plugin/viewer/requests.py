@@ -21,9 +21,8 @@ from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.field import cwtnet_config
-from napari_cwtnet.model import list_models
-from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
 from napari_cwtnet.slides import Slide
@@ -52,20 +51,6 @@ def source_levels(slide: Slide) -> list[tuple[float, str]]:
     octaves = max(0, math.floor(math.log2(max(1.0, max(slide.size) / _COARSEST_SIDE))))
     downsamples = [2.0**octave for octave in range(min(octaves, 6) + 1)]
     return [(d, describe_resolution(slide.mpp, d)) for d in downsamples]
-
-
-def chosen_header(choice: Choice) -> ModelHeader:
-    """What is known of the chosen model.
-
-    Raises
-    ------
-    ModelError, RequestError
-        If none is chosen, it is gone, or its file is no model.
-    """
-    path = list_models().get(choice.model or "")
-    if path is None:
-        raise RequestError("There is no model; put a .safetensors file in the models folder.")
-    return read_header(path)
 
 
 def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
@@ -149,7 +134,7 @@ def _job(
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
-    header = chosen_header(choice)
+    header = MODELS.header(choice.model)
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     if coarser:
         downsample = max(downsample, float(header.scale))
@@ -239,7 +224,7 @@ def field_job(
     slide = slide_of(layer)
     if slide is None or region is None:
         raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
-    header = chosen_header(choice)
+    header = MODELS.header(choice.model)
     cwtnet_config(header)  # refuses a network that cannot be looked into
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     inside = on_lattice(region, downsample).intersection(slide.bounds) or region
