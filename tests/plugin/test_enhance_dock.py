@@ -210,7 +210,7 @@ def test_nothing_is_told_of_what_was_deleted_while_it_was_made(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = enhance_dock(ome, level=2.0)
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         qtbot.waitUntil(lambda: bool(results(viewer)), timeout=30000)
         del viewer.layers[1]

@@ -36,7 +36,7 @@ def test_the_sentence_says_what_will_happen(tune_dock: Dock, qtbot: Any) -> None
         "Learns 1.000 µm/px (10×) → 0.500 µm/px (20×) from the left 67 % of learnable, is "
         f"measured on the right 33 %; a guard band of {guard / 2:.0f} µm ({guard:g} px) between "
         "them is left out.\nStarts from start, for at most 10 min on cpu; pauses do not count. If "
-        "it gets better, the models list has start-tuned then."
+        "it improves, start-tuned is added to the model list."
     )
     dock.form.share.setValue(25)
     dock.form.minutes.setValue(2.5)
@@ -44,7 +44,7 @@ def test_the_sentence_says_what_will_happen(tune_dock: Dock, qtbot: Any) -> None
     words = settled(qtbot, dock)
     assert "the left 75 % of learnable, is measured on the right 25 %" in words
     assert "for at most 2.5 min on cpu" in words
-    assert "the models list has mine then" in words
+    assert "mine is added to the model list" in words
     assert dock.panel.start_button.isEnabled()
     plan = finetune_plan(dock.form.choice)
     assert plan.recipe.minutes == 2.5
@@ -102,7 +102,7 @@ def test_what_cannot_be_is_said_before_start(
     assert messages == [said]
     dock.form.name.setText("mine")
     dock.form.output.line.setText("~nobody-of-this-name/run")  # no home folder to expand
-    assert "the models list has mine then" in settled(qtbot, dock)
+    assert "mine is added to the model list" in settled(qtbot, dock)
     assert not dock.controller.busy
 
 

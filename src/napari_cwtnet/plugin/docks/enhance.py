@@ -23,9 +23,9 @@ from napari_cwtnet.plugin.docks.widgets import (
     thin_bar,
     words_label,
 )
-from napari_cwtnet.plugin.tasks.check import Checker
-from napari_cwtnet.plugin.tasks.enhance import Job, Outcome
-from napari_cwtnet.plugin.tasks.inspect import Ending
+from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
+from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
 from napari_cwtnet.plugin.viewer.requests import check_job, roi_job, view_job
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
@@ -103,7 +103,7 @@ class EnhancePanel(QWidget):
     def show_run(self, controller: Enhancer, checker: Checker) -> None:
         """Show where the run or the check is; called some ten times a second."""
         busy, run = controller.busy, controller.run
-        checking = checker.runner.busy
+        checking = checker.busy
         tip = "Ends after the tile at work; Live goes off" if busy else "Nothing is running"
         if checking:
             tip = "Ends after the tile at work"
@@ -111,7 +111,7 @@ class EnhancePanel(QWidget):
         self._bar.setVisible(busy or checking)
         if checking:
             show_progress(self._bar, 0, 0)
-            self.status.setText(checker.runner.words)
+            self.status.setText(checker.words)
             return
         if not busy:
             if controller.outcome is None:
@@ -119,7 +119,7 @@ class EnhancePanel(QWidget):
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
         if run is not None and run.picture is not None:
-            show_progress(self._bar, run.done, len(run.picture.plan.tiles))
+            show_progress(self._bar, run.done, run.total)
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 
@@ -156,7 +156,7 @@ class EnhanceDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.controller = Enhancer(napari_viewer, self)
-        self.checker = Checker(self.controller.engines, self)
+        self.checker = Checker(self)
         keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
         self._last_view: Job | None = None
@@ -203,13 +203,14 @@ class EnhanceDock(Dock):
         """End the work when the dock is taken out of its window."""
         self.live.setChecked(False)
         self.controller.leave()
-        self.checker.runner.cancel()
+        self.checker.cancel()
         self.compare.stop()
 
     def show_all(self) -> None:
         """Say what would happen and what happens."""
         self._on_rest()
         self._show_run()
+        self.compare.show_state()
 
     def _on_triggered(self) -> None:
         if self.live.isChecked():
@@ -222,17 +223,17 @@ class EnhanceDock(Dock):
         self.roi_button.clicked.connect(lambda _: self.enhance_roi())
         self.panel.check_button.clicked.connect(lambda _: self.check_here())
         self.cancel_button.clicked.connect(lambda _: self._cancel())
-        self.release_button.clicked.connect(lambda _: self.controller.release_memory())
+        self.release_button.clicked.connect(lambda _: ENGINES.release())
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
-        self.controller.changed.connect(self._show_run)
-        self.controller.finished.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
+        self.controller.changed.connect(self._on_run)
+        self.controller.ended.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
         self.checker.changed.connect(self._show_check)
-        self.checker.runner.changed.connect(self._show_run)
-        self.checker.runner.ended.connect(self.panel.show_check_ending)
+        self.checker.changed.connect(self._on_run)
+        self.checker.ended.connect(self.panel.show_check_ending)
         self._rest.follow(self._viewer)
         follow_shown(self._viewer, self._show_figures)
-        self.compare.comparer.changed.connect(self._show_figures)
+        self.compare.comparer.changed.connect(self._on_compare)
         self._viewer.layers.events.removed.connect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:
@@ -257,9 +258,9 @@ class EnhanceDock(Dock):
         else:
             self.panel.allow_check(True, what)
         self._show_check()
-        if self.live.isChecked() and job is not None and job != self._last_view:
+        if self.live.isChecked() and plan is not None and job != self._last_view:
             self._last_view = job
-            self._begin(job, layer)
+            self._begin(job, plan, layer)
 
     def _on_live(self) -> None:
         """Begin at once, even with a view that was enhanced, cancelled or deleted before."""
@@ -280,23 +281,23 @@ class EnhanceDock(Dock):
     def _start(self, make: Any) -> None:
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
-            job, _ = make(self._viewer, layer, self.form.choice)
+            job, plan = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
             show_error(str(error))
             self._on_rest()
             return
         if make is view_job:
             self._last_view = job
-        self._begin(job, layer)
+        self._begin(job, plan, layer)
 
-    def _begin(self, job: Job, layer: Any) -> None:
-        self.checker.runner.cancel()
-        self.controller.start(job, layer)
+    def _begin(self, job: Job, plan: Plan, layer: Any) -> None:
+        self.checker.cancel()
+        self.controller.start(job, plan, layer)
 
     def _cancel(self) -> None:
         self.live.setChecked(False)
         self.controller.cancel()
-        self.checker.runner.cancel()
+        self.checker.cancel()
 
     def _show_check(self) -> None:
         """Of the slide that the dock is about."""
@@ -304,11 +305,26 @@ class EnhanceDock(Dock):
         about = found is not None and found.slide_layer == self._layer
         self.panel.check.show_check(found if about else None)
 
+    def _on_run(self) -> None:
+        if self.in_sight or not self.controller.busy:
+            self._show_run()
+        else:
+            self._behind = True
+
     def _show_run(self) -> None:
         self.panel.show_run(self.controller, self.checker)
         self._show_figures()
 
+    def _on_compare(self) -> None:
+        if self.in_sight:
+            self.compare.show_state()
+        self._show_figures()
+
     def _show_figures(self, *_: Any) -> None:
         """Of the result that is shown, which need not be the last one."""
-        if isalive(self) and not self.controller.busy:  # napari's events outlive the dock
+        if not isalive(self):  # napari's events outlive the dock
+            return
+        if not self.in_sight:
+            self._behind = True
+        elif not self.controller.busy:
             self.panel.show_figures(self._viewer)

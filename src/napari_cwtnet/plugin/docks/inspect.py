@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.dock import Dock
-from napari_cwtnet.plugin.docks.inspect_form import LookingForm
+from napari_cwtnet.plugin.docks.inspect_form import MapForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
 from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.widgets import (
@@ -21,10 +21,11 @@ from napari_cwtnet.plugin.docks.widgets import (
     thin_bar,
     words_label,
 )
-from napari_cwtnet.plugin.tasks.inspect import Ending, Inspector
+from napari_cwtnet.plugin.tasks.inspect import Captured
+from napari_cwtnet.plugin.tasks.runner import Ending, TaskRunner
 from napari_cwtnet.plugin.viewer.canvas import CanvasClicks
 from napari_cwtnet.plugin.viewer.command_line import command_line, inspect_words
-from napari_cwtnet.plugin.viewer.inspect_session import Captured, InspectSession, View
+from napari_cwtnet.plugin.viewer.inspect_session import InspectSession, View
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
 from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.selection import shown_result, source_layer_in, source_of
@@ -49,7 +50,7 @@ class InspectPanel(QWidget):
         )
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
-        self.form, self.looking, self.legend = ModelForm(), LookingForm(), MapLegend()
+        self.form, self.looking, self.legend = ModelForm(), MapForm(), MapLegend()
         self.sentence, self.status, self.said = (words_label() for _ in range(3))
         self.said.setStyleSheet("font-weight: 600;")
         self.said.hide()
@@ -81,7 +82,7 @@ class InspectPanel(QWidget):
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)
 
-    def show_work(self, runner: Inspector, *, possible: bool) -> None:
+    def show_work(self, runner: TaskRunner, *, possible: bool) -> None:
         """Show what is at work, and whether there is something to choose meanwhile."""
         self.cancel_button.setEnabled(runner.busy)
         self.looking.setEnabled(possible)
@@ -149,13 +150,13 @@ class InspectDock(Dock):
     def ask(self, x: float, y: float) -> None:
         """Probe the patch at a place, level-0 pixels."""
         try:
-            self.session.ask(x, y, self.looking.looking)
+            self.session.ask(x, y, self.looking.selection)
         except CwtnetError as error:
             self.panel.status.setText(str(error))
 
     def copy_command(self) -> str | None:
         """Put the command line on the clipboard that writes these maps, or those of the view."""
-        captured, looking, place, depth = self.captured, self.looking.looking, None, 1
+        captured, looking, place, depth = self.captured, self.looking.selection, None, 1
         try:
             if captured is None:
                 layer = source_layer_in(self._viewer, self._layer)
@@ -225,7 +226,7 @@ class InspectDock(Dock):
 
     def _look(self) -> None:
         """Bring what is chosen on the canvas, once it is found."""
-        self.session.look(self.looking.looking)
+        self.session.look(self.looking.selection)
 
     def _clear(self) -> None:
         self.layers.clear()
@@ -238,7 +239,7 @@ class InspectDock(Dock):
             return
         active = self._viewer.layers.selection.active
         panning = active is None or str(active.mode) == "pan_zoom"
-        if self.looking.looking.show == "probe" and self.looking.isVisible() and panning:
+        if self.looking.selection.show == "probe" and self.looking.isVisible() and panning:
             self.ask(*place_at(self._viewer, layer, position))
 
     def _on_removed(self, event: Any) -> None:
@@ -276,8 +277,8 @@ class InspectDock(Dock):
         self.legend.show_map(view.map)
         if view.probe is not None:
             self.layers.show_patches(captured.field, view.probe)
-        elif view.looking.show == "displacement":
-            self.layers.show_steps(captured.field, view.looking.block or 1)
+        elif view.selection.show == "displacement":
+            self.layers.show_steps(captured.field, view.selection.block or 1)
 
     def _show_work(self) -> None:
         self.panel.show_work(self.controller, possible=not self.session.capturing)

@@ -36,11 +36,10 @@ from napari_cwtnet.plugin.reader import Opened, ask_for_slide, open_in, reopened
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.badge import keep_badge
 from napari_cwtnet.plugin.viewer.command_line import command_line, info_words
-from napari_cwtnet.plugin.viewer.selection import slide_layer_in
+from napari_cwtnet.plugin.viewer.selection import holds, slide_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import (
     MAGNIFICATIONS,
     degradation_text,
-    is_set_by_user,
     jumps,
     level_rows,
     magnification_text,
@@ -288,7 +287,7 @@ class SlideDock(Dock):
         form, slide = self.form, slide_of(self._layer)
         if slide is None:
             return
-        editable = slide.mpp is None or is_set_by_user(slide)
+        editable = slide.mpp is None or slide.mpp_by_user
         with QSignalBlocker(form.mpp), QSignalBlocker(form.edit_mpp):
             form.mpp.setValue(slide.mpp or 0.0)
             self._let_edit(editable)
@@ -388,7 +387,7 @@ class SlideDock(Dock):
             return
 
         def show(opened: Opened) -> None:
-            if layer in self._viewer.layers:
+            if holds(self._viewer, layer):
                 replace_in(self._viewer, layer, opened)
                 self._show_slide()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model import list_models
-from napari_cwtnet.model.registry import user_model_folder
+from napari_cwtnet.model.registry import MODEL_FOLDER
 from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.plugin.tasks.runner import in_background
 
@@ -26,13 +27,13 @@ class ModelList(QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: Path | None = None
+        self._folder: str | None = ""
         self._paths: dict[str, Path] = {}
 
     @property
     def paths(self) -> dict[str, Path]:
         """Files by name, shipped models first; the first use lists the folders."""
-        if self._folder != user_model_folder():
+        if self._folder != os.environ.get(MODEL_FOLDER):
             self.load()
         return self._paths
 
@@ -55,7 +56,7 @@ class ModelList(QObject):
 
     def load(self) -> None:
         """List the folders now; from any thread, and without a signal."""
-        self._folder, self._paths = user_model_folder(), list_models()
+        self._folder, self._paths = os.environ.get(MODEL_FOLDER), list_models()
 
     def refresh(self) -> None:
         """List the folders in a thread, then say if anything has changed."""

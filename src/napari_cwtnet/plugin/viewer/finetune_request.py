@@ -20,6 +20,7 @@ from napari_cwtnet.plugin.tasks.finetune import FinetuneJob
 from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.command_line import exact
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of, wants_icc
+from napari_cwtnet.plugin.viewer.viewport import box_on
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.training.data import guard_band
 from napari_cwtnet.training.finetune import finetune_recipe
@@ -160,12 +161,8 @@ def boxes_of(shapes: Any, slide: SlideChoice) -> tuple[tuple[float, float, float
     for kind, corners in zip(shapes.shape_type, shapes.data, strict=True):
         if kind in ("line", "path"):
             continue
-        points = [slide.layer.world_to_data(shapes.data_to_world(point)) for point in corners]
-        rows, columns = ([float(p[axis]) + 0.5 for p in points] for axis in (-2, -1))
-        width, height = max(columns) - min(columns), max(rows) - min(rows)
-        if min(width, height) <= 0:
-            continue
-        inside = Region(min(columns), min(rows), width, height).intersection(slide.bounds)
+        box = box_on(slide.layer, shapes, corners)
+        inside = None if box is None else box.intersection(slide.bounds)
         if inside is not None:
             x, y, width, height = inside.x, inside.y, inside.width, inside.height
             boxes.append((round(x, 2), round(y, 2), round(width, 2), round(height, 2)))
