@@ -23,6 +23,17 @@ def installed_plugins() -> None:
     PluginManager.instance().discover()
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """Each test begins without the networks, tiles and grids of the tests before it."""
+    from napari_cwtnet.enhancement import GridMemory
+    from napari_cwtnet.plugin.tasks.device import ENGINES
+
+    yield
+    ENGINES.release()
+    ENGINES.grids = GridMemory()
+
+
 @pytest.fixture(scope="session")
 def ome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An OME-TIFF of the analytic pattern: 731 × 517, levels 1, 2 and 4, 0.25 µm/px."""
@@ -154,6 +165,6 @@ def tune_dock(
     yield make
     for dock in filter(None, (known() for known in docks)):
         if isalive(dock):  # a test that failed has left its run, which must not outlive the folders
-            dock.controller.abandon()
+            dock.controller.cancel()
     dock = None
     qtbot.waitUntil(no_run_is_left, timeout=60000)

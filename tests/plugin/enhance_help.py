@@ -44,7 +44,7 @@ def threads() -> list[threading.Thread]:
 
 def finish(qtbot: Any, dock: Any, begin: Any = None) -> Any:
     """Run ``begin`` (Enhance view, if not given), wait for its end; gives the outcome."""
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         (begin or dock.enhance_view)()
     return blocker.args[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import yaml
 from safetensors import safe_open
 
 from napari_cwtnet.model import CwtNet, preset, save_weights
-from napari_cwtnet.plugin.tasks.finetune import runs_at_work
 
 QUICK = {
     "patch": 16,
@@ -52,7 +52,7 @@ def write_recipe(folder: Path, **fields: Any) -> Path:
 
 def finish(qtbot: Any, dock: Any, begin: Any = None) -> Any:
     """Run ``begin`` (Start, if not given), wait for its end; gives the outcome."""
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         (begin or dock.start)()
     return blocker.args[0]
 
@@ -73,4 +73,4 @@ def progress_in(folder: Path) -> dict[str, Any]:
 
 def no_run_is_left() -> bool:
     """Whether all threads of fine-tunings have ended."""
-    return not list(runs_at_work())
+    return not any(one.name == "napari-cwtnet finetune" for one in threading.enumerate())

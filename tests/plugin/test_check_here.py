@@ -15,7 +15,7 @@ from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
-from napari_cwtnet.plugin.tasks.device import TURNS
+from napari_cwtnet.plugin.tasks.device import ARBITER
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
@@ -25,7 +25,7 @@ Dock = Callable[..., Any]
 
 def checked(qtbot: Any, dock: Any) -> Any:
     """Press the button, wait for the end; gives it."""
-    with qtbot.waitSignal(dock.checker.runner.ended, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.checker.ended, timeout=60000) as blocker:
         dock.panel.check_button.click()
     return blocker.args[0]
 
@@ -102,7 +102,7 @@ def test_sharpness_makes_the_level_that_a_slide_lacks(
 
 def test_cancelled_and_superseded(enhance_dock: Dock, qtbot: Any, ome: Path) -> None:
     viewer, dock = enhance_dock(ome, level=2.0)
-    runner = dock.checker.runner
+    runner = dock.checker
     assert not dock.cancel_button.isEnabled()
     dock.check_here()
     assert dock.status == "Checking…"
@@ -110,7 +110,7 @@ def test_cancelled_and_superseded(enhance_dock: Dock, qtbot: Any, ome: Path) -> 
         dock.cancel_button.click()
     assert dock.status == "Check cancelled"
     assert dock.panel.check.isHidden()
-    assert not TURNS.taken
+    assert not ARBITER.taken
     dock.check_here()
     assert finish(qtbot, dock).kind == "done"  # an enhancement takes its place
     qtbot.waitUntil(lambda: not runner.busy, timeout=20000)

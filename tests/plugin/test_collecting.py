@@ -45,4 +45,4 @@ def test_while_a_model_learns(tune_dock: Callable[..., Any], qtbot: Any) -> None
     wait_for_step(qtbot, dock, 1)
     assert gc.isenabled()
     assert gc.get_freeze_count() > 10_000
-    finish(qtbot, dock, dock.controller.stop)
+    finish(qtbot, dock, dock.stop)

@@ -285,7 +285,7 @@ def test_single_channels_and_copies(
     assert len(channels) == 4  # red, green, blue and what is computed
     assert badge_seen(viewer)
     assert not any(map(source_of, channels))
-    assert not dock.compare.comparer.possible
+    assert dock.compare.comparer.hindrance
 
 
 @pytest.mark.parametrize(("level", "against"), [(2.0, "truth"), (1.0, "bicubic")])

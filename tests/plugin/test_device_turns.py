@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.export import export_image
-from napari_cwtnet.plugin.tasks.device import TURNS, DeviceTurns
+from napari_cwtnet.plugin.tasks.device import ARBITER, DeviceArbiter
 from plugin.enhance_help import finish as finish_enhancement
 from plugin.enhance_help import wait_for_tiles
 from plugin.finetune_help import finish, wait_for_step
@@ -19,15 +19,15 @@ Dock = Callable[..., Any]
 
 
 def test_waits_until_all_who_come_first_are_done() -> None:
-    turns, order = DeviceTurns(), []
+    turns, order = DeviceArbiter(), []
     assert turns.wait(0)
 
     def train() -> None:
         assert turns.wait(10)
         order.append("step")
 
-    with turns.first():
-        with turns.first():
+    with turns.priority():
+        with turns.priority():
             assert turns.taken
         thread = threading.Thread(target=train)
         thread.start()
@@ -39,8 +39,8 @@ def test_waits_until_all_who_come_first_are_done() -> None:
 
 
 def test_turn_is_given_back_by_an_enhancement_that_fails() -> None:
-    turns = DeviceTurns()
-    with pytest.raises(ValueError, match="broken"), turns.first():
+    turns = DeviceArbiter()
+    with pytest.raises(ValueError, match="broken"), turns.priority():
         raise ValueError("broken")
     assert turns.wait(0)
 
@@ -57,15 +57,15 @@ def test_training_rests_while_a_view_is_enhanced(tune_dock: Dock, qtbot: Any) ->
     wait_for_tiles(qtbot, enhance, 1)
     step, seen = run.step, []
     # the step first: had the turn been given back between the two, more steps could be seen
-    enhance.controller.changed.connect(lambda: seen.append((run.step, TURNS.taken)))
-    dock.controller.changed.connect(lambda: seen.append((run.step, TURNS.taken)))
+    enhance.controller.changed.connect(lambda: seen.append((run.step, ARBITER.taken)))
+    dock.controller.changed.connect(lambda: seen.append((run.step, ARBITER.taken)))
     outcome = finish_enhancement(qtbot, enhance, lambda: None)
     assert outcome.kind == "done"
     during = [at for at, taken in seen if taken]
     assert during
     assert max(during) <= step + 1
     wait_for_step(qtbot, dock, step + 3)
-    assert finish(qtbot, dock, dock.controller.stop).kind == "stopped"
+    assert finish(qtbot, dock, dock.stop).kind == "stopped"
 
 
 def test_an_export_comes_first_too(
@@ -81,14 +81,14 @@ def test_an_export_comes_first_too(
     taken = []
 
     def noted(*words: Any, **settings: Any) -> Any:
-        taken.append(TURNS.taken)
+        taken.append(ARBITER.taken)
         return export_image(*words, **settings)
 
     monkeypatch.setattr("napari_cwtnet.plugin.viewer.export.export_image", noted)
-    with qtbot.waitSignal(dock.result.exporter.finished, timeout=60000):
+    with qtbot.waitSignal(dock.result.exporter.ended, timeout=60000):
         dock.result.export_to(tmp_path / "out.png")
     assert taken == [True]
-    assert TURNS.wait(10)
+    assert ARBITER.wait(10)
     assert (tmp_path / "out.png").exists()
 
 
@@ -96,7 +96,7 @@ def test_stop_and_closing_do_not_wait_for_an_enhancement(tune_dock: Dock, qtbot:
     _, dock = tune_dock()
     dock.start()
     run = wait_for_step(qtbot, dock, 1)
-    with TURNS.first():
-        waits = lambda: dock.status == f"Step {run.step} · what you asked for goes first"  # noqa: E731
+    with ARBITER.priority():
+        waits = lambda: dock.status == f"Step {run.step} · waiting: another task has the device"  # noqa: E731
         qtbot.waitUntil(waits, timeout=20000)
-        assert finish(qtbot, dock, dock.controller.abandon).kind == "closed"  # without a turn
+        assert finish(qtbot, dock, dock.controller.cancel).kind == "closed"  # without a turn

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY, keep_badge
 from plugin.enhance_help import finish, results, write_model
 
@@ -32,11 +33,13 @@ def test_no_model(enhance_dock: Callable[..., Any], models: Path, ome: Path, qtb
     _, dock = enhance_dock(ome)
     for path in models.iterdir():
         path.unlink()
-    dock.form.refresh_models()
+    MODELS.load()
+    dock.form.model.show_models()
     assert dock.sentence.startswith("There is no model")
     assert not dock.view_button.isEnabled()
     write_model(models, "came-later", 8)
-    dock.form.refresh_models()
+    MODELS.load()
+    dock.form.model.show_models()
     assert dock.form.choice.model == "came-later"
     assert dock.view_button.isEnabled()
 
@@ -70,7 +73,7 @@ def test_levels_are_in_words(enhance_dock: Callable[..., Any], ome: Path) -> Non
     _, dock = enhance_dock(ome)
     level = dock.form.level
     assert [level.itemText(i) for i in range(level.count())] == [
-        "Auto, by the zoom",
+        "Auto (match zoom)",
         "0.250 µm/px (40×)",
         "0.500 µm/px (20×)",
         "1.000 µm/px (10×)",
@@ -207,7 +210,7 @@ def test_nothing_is_told_of_what_was_deleted_while_it_was_made(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = enhance_dock(ome, level=2.0)
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         qtbot.waitUntil(lambda: bool(results(viewer)), timeout=30000)
         del viewer.layers[1]

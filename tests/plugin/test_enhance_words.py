@@ -24,7 +24,7 @@ def test_outcomes() -> None:
 
 
 def test_a_run_that_waits() -> None:
-    assert progress_words(None, cancelling=True) == "Waiting for the tile at work…"
+    assert progress_words(None, cancelling=True) == "Waiting for the current tile…"
 
 
 @pytest.mark.parametrize("downsample", [1.0, 2.0, 4.0])

@@ -26,7 +26,7 @@ def test_cancel_takes_effect_within_one_tile(
     dock.enhance_view()
     wait_for_tiles(qtbot, dock, 3)
     assert dock.cancel_button.isEnabled()
-    with qtbot.waitSignal(dock.controller.finished, timeout=10000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=10000) as blocker:
         run = dock.controller.run
         dock.cancel_button.click()
         done = run.done  # after it: the thread may be tiles ahead of what was seen before
@@ -54,7 +54,7 @@ def test_a_newer_request_drops_the_older(
 ) -> None:
     viewer, dock = enhance_dock(ome, "other-x2")
     ends: list[Any] = []
-    dock.controller.finished.connect(ends.append)
+    dock.controller.ended.connect(ends.append)
     dock.enhance_view()
     older = dock.controller.run
     dock.form.model.setCurrentText("tiny-x2")
@@ -82,7 +82,7 @@ def test_a_request_that_waits_can_be_cancelled(
     older = dock.controller.run
     dock.form.model.setCurrentText("other-x2")
     dock.enhance_view()
-    assert dock.status == "Waiting for the tile at work…"
+    assert dock.status == "Waiting for the current tile…"
     assert dock.cancel_button.isEnabled()
     outcome = finish(qtbot, dock, dock.cancel_button.click)
     assert outcome is older.outcome
@@ -128,7 +128,7 @@ def test_a_layer_deleted_in_mid_run_stays_deleted(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = enhance_dock(ome)
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         qtbot.waitUntil(lambda: bool(results(viewer)), timeout=30000)
         del viewer.layers[1]
@@ -142,7 +142,7 @@ def test_the_slide_deleted_in_mid_run(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
     viewer, dock = enhance_dock(ome)
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         viewer.layers.clear()
     assert blocker.args[0].kind == "done"

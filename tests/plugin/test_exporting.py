@@ -46,7 +46,7 @@ def enhanced(
 
 
 def export(qtbot: Any, form: ResultForm, path: Path, **options: Any) -> None:
-    with qtbot.waitSignal(form.exporter.finished, timeout=20000):
+    with qtbot.waitSignal(form.exporter.ended, timeout=20000):
         form.export_to(path, **options)
 
 

@@ -134,7 +134,7 @@ def test_a_slide_that_is_cut_off_in_mid_run(
     viewer, dock = enhance_dock(path)
     viewer.scene.camera.zoom *= 3
     slide = slide_of(viewer.layers[0])
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         wait_for_tiles(qtbot, dock, 2)
         os.truncate(path, 20_000)
@@ -157,7 +157,7 @@ def test_a_slide_that_is_deleted_in_mid_run(
     shutil.copyfile(ome, path)
     viewer, dock = enhance_dock(path)
     viewer.scene.camera.zoom *= 3
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000) as blocker:
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000) as blocker:
         dock.enhance_view()
         wait_for_tiles(qtbot, dock, 1)
         path.unlink()

@@ -13,6 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, finetune_plan
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import guard_band
@@ -23,7 +24,7 @@ Dock = Callable[..., Any]
 
 def settled(qtbot: Any, dock: Any) -> str:
     """The sentence, once it has followed the widgets."""
-    qtbot.waitUntil(lambda: not dock._rest.isActive(), timeout=5000)
+    qtbot.waitUntil(lambda: not dock._rest.pending, timeout=5000)
     return dock.sentence
 
 
@@ -35,7 +36,7 @@ def test_the_sentence_says_what_will_happen(tune_dock: Dock, qtbot: Any) -> None
         "Learns 1.000 µm/px (10×) → 0.500 µm/px (20×) from the left 67 % of learnable, is "
         f"measured on the right 33 %; a guard band of {guard / 2:.0f} µm ({guard:g} px) between "
         "them is left out.\nStarts from start, for at most 10 min on cpu; pauses do not count. If "
-        "it gets better, the models list has start-tuned then."
+        "it improves, start-tuned is added to the model list."
     )
     dock.form.share.setValue(25)
     dock.form.minutes.setValue(2.5)
@@ -43,7 +44,7 @@ def test_the_sentence_says_what_will_happen(tune_dock: Dock, qtbot: Any) -> None
     words = settled(qtbot, dock)
     assert "the left 75 % of learnable, is measured on the right 25 %" in words
     assert "for at most 2.5 min on cpu" in words
-    assert "the models list has mine then" in words
+    assert "mine is added to the model list" in words
     assert dock.panel.start_button.isEnabled()
     plan = finetune_plan(dock.form.choice)
     assert plan.recipe.minutes == 2.5
@@ -101,7 +102,7 @@ def test_what_cannot_be_is_said_before_start(
     assert messages == [said]
     dock.form.name.setText("mine")
     dock.form.output.line.setText("~nobody-of-this-name/run")  # no home folder to expand
-    assert "the models list has mine then" in settled(qtbot, dock)
+    assert "mine is added to the model list" in settled(qtbot, dock)
     assert not dock.controller.busy
 
 
@@ -197,7 +198,8 @@ def test_no_slide_and_no_model(
     assert dock.sentence == "Tick a slide to learn from; open or add one if there is none."
     for path in models.iterdir():
         path.unlink()
-    dock.form.refresh_models()
+    MODELS.load()
+    dock.form.model.show_models()
     dock._on_rest()
     assert dock.sentence.startswith("There is no model")
     dock.start()

@@ -72,7 +72,7 @@ def test_dock_that_is_opened_again_offers_what_was_broken_off(
     assert words.startswith(f"tiny-x2-tuned · step {run.outcome.step}, ")
     again._menu.actions()[0].trigger()
     wait_for_step(qtbot, again, run.outcome.step + 1)
-    assert finish(qtbot, again, again.controller.stop).kind == "stopped"
+    assert finish(qtbot, again, again.stop).kind == "stopped"
 
 
 def test_what_comes_after_the_dock_is_gone_is_let_pass(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.model import list_models, load_model
-from napari_cwtnet.plugin.tasks.device import TURNS
+from napari_cwtnet.plugin.tasks.device import ARBITER
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, FinetuneRun
 from napari_cwtnet.plugin.viewer.finetune_request import finetune_plan
 from napari_cwtnet.plugin.viewer.wording import gain_words
@@ -37,7 +37,7 @@ def rest(qtbot: Any, run: FinetuneRun, monkeypatch: pytest.MonkeyPatch) -> tuple
 
 def start_and_hold(qtbot: Any, dock: Any, meanwhile: Callable[[], Any]) -> None:
     """Start a run that has read all it reads, and measured nothing, when ``meanwhile`` happens."""
-    with TURNS.first():
+    with ARBITER.priority():
         dock.start()
         run = dock.controller.run
         qtbot.waitUntil(lambda: run.phase != "loading", timeout=60000)
@@ -90,8 +90,8 @@ def test_curves_and_preview_show_the_run(tune_dock: Dock, qtbot: Any) -> None:
         assert plot.getAxis("left").labelText == words
     assert panel.strip.captions == [
         "LR",
-        f"Before · {run.sight.before:.2f} dB",
-        f"Now · {run.sight.now:.2f} dB",
+        f"Before · {run.latest_preview.before:.2f} dB",
+        f"Now · {run.latest_preview.now:.2f} dB",
         "Truth",
     ]
     assert panel.strip.height() > 200
@@ -183,7 +183,7 @@ def test_a_second_start_is_refused(tune_dock: Dock, qtbot: Any, messages: list[s
     dock.resume(run.job.output)
     assert messages == ["A fine-tuning is at work in this dock; stop it first, or wait."] * 2
     assert dock.controller.run is run
-    finish(qtbot, dock, dock.controller.stop)
+    finish(qtbot, dock, dock.stop)
 
 
 def test_a_run_that_others_work_at_is_refused(
@@ -283,7 +283,7 @@ def test_run_whose_folder_is_deleted_ends_and_makes_room_for_another(
     assert not dock.controller.busy
     dock.resume(runs / "elsewhere")
     wait_for_step(qtbot, dock, 1)
-    outcome = finish(qtbot, dock, dock.controller.stop)
+    outcome = finish(qtbot, dock, dock.stop)
     assert outcome.step >= 10  # where the folder had it
     assert outcome.installed == "start-tuned"
 
@@ -305,7 +305,7 @@ def test_run_that_is_abandoned_while_it_reads_slides(
 
     _, dock = tune_dock()
     run = FinetuneRun(FinetuneJob(runs / "other", finetune_plan(dock.form.choice).recipe))
-    run.abandon()
+    run.cancel()
     run.start()
     run.join(20)
     assert run.outcome is not None

@@ -32,7 +32,8 @@ from napari_cwtnet.inspection import (
 )
 from napari_cwtnet.inspection.trust import consistency, error, local_psnr
 from napari_cwtnet.model import load_model
-from napari_cwtnet.plugin.tasks.inspect import Ending, Inspector, Task
+from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
 from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -124,7 +125,7 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
 def test_ranges_and_an_aligned_model(
     inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
-    viewer, dock = inspect_dock(ome)
+    _, dock = inspect_dock(ome)
     inspected(qtbot, dock)
     layer = look(qtbot, dock, show="attention", block=None)
     assert layer.contrast_limits == [-1, 1]
@@ -134,10 +135,10 @@ def test_ranges_and_an_aligned_model(
     layer = look(qtbot, dock, show="bands", image="sr", band="HH", stretched=False)
     assert layer.contrast_limits[0] == -layer.contrast_limits[1]
     assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
-    assert look(qtbot, dock, show="displacement") is None
-    assert len(viewer.layers) == 1
+    offered = [dock.looking.show_what.itemData(i) for i in range(dock.looking.show_what.count())]
+    assert offered == ["attention", "bands", "trust"]  # no steps and no probe: it takes none
+    look(qtbot, dock, show="attention", block=1)
     assert "compares only the same place" in dock.looking.words.text()
-    assert dock.legend.isHidden()
 
 
 @pytest.mark.parametrize("level", [2.0, 4.0])
@@ -339,7 +340,7 @@ def test_a_dock_that_is_taken_out_ends_its_work(
 def test_the_copied_command_writes_the_bytes_that_are_shown(
     inspect_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
-    viewer, dock = inspect_dock(ome)
+    viewer, dock = inspect_dock(ome, "full-x4")
     assert "--dtype" not in dock.copy_command()
     dock.form.sharpness.setCurrentIndex(dock.form.sharpness.findData("soft"))
     assert " --sharpness soft " in dock.copy_command()
@@ -378,12 +379,12 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
 
 
 def test_a_task_that_is_cancelled_gives_no_answer(qtbot: Any) -> None:
-    inspector = Inspector()
+    inspector = TaskRunner()
     answers: list[int] = []
     endings: list[Ending] = []
     inspector.ended.connect(endings.append)
     for cancelled in (True, False):
-        inspector.start(Task("Counting…", lambda *_: 1, answers.append))
+        inspector.submit(Task("Counting…", lambda: Run(lambda *_: 1), answers.append))
         inspector._run.join()  # it is done, and the window has not looked yet
         if cancelled:
             inspector.cancel()
@@ -407,7 +408,7 @@ def test_memory_is_released_and_a_deleted_slide_let_go(
     dock.panel.release_button.click()
     gc.collect()
     assert field() is None
-    assert not dock.session._engines._engines
+    assert not len(ENGINES)
     assert len(viewer.layers) == 1
     assert dock.looking.isHidden()
     assert dock.legend.isHidden()

@@ -60,7 +60,7 @@ def test_a_run_that_was_about_to_replace_it_goes_elsewhere(
     (kept,) = results(viewer)
     shape = kept.data.shape
     viewer.scene.camera.zoom *= 2
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000):
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000):
         dock.enhance_view()
         dock.result.keep()
     assert kept.data.shape == shape
@@ -106,7 +106,7 @@ def test_a_layer_that_was_deleted_as_its_next_run_began_can_be_kept(
     viewer, dock = enhance_dock(ome)
     viewer.scene.camera.zoom *= 8
     finish(qtbot, dock)
-    with qtbot.waitSignal(dock.controller.finished, timeout=60000):
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000):
         dock.enhance_view()
         del viewer.layers[1]
     (again,) = results(viewer)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from napari_cwtnet.enhancement import Canvas
-from napari_cwtnet.plugin.tasks.enhance import Run
+from napari_cwtnet.plugin.tasks.enhance import EnhanceRun
 from plugin.enhance_help import results, threads
 
 TOOLS = Path(__file__).parents[2] / "tools"
@@ -33,7 +33,7 @@ def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def kept() -> list[object]:
     """Runs and canvases that something still holds."""
     gc.collect()
-    return [one for one in gc.get_objects() if type(one) in (Run, Canvas)]
+    return [one for one in gc.get_objects() if type(one) in (EnhanceRun, Canvas)]
 
 
 def test_nothing_grows(

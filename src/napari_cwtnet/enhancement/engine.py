@@ -196,6 +196,8 @@ class Engine:
         See :func:`choose_dtype`.
     skip_background : bool
         Whether to enlarge empty tiles bicubically, without the network.
+    cache : TileCache, optional
+        One that several engines share, instead of one of ``cache_bytes``.
 
     Attributes
     ----------
@@ -211,6 +213,7 @@ class Engine:
         *,
         dtype: str = "auto",
         skip_background: bool = True,
+        cache: TileCache | None = None,
     ) -> None:
         self.model = model
         self.device = choose_device(device)
@@ -218,7 +221,7 @@ class Engine:
         self._forward = Forward(model, self.device, choose_dtype(dtype, self.device))
         self.dtype = self._forward.dtype
         self._split = SplitOnOutOfMemory(self._forward)
-        self._cache = TileCache(cache_bytes)
+        self._cache = TileCache(cache_bytes) if cache is None else cache
 
     def run(
         self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
@@ -317,7 +320,8 @@ class Engine:
         # Not the fingerprint: it looks at a few tiles, and slides may differ in the others.
         source = (slide.opened, plan.downsample, plan.lattice.phase)
         how = (plan.mode, self.known(slide, plan), self.model.sha256)
-        return (*source, *how, plan.lattice.grid, tile)
+        where = (str(self.device), self.dtype, self.skip_background)
+        return (*source, *how, *where, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """Input pixels of a tile: LR, and the reference or None, uint8."""

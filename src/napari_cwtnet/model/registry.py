@@ -13,6 +13,8 @@ from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import ModelHeader, read_header, read_weights
 
 SUFFIX = ".safetensors"
+MODEL_FOLDER = "CWTNET_MODELS"
+"""Environment variable that names another folder of models."""
 _NAMED = 5
 _SHIPPED = Path(__file__).parent / "weights"
 
@@ -29,7 +31,7 @@ class Model(ModelHeader):
 
 def user_model_folder() -> Path:
     """Folder of the user's own models; ``CWTNET_MODELS`` overrides it."""
-    override = os.environ.get("CWTNET_MODELS")
+    override = os.environ.get(MODEL_FOLDER)
     return (
         Path(override) if override else Path(platformdirs.user_data_dir("napari-cwtnet")) / "models"
     )

@@ -26,7 +26,7 @@ _REMEDY = "pip install 'napari-cwtnet[gui]'"
 
 
 def napari_available() -> str | None:
-    """Why no window can be opened, and what to do; None where one can."""
+    """Why no window can be opened, and what to do; None if one can."""
     if importlib.util.find_spec("napari") is None:
         return f"napari is not installed; {_REMEDY}"
     if not any(importlib.util.find_spec(name) for name in _BINDINGS):

@@ -54,7 +54,7 @@ def get_reader(path: Paths) -> Callable[[Paths], list[LayerData]] | None:
 
 
 def read_slides(path: Paths) -> list[LayerData]:
-    """One multiscale layer for each slide; a slide that cannot be opened is told in one line."""
+    """One multiscale layer for each slide; shows one line for a slide that cannot be opened."""
     found: list[LayerData] = []
     for one in _as_list(path):
         try:
@@ -138,7 +138,7 @@ def add_to(viewer: ViewerModel, opened: Opened) -> Image:
 
 
 def replace_in(viewer: ViewerModel, layer: Image, opened: Opened) -> None:
-    """Show a slide that was opened anew, with other settings, in the layer that it has.
+    """Show a slide that was reopened with other settings in its present layer.
 
     Where its pixel size has changed, the camera goes on looking at the same place.
     """
@@ -168,6 +168,6 @@ _FILTER = f"Slides ({_PATTERNS});;All files (*)"
 
 
 def ask_for_slide(parent: QWidget | None) -> Path | None:
-    """The file that the user chooses; None where they think better of it."""
+    """The file that the user chooses; None if cancelled."""
     name, _ = QFileDialog.getOpenFileName(parent, "Open slide", get_open_history()[0], _FILTER)
     return Path(name) if name else None

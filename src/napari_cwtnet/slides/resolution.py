@@ -11,7 +11,6 @@ from napari_cwtnet.geometry import Size
 
 FINEST_MPP = 0.05
 COARSEST_MPP = 20.0
-USER_NOTE = "set by user"
 REMEDY = "set mpp, in µm per pixel, to use physical sizes"
 
 _MICROMETRES = {
@@ -34,10 +33,13 @@ class Resolution:
         µm per pixel, between `FINEST_MPP` and `COARSEST_MPP`; None where it is not known.
     note : str or None
         Why it is absent, or where it comes from if not from the file.
+    by_user : bool
+        Whether the user set it.
     """
 
     mpp: float | None
     note: str | None
+    by_user: bool = False
 
 
 def micrometres(value: float, unit: str) -> float | None:
@@ -92,7 +94,7 @@ def user_resolution(mpp: float) -> Resolution:
             f"mpp {mpp!r} is not a pixel size of a slide; "
             f"give µm per pixel between {FINEST_MPP:g} and {COARSEST_MPP:g}."
         )
-    return Resolution(float(mpp), USER_NOTE)
+    return Resolution(float(mpp), "set by user", by_user=True)
 
 
 def ome_resolution(xml: str, size: Size) -> Resolution | None:

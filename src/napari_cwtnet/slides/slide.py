@@ -31,7 +31,7 @@ from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
 from napari_cwtnet.slides.file_degradation import FileDegradation
 from napari_cwtnet.slides.provenance_tags import computed_badge, computed_from, computed_place
 from napari_cwtnet.slides.resample import Axis, resample
-from napari_cwtnet.slides.resolution import USER_NOTE, user_resolution
+from napari_cwtnet.slides.resolution import user_resolution
 
 
 class StoredPixels:
@@ -313,6 +313,11 @@ class Slide(StoredPixels):
         return self._resolution.mpp
 
     @property
+    def mpp_by_user(self) -> bool:
+        """Whether the user set `mpp`, whatever the file says."""
+        return self._resolution.by_user
+
+    @property
     def mpp_note(self) -> str | None:
         """Why `mpp` is absent, or that it was set by the user."""
         return self._resolution.note
@@ -320,9 +325,10 @@ class Slide(StoredPixels):
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the file is not used or not certain: levels, colours, pixel size; a line each."""
-        doubts = [self._resolution.note] if self.mpp is not None else []
-        found = [*self._backend.notes, self.icc_note, *doubts]
-        return tuple(note for note in found if note is not None and note != USER_NOTE)
+        resolution = self._resolution
+        certain = resolution.mpp is None or resolution.by_user
+        found = [*self._backend.notes, self.icc_note, None if certain else resolution.note]
+        return tuple(note for note in found if note is not None)
 
     @property
     def origin(self) -> tuple[int, int]:

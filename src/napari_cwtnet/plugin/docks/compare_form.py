@@ -24,7 +24,7 @@ _MODES: dict[ModeName, tuple[str, str]] = {
 }
 _BASELINES = (
     (
-        "Minus the best there is",
+        "Difference to best available",
         None,
         "Its own pixels if it has them this fine, else bicubic",
     ),
@@ -68,12 +68,11 @@ class CompareForm(QWidget):
         self._words.setWordWrap(True)
         grid.addWidget(self.against, 3, 0, 1, 2)
         grid.addWidget(self._words, 4, 0, 1, 2)
-        self.comparer.changed.connect(self._show)
-        self._show()
+        self.show_state()
 
     @property
     def words(self) -> str:
-        """What is said below the buttons."""
+        """The words below the buttons."""
         return self._words.text()
 
     def refresh(self) -> None:
@@ -91,12 +90,14 @@ class CompareForm(QWidget):
         self.comparer.difference.against = self.against.currentData()
         self.comparer.refresh()
 
-    def _show(self) -> None:
+    def show_state(self) -> None:
+        """Show how things are compared, or why they cannot be."""
         comparer, hindrance = self.comparer, self.comparer.hindrance
         for mode, button in self.buttons.items():
             button.setChecked(mode == comparer.mode)
             button.setEnabled(not hindrance)
             button.setToolTip(hindrance or _MODES[mode][1])
         self.against.setVisible(comparer.mode == "difference")
-        self._words.setText(comparer.words)
-        self._words.setVisible(bool(comparer.words))
+        words = comparer.words if comparer.mode is not None else hindrance
+        self._words.setText(words)
+        self._words.setVisible(bool(words))

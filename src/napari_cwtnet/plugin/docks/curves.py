@@ -64,7 +64,7 @@ class Curves(pg.GraphicsLayoutWidget):
                 axis.label.setDefaultTextColor(QColor(text))
 
     def show_history(self, history: History) -> None:
-        """Draw what has been measured; nothing where there is nothing new."""
+        """Draw what has been measured, if anything is new."""
         version = history.version
         if not self.isVisible() or (history is self._history and version == self._version):
             return

@@ -7,28 +7,27 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
-from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
+from napari_cwtnet.plugin.docks.dock import Dock
+from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult, QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
 from napari_cwtnet.plugin.docks.widgets import (
-    Resting,
     enable,
-    fill,
     show_progress,
     thin_bar,
     words_label,
 )
-from napari_cwtnet.plugin.tasks.check import Checker
-from napari_cwtnet.plugin.tasks.enhance import Job, Outcome
-from napari_cwtnet.plugin.tasks.inspect import Ending
+from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
+from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
-from napari_cwtnet.plugin.viewer.requests import check_job, chosen_header, roi_job, view_job
+from napari_cwtnet.plugin.viewer.requests import check_job, roi_job, view_job
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -58,7 +57,7 @@ class EnhancePanel(QWidget):
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
-        self.form, self.check, self.quality = EnhanceForm(), CheckResult(), QualityTable()
+        self.form, self.check, self.quality = ModelForm(), CheckResult(), QualityTable()
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
         self.sentence, self.status, self._bar = (
@@ -104,7 +103,7 @@ class EnhancePanel(QWidget):
     def show_run(self, controller: Enhancer, checker: Checker) -> None:
         """Show where the run or the check is; called some ten times a second."""
         busy, run = controller.busy, controller.run
-        checking = checker.runner.busy
+        checking = checker.busy
         tip = "Ends after the tile at work; Live goes off" if busy else "Nothing is running"
         if checking:
             tip = "Ends after the tile at work"
@@ -112,7 +111,7 @@ class EnhancePanel(QWidget):
         self._bar.setVisible(busy or checking)
         if checking:
             show_progress(self._bar, 0, 0)
-            self.status.setText(checker.runner.words)
+            self.status.setText(checker.words)
             return
         if not busy:
             if controller.outcome is None:
@@ -120,7 +119,7 @@ class EnhancePanel(QWidget):
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
         if run is not None and run.picture is not None:
-            show_progress(self._bar, run.done, len(run.picture.plan.tiles))
+            show_progress(self._bar, run.done, run.total)
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 
@@ -145,7 +144,7 @@ class EnhancePanel(QWidget):
             self.quality.show_quality(*measured)
 
 
-class EnhanceDock(QWidget):
+class EnhanceDock(Dock):
     """Enhance what is on the screen or a region of interest, or check the model there.
 
     Parameters
@@ -155,24 +154,20 @@ class EnhanceDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.controller = Enhancer(napari_viewer, self)
-        self.checker = Checker(self.controller.engines, self)
+        self.checker = Checker(self)
         keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
-        self._layer: Any = None
         self._last_view: Job | None = None
         panel = self.panel = EnhancePanel(napari_viewer, self._view_source, self.controller.keep)
         self.view_button, self.roi_button = panel.view_button, panel.roi_button
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
         self.live, self.form, self.quality = panel.live, panel.form, panel.quality
         self.compare, self.result = panel.compare, panel.result
-        fill(self, panel)
-        self._rest = Resting(self, self._on_rest)
+        self._fill(panel)
         self._connect()
-        self._on_rest()
-        self._show_run()
+        self.show_all()
 
     def enhance_view(self) -> None:
         """Enhance what the canvas shows."""
@@ -204,31 +199,41 @@ class EnhanceDock(QWidget):
         """What is happening or has happened, as shown."""
         return self.panel.status.text()
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.live.setChecked(False)
-            self.controller.leave()
-            self.checker.runner.cancel()
-            self.compare.stop()
+        self.live.setChecked(False)
+        self.controller.leave()
+        self.checker.cancel()
+        self.compare.stop()
+
+    def show_all(self) -> None:
+        """Say what would happen and what happens."""
+        self._on_rest()
+        self._show_run()
+        self.compare.show_state()
+
+    def _on_triggered(self) -> None:
+        if self.live.isChecked():
+            self._on_rest()  # Live goes on while the dock is out of sight
+        else:
+            super()._on_triggered()
 
     def _connect(self) -> None:
         self.view_button.clicked.connect(lambda _: self.enhance_view())
         self.roi_button.clicked.connect(lambda _: self.enhance_roi())
         self.panel.check_button.clicked.connect(lambda _: self.check_here())
         self.cancel_button.clicked.connect(lambda _: self._cancel())
-        self.release_button.clicked.connect(lambda _: self.controller.release_memory())
+        self.release_button.clicked.connect(lambda _: ENGINES.release())
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
-        self.controller.changed.connect(self._show_run)
-        self.controller.finished.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
+        self.controller.changed.connect(self._on_run)
+        self.controller.ended.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
         self.checker.changed.connect(self._show_check)
-        self.checker.runner.changed.connect(self._show_run)
-        self.checker.runner.ended.connect(self.panel.show_check_ending)
+        self.checker.changed.connect(self._on_run)
+        self.checker.ended.connect(self.panel.show_check_ending)
         self._rest.follow(self._viewer)
         follow_shown(self._viewer, self._show_figures)
-        self.compare.comparer.changed.connect(self._show_figures)
+        self.compare.comparer.changed.connect(self._on_compare)
         self._viewer.layers.events.removed.connect(self._on_removed)
 
     def _on_removed(self, event: Any) -> None:
@@ -253,13 +258,9 @@ class EnhanceDock(QWidget):
         else:
             self.panel.allow_check(True, what)
         self._show_check()
-        try:
-            self.form.set_scale(chosen_header(self.form.choice).scale)
-        except CwtnetError:
-            self.form.set_scale(None)
-        if self.live.isChecked() and job is not None and job != self._last_view:
+        if self.live.isChecked() and plan is not None and job != self._last_view:
             self._last_view = job
-            self._begin(job, layer)
+            self._begin(job, plan, layer)
 
     def _on_live(self) -> None:
         """Begin at once, even with a view that was enhanced, cancelled or deleted before."""
@@ -280,23 +281,23 @@ class EnhanceDock(QWidget):
     def _start(self, make: Any) -> None:
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
-            job, _ = make(self._viewer, layer, self.form.choice)
+            job, plan = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
             show_error(str(error))
             self._on_rest()
             return
         if make is view_job:
             self._last_view = job
-        self._begin(job, layer)
+        self._begin(job, plan, layer)
 
-    def _begin(self, job: Job, layer: Any) -> None:
-        self.checker.runner.cancel()
-        self.controller.start(job, layer)
+    def _begin(self, job: Job, plan: Plan, layer: Any) -> None:
+        self.checker.cancel()
+        self.controller.start(job, plan, layer)
 
     def _cancel(self) -> None:
         self.live.setChecked(False)
         self.controller.cancel()
-        self.checker.runner.cancel()
+        self.checker.cancel()
 
     def _show_check(self) -> None:
         """Of the slide that the dock is about."""
@@ -304,11 +305,26 @@ class EnhanceDock(QWidget):
         about = found is not None and found.slide_layer == self._layer
         self.panel.check.show_check(found if about else None)
 
+    def _on_run(self) -> None:
+        if self.in_sight or not self.controller.busy:
+            self._show_run()
+        else:
+            self._behind = True
+
     def _show_run(self) -> None:
         self.panel.show_run(self.controller, self.checker)
         self._show_figures()
 
+    def _on_compare(self) -> None:
+        if self.in_sight:
+            self.compare.show_state()
+        self._show_figures()
+
     def _show_figures(self, *_: Any) -> None:
         """Of the result that is shown, which need not be the last one."""
-        if isalive(self) and not self.controller.busy:  # napari's events outlive the dock
+        if not isalive(self):  # napari's events outlive the dock
+            return
+        if not self.in_sight:
+            self._behind = True
+        elif not self.controller.busy:
             self.panel.show_figures(self._viewer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from napari.layers import Shapes
 from napari.utils.notifications import show_error
 from napari.utils.theme import get_theme
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -23,10 +24,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
-from napari_cwtnet.plugin.docks.widgets import Resting, copy, fill, show_progress, words_label
-from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, Finetuner, FinetuneRun, Outcome
+from napari_cwtnet.plugin.docks.widgets import copy, show_progress, words_label
+from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, Finetuner, FinetuneRun
 from napari_cwtnet.plugin.viewer.command_line import command_line
 from napari_cwtnet.plugin.viewer.finetune_request import FinetunePlan, finetune_plan, finetune_words
 from napari_cwtnet.plugin.viewer.wording import (
@@ -54,9 +56,9 @@ class FinetunePanel(QWidget):
         self.pause_button = QPushButton("Pause")
         self.stop_button = QPushButton("Stop")
         self.resume_button = QPushButton("Resume")
-        self.pause_button.setToolTip("Rest, and go on later; rests do not count")
-        self.stop_button.setToolTip("End after the step at hand; the best model is kept")
-        self.resume_button.setToolTip("Go on with a run that was stopped or broken off")
+        self.pause_button.setToolTip("Pause; paused time is not counted")
+        self.stop_button.setToolTip("End after the current step; the best model is kept")
+        self.resume_button.setToolTip("Resume a run that was stopped or interrupted")
         self.copy_button = QPushButton("Copy as command")
         self.copy_button.setToolTip("Copy the command line that does what Start would do")
         self.sentence, self.status, self.gain = (words_label() for _ in range(3))
@@ -120,7 +122,7 @@ class FinetunePanel(QWidget):
         self.gain.setVisible(bool(self.gain.text()))
         if hasattr(self.curves, "show_history"):
             self.curves.show_history(run.history)
-        self.strip.show_sight(run.sight)
+        self.strip.show_preview(run.latest_preview)
 
 
 def _choices_button() -> QToolButton:
@@ -190,8 +192,8 @@ def run_words(run: RunFolder) -> str:
     return f"{run.path.name} · step {run.step:,}, {run.share:.0%} · {touched}"
 
 
-class FinetuneDock(QWidget):
-    """Let a model go on learning from the slides at hand.
+class FinetuneDock(Dock):
+    """Train a model further on the open slides.
 
     Parameters
     ----------
@@ -200,8 +202,7 @@ class FinetuneDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.controller = Finetuner(self)
         self.form, self.panel = FinetuneForm(), FinetunePanel()
         self._menu = ResumeMenu(self)
@@ -213,12 +214,10 @@ class FinetuneDock(QWidget):
         layout.addWidget(self.panel.choices_button)
         layout.addWidget(self.form)
         layout.addWidget(self.panel)
-        fill(self, content)
-        self._rest = Resting(self, self._on_rest)
+        self._fill(content)
+        self._layers_changed = True
         self._connect()
-        self._on_layers()
-        self._on_rest()
-        self._show_run()
+        self.show_all()
 
     def start(self) -> None:
         """Begin what the sentence says."""
@@ -256,11 +255,16 @@ class FinetuneDock(QWidget):
         """What is happening or has happened, as shown."""
         return self.panel.status.text()
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.controller.abandon()
+        self.controller.cancel()
+
+    def show_all(self) -> None:
+        """Offer what can be learnt from; say what would happen and what happens."""
+        if self._layers_changed:
+            self._show_layers()
+        self._on_rest()
+        self._show_run()
 
     def _begin(self, job: FinetuneJob, sentence: str) -> None:
         self.controller.start(job)
@@ -273,12 +277,11 @@ class FinetuneDock(QWidget):
         panel.copy_button.clicked.connect(lambda _: self.copy_command())
         panel.start_button.clicked.connect(lambda _: self.start())
         panel.pause_button.clicked.connect(lambda _: self._pause_or_go_on())
-        panel.stop_button.clicked.connect(lambda _: controller.stop())
+        panel.stop_button.clicked.connect(lambda _: self.stop())
         self._menu.chosen.connect(self.resume)
-        self.form.changed.connect(self._rest.start)
+        self.form.changed.connect(self._rest.on_change)
         self.form.slides.changed.connect(self._on_layers)
-        controller.changed.connect(self._show_run)
-        controller.finished.connect(self._show_outcome)
+        controller.changed.connect(self._on_run)
         layers = self._viewer.layers
         layers.events.inserted.connect(self._on_inserted)
         layers.events.removed.connect(self._on_layers)
@@ -300,8 +303,14 @@ class FinetuneDock(QWidget):
 
     def _on_layers(self, *_: Any) -> None:
         if isalive(self):
-            self.form.show_layers(list(self._viewer.layers))
-            self._rest.start()
+            self._layers_changed = True
+            if self.in_sight:
+                self._show_layers()
+            self._rest.on_change()
+
+    def _show_layers(self) -> None:
+        self._layers_changed = False
+        self.form.show_layers(list(self._viewer.layers))
 
     def _show_choices(self, shown: bool) -> None:
         self.form.setVisible(shown)
@@ -326,16 +335,25 @@ class FinetuneDock(QWidget):
             return None, str(error)
         return plan, what_will_be_learnt(plan)
 
+    def stop(self) -> None:
+        """End the run after its current step; the best model is kept."""
+        self._tell(FinetuneRun.stop)
+
     def _pause_or_go_on(self) -> None:
         run = self.controller.run
-        if run is not None and run.paused:
-            self.controller.go_on()
+        self._tell(FinetuneRun.go_on if run is not None and run.paused else FinetuneRun.pause)
+
+    def _tell(self, what: Callable[[FinetuneRun], None]) -> None:
+        run = self.controller.run
+        if self.controller.busy and run is not None:
+            what(run)
+            self._show_run()
+
+    def _on_run(self) -> None:
+        if self.in_sight or not self.controller.busy:
+            self._show_run()
         else:
-            self.controller.pause()
+            self._behind = True
 
     def _show_run(self) -> None:
         self.panel.show_run(self.controller.run, busy=self.controller.busy)
-
-    def _show_outcome(self, outcome: Outcome) -> None:
-        if outcome.kind == "failed":
-            show_error(outcome.message)

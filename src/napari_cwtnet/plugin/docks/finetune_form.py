@@ -23,12 +23,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.errors import SlideError
-from napari_cwtnet.model import list_models
-from napari_cwtnet.plugin.docks.widgets import Combo, PathField, sharpness_combo
+from napari_cwtnet.plugin.docks.model_form import ModelCombo, device_combo, sharpness_combo
+from napari_cwtnet.plugin.docks.widgets import Combo, PathField
 from napari_cwtnet.plugin.reader import ask_for_slide
-from napari_cwtnet.plugin.tasks.finetune import MODEL_NEWS
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, free_name
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -145,9 +144,6 @@ class SlideList(QWidget):
         self.changed.emit()
 
 
-_TIP = Qt.ItemDataRole.ToolTipRole
-
-
 class FinetuneForm(QWidget):
     """Everything that a run depends on.
 
@@ -161,8 +157,9 @@ class FinetuneForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.model, self.regions, self.held_out, self.device = (Combo() for _ in range(4))
-        self.sharpness = sharpness_combo()
+        self.model = ModelCombo("The model that goes on learning; it stays as it is")
+        self.regions, self.held_out = Combo(), Combo()
+        self.sharpness, self.device = sharpness_combo(), device_combo()
         self.slides = SlideList()
         self.share, self.minutes = _share_box(), _minutes_box()
         self.name = QLineEdit()
@@ -171,8 +168,7 @@ class FinetuneForm(QWidget):
         self.more = QToolButton()
         self._tips()
         self._lay_out()
-        self._fill_devices()
-        self.refresh_models()
+        self._suggest_name()
         self.show_layers([])
         self._connect()
 
@@ -180,7 +176,7 @@ class FinetuneForm(QWidget):
     def choice(self) -> FinetuneChoice:
         """What is chosen."""
         return FinetuneChoice(
-            self.model.currentText() or None,
+            self.model.choice,
             self.slides.ticked,
             self.regions.currentData(),
             self.held_out.currentData(),
@@ -208,31 +204,17 @@ class FinetuneForm(QWidget):
                 combo.setCurrentIndex(found[0] if found else 0)
         self.share.setEnabled(self.held_out.currentData() is None)
 
-    def refresh_models(self) -> None:
-        """Look again for models; the chosen one stays chosen where it still exists."""
-        chosen, models = self.model.currentText(), list_models()
-        with QSignalBlocker(self.model):
-            self.model.clear()
-            for name, path in models.items():
-                self.model.addItem(name)
-                self.model.setItemData(self.model.count() - 1, str(path), _TIP)
-            if chosen in models:
-                self.model.setCurrentText(chosen)
-        self.model.setEnabled(bool(models))
-        self._suggest_name()
-        self.changed.emit()
-
     def _suggest_name(self) -> None:
         self.name.setPlaceholderText(free_name(self.model.currentText()))
 
     def _connect(self) -> None:
-        self.model.opening.connect(self.refresh_models)
-        MODEL_NEWS.changed.connect(self.refresh_models)
-        self.model.currentIndexChanged.connect(lambda _: self._suggest_name())
+        MODELS.changed.connect(self._suggest_name)
+        self.model.changed.connect(self._suggest_name)
+        self.model.changed.connect(self.changed)
         self.held_out.currentIndexChanged.connect(
             lambda _: self.share.setEnabled(self.held_out.currentData() is None)
         )
-        for combo in (self.model, self.regions, self.held_out, self.sharpness, self.device):
+        for combo in (self.regions, self.held_out, self.sharpness, self.device):
             combo.currentIndexChanged.connect(lambda _: self.changed.emit())
         for box in (self.share, self.minutes):
             box.valueChanged.connect(lambda _: self.changed.emit())
@@ -246,7 +228,6 @@ class FinetuneForm(QWidget):
         self._rest.setVisible(shown)
 
     def _tips(self) -> None:
-        self.model.setToolTip("The model that goes on learning; it stays as it is")
         self.regions.setToolTip(
             "Learn from the bounding boxes of a layer's shapes, or from all tissue of the slides"
         )
@@ -259,7 +240,6 @@ class FinetuneForm(QWidget):
         self.name.setToolTip("What the new model is called; do not name patients")
         self.recipe.setToolTip("A YAML file with fields of a recipe, such as learning_rate")
         self.output.setToolTip("Where the run keeps its state, its log and its best model")
-        self.device.setToolTip("Where the model computes")
 
     def _lay_out(self) -> None:
         form = _form_layout(self)
@@ -286,13 +266,6 @@ class FinetuneForm(QWidget):
         below.addWidget(self._rest)
         form.addRow(below)
         self._show_more(False)
-
-    def _fill_devices(self) -> None:
-        devices = list_devices()
-        self.device.addItem(f"Auto ({next(iter(devices))})", "auto")
-        for name, words in devices.items():
-            self.device.addItem(name, name)
-            self.device.setItemData(self.device.count() - 1, words, _TIP)
 
 
 def _form_layout(parent: QWidget) -> QFormLayout:

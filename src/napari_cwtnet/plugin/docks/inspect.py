@@ -6,28 +6,28 @@ from typing import Any
 
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.plugin.docks.enhance_form import EnhanceForm
-from napari_cwtnet.plugin.docks.inspect_form import LookingForm
+from napari_cwtnet.plugin.docks.dock import Dock
+from napari_cwtnet.plugin.docks.inspect_form import MapForm
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
+from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.widgets import (
-    Resting,
     copy,
     enable,
-    fill,
     show_progress,
     thin_bar,
     words_label,
 )
-from napari_cwtnet.plugin.tasks.inspect import Ending, Inspector
+from napari_cwtnet.plugin.tasks.inspect import Captured
+from napari_cwtnet.plugin.tasks.runner import Ending, TaskRunner
 from napari_cwtnet.plugin.viewer.canvas import CanvasClicks
 from napari_cwtnet.plugin.viewer.command_line import command_line, inspect_words
-from napari_cwtnet.plugin.viewer.inspect_session import Captured, InspectSession, View
+from napari_cwtnet.plugin.viewer.inspect_session import InspectSession, View
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
-from napari_cwtnet.plugin.viewer.requests import chosen_header, field_job
+from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.selection import shown_result, source_layer_in, source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import place_at
@@ -50,7 +50,7 @@ class InspectPanel(QWidget):
         )
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
-        self.form, self.looking, self.legend = EnhanceForm(), LookingForm(), MapLegend()
+        self.form, self.looking, self.legend = ModelForm(), MapForm(), MapLegend()
         self.sentence, self.status, self.said = (words_label() for _ in range(3))
         self.said.setStyleSheet("font-weight: 600;")
         self.said.hide()
@@ -82,7 +82,7 @@ class InspectPanel(QWidget):
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)
 
-    def show_work(self, runner: Inspector, *, possible: bool) -> None:
+    def show_work(self, runner: TaskRunner, *, possible: bool) -> None:
         """Show what is at work, and whether there is something to choose meanwhile."""
         self.cancel_button.setEnabled(runner.busy)
         self.looking.setEnabled(possible)
@@ -106,7 +106,7 @@ def _row(*widgets: QWidget) -> QHBoxLayout:
     return row
 
 
-class InspectDock(QWidget):
+class InspectDock(Dock):
     """Look inside the network, over what is on the screen.
 
     Parameters
@@ -116,22 +116,18 @@ class InspectDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         self.session = InspectSession(self)
         self.controller = self.session.runner
         self.layers = MapLayers(napari_viewer)
         self.panel = InspectPanel()
         self.form, self.looking = self.panel.form, self.panel.looking
         self.legend = self.panel.legend
-        fill(self, self.panel)
-        self._layer: Any = None
+        self._fill(self.panel)
         self._clicks = CanvasClicks(napari_viewer, self._on_click)
         self._clicks.listen()
-        self._rest = Resting(self, self._on_rest)
         self._connect()
-        self._on_rest()
-        self._show_work()
+        self.show_all()
 
     def inspect_view(self) -> None:
         """Capture what the canvas shows."""
@@ -154,13 +150,13 @@ class InspectDock(QWidget):
     def ask(self, x: float, y: float) -> None:
         """Probe the patch at a place, level-0 pixels."""
         try:
-            self.session.ask(x, y, self.looking.looking)
+            self.session.ask(x, y, self.looking.selection)
         except CwtnetError as error:
             self.panel.status.setText(str(error))
 
     def copy_command(self) -> str | None:
         """Put the command line on the clipboard that writes these maps, or those of the view."""
-        captured, looking, place, depth = self.captured, self.looking.looking, None, 1
+        captured, looking, place, depth = self.captured, self.looking.selection, None, 1
         try:
             if captured is None:
                 layer = source_layer_in(self._viewer, self._layer)
@@ -197,16 +193,19 @@ class InspectDock(QWidget):
         """What is happening or has happened, as shown."""
         return str(self.panel.status.text())
 
-    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+    def show_all(self) -> None:
+        """Say what would be captured and what is at work."""
+        self._on_rest()
+        self._show_work()
+
+    def leave(self) -> None:
         """End the work when the dock is taken out of its window."""
-        super().changeEvent(event)
-        if event.type() != QEvent.Type.ParentChange:
-            return
-        if self.parent() is None:
-            self.controller.cancel()
-            self._clicks.stop()
-        else:
-            self._clicks.listen()
+        self.controller.cancel()
+        self._clicks.stop()
+
+    def enter(self) -> None:
+        """Listen to clicks."""
+        self._clicks.listen()
 
     def _connect(self) -> None:
         panel, session = self.panel, self.session
@@ -227,7 +226,7 @@ class InspectDock(QWidget):
 
     def _look(self) -> None:
         """Bring what is chosen on the canvas, once it is found."""
-        self.session.look(self.looking.looking)
+        self.session.look(self.looking.selection)
 
     def _clear(self) -> None:
         self.layers.clear()
@@ -240,7 +239,7 @@ class InspectDock(QWidget):
             return
         active = self._viewer.layers.selection.active
         panning = active is None or str(active.mode) == "pan_zoom"
-        if self.looking.looking.show == "probe" and self.looking.isVisible() and panning:
+        if self.looking.selection.show == "probe" and self.looking.isVisible() and panning:
             self.ask(*place_at(self._viewer, layer, position))
 
     def _on_removed(self, event: Any) -> None:
@@ -250,9 +249,9 @@ class InspectDock(QWidget):
     def _on_rest(self) -> None:
         """Say what would be captured now."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
-        self.form.set_slide(slide_of(layer))
         made = source_of(shown_result(self._viewer))
-        self.form.suggest_model(None if made is None else made.job.model)
+        self.form.model.suggest(None if made is None else made.job.model)
+        self.form.set_slide(slide_of(layer))
         for roi, show in ((False, self.panel.show_sentence), (True, self.panel.show_roi)):
             try:
                 _, _, sentence = field_job(self._viewer, layer, self.form.choice, roi=roi)
@@ -260,10 +259,6 @@ class InspectDock(QWidget):
                 show(str(error), possible=False)
             else:
                 show(sentence, possible=True)
-        try:
-            self.form.set_scale(chosen_header(self.form.choice).scale)
-        except CwtnetError:
-            self.form.set_scale(None)
 
     def _show_field(self) -> None:
         """Tell about another field, or none."""
@@ -282,8 +277,8 @@ class InspectDock(QWidget):
         self.legend.show_map(view.map)
         if view.probe is not None:
             self.layers.show_patches(captured.field, view.probe)
-        elif view.looking.show == "displacement":
-            self.layers.show_steps(captured.field, view.looking.block or 1)
+        elif view.selection.show == "displacement":
+            self.layers.show_steps(captured.field, view.selection.block or 1)
 
     def _show_work(self) -> None:
         self.panel.show_work(self.controller, possible=not self.session.capturing)

@@ -1,4 +1,4 @@
-"""The choices of what is seen of a field; what they do is said in `inspect`."""
+"""Choices of the map to show of a field, and its sub-band energies."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QSpinBox, QWidget
 
-from napari_cwtnet.inspection import images, matches_sentence
+from napari_cwtnet.inspection import Field, images, matches_sentence
 from napari_cwtnet.inspection.bands import DETAILS, IMAGES, deepest, predicted
 from napari_cwtnet.inspection.trust import trust_names
 from napari_cwtnet.plugin.docks.widgets import Combo
-from napari_cwtnet.plugin.viewer.inspect_session import Captured
-from napari_cwtnet.plugin.viewer.requests import TRUST, Looking, band_images
+from napari_cwtnet.plugin.tasks.inspect import Captured, MapSelection, Show
+from napari_cwtnet.plugin.viewer.requests import TRUST, band_images
 
 _SHORT = IMAGES | {"wr": "stand-in"}
 
@@ -71,14 +71,13 @@ _ROWS = {
     "trust": ("trust",),
     "probe": ("block",),
 }
-_NEEDS_ATTENTION = ("attention", "displacement", "probe")
 _CLICK = (
     "Click a place of the field on the canvas. White: the patch that is asked; green: those most "
     "like it; blue: what the network took, where that is another."
 )
 
 
-class LookingForm(QWidget):
+class MapForm(QWidget):
     """What to see, and the choices that go with it.
 
     Attributes
@@ -95,7 +94,7 @@ class LookingForm(QWidget):
         self.depth = QSpinBox()
         self.depth.setRange(1, 1)
         self.depth.setToolTip("Octaves: how often the image is halved first, plus one")
-        self.stretched = QCheckBox("Stretch the range to the values")
+        self.stretched = QCheckBox("Auto contrast (1–99 %)")
         self.stretched.setToolTip("From the 1st to the 99th percentile, instead of a fixed range")
         self.words, self.energies = QLabel(), EnergyTable()
         self.words.setWordWrap(True)
@@ -123,9 +122,9 @@ class LookingForm(QWidget):
         self.hide()
 
     @property
-    def looking(self) -> Looking:
+    def selection(self) -> MapSelection:
         """What is chosen."""
-        return Looking(
+        return MapSelection(
             show=self.show_what.currentData(),
             block=self.block.currentData(),
             image=self.image.currentData(),
@@ -136,7 +135,7 @@ class LookingForm(QWidget):
         )
 
     def choose(self, **choices: Any) -> None:
-        """Choose by value, as a user does by clicking: names are those of `Looking`."""
+        """Choose by value, as a user does by clicking: names are those of `MapSelection`."""
         with QSignalBlocker(self):
             for name, value in choices.items():
                 if name == "depth":
@@ -155,8 +154,7 @@ class LookingForm(QWidget):
             self.hide()
             return
         field = captured.field
-        shows = [(v, w) for v, w in _SHOW.items() if field.blocks or v not in _NEEDS_ATTENTION]
-        _fill(self.show_what, shows)
+        _fill(self.show_what, [(show, _SHOW[show]) for show in _shows(field)])
         self._fill_blocks()
         _fill(self.image, list(band_images(field).items()), "sr")
         self._fill_bands()
@@ -206,13 +204,20 @@ class LookingForm(QWidget):
         self._form.setRowVisible(self.energies, show == "bands")
         words = _CLICK if show == "probe" else ""
         field = None if self._captured is None else self._captured.field
-        # Where there is a map of the steps, its legend tells this.
-        if field is not None and (
-            show == "attention" or (show == "displacement" and field.aligned) or not field.blocks
-        ):
+        # The legend of a map of the steps says this itself.
+        if field is not None and (show == "attention" or not field.blocks):
             words = matches_sentence(field, self.block.currentData())
         self.words.setText(words)
         self._form.setRowVisible(self.words, bool(words))
+
+
+def _shows(field: Field) -> list[Show]:
+    """What there is to see of a field: only a model that searches takes a patch from elsewhere."""
+    searched: list[Show] = ["attention"] if field.aligned else ["attention", "displacement"]
+    probed: list[Show] = [] if field.aligned else ["probe"]
+    if not field.blocks:
+        return ["bands", "trust"]
+    return [*searched, "bands", "trust", *probed]
 
 
 def _fill(combo: Combo, choices: list[tuple[Any, str]], usual: Any = None) -> None:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_cwtnet.plugin.tasks.finetune import Sight
+from napari_cwtnet.plugin.tasks.finetune import ValidationPreview
 
 _GAP = 4
 _CAPTION = 16
@@ -24,7 +24,7 @@ class PreviewStrip(QWidget):
         policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         policy.setHeightForWidth(True)
         self.setSizePolicy(policy)
-        self._sight: Sight | None = None
+        self._shown: ValidationPreview | None = None
         self._images: list[tuple[str, QImage]] = []
 
     @property
@@ -32,21 +32,21 @@ class PreviewStrip(QWidget):
         """What stands over the pictures."""
         return [caption for caption, _ in self._images]
 
-    def show_sight(self, sight: Sight | None) -> None:
+    def show_preview(self, preview: ValidationPreview | None) -> None:
         """Show a field, or nothing."""
-        if sight is self._sight:
+        if preview is self._shown:
             return
-        self._sight = sight
+        self._shown = preview
         self._images = []
-        if sight is not None:
-            shown = sight.preview
+        if preview is not None:
+            shown = preview.preview
             self.setToolTip(
                 "A field that is held out, always the same, single-image. PSNR is of this field."
             )
             self._images = [
                 ("LR", _image(shown.lr)),
-                (f"Before · {sight.before:.2f} dB", _image(shown.before)),
-                (f"Now · {sight.now:.2f} dB", _image(shown.now)),
+                (f"Before · {preview.before:.2f} dB", _image(shown.before)),
+                (f"Now · {preview.now:.2f} dB", _image(shown.now)),
                 ("Truth", _image(shown.truth)),
             ]
         self.updateGeometry()
@@ -57,7 +57,7 @@ class PreviewStrip(QWidget):
         return True
 
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
-        """Two rows, or one where there is room."""
+        """Two rows, or one if there is room."""
         columns, side = self._grid(width)
         return (4 // columns) * (side + _CAPTION + _GAP) if self._images else 0
 

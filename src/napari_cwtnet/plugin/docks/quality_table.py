@@ -11,7 +11,7 @@ from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.enhancement.plan import Mode
 from napari_cwtnet.plugin.docks.widgets import copy, words_label
-from napari_cwtnet.plugin.tasks.check import Checked
+from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 

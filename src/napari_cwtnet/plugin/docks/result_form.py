@@ -18,7 +18,7 @@ from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.command_line import command_line, enhance_words
 from napari_cwtnet.plugin.viewer.export import Exporter, exportable, suggested_name
 from napari_cwtnet.plugin.viewer.rois import rois_of, shapes_layer
-from napari_cwtnet.plugin.viewer.selection import Source, scanned_slide_in, source_of
+from napari_cwtnet.plugin.viewer.selection import Source, source_layer_in, source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 _BARE = "PNG, pixels only (*.png)"
@@ -40,7 +40,7 @@ class Target:
 
 
 def ask_for_target(parent: QWidget | None, suggestion: Path) -> Target | None:
-    """Ask for name and kind of an export; None if the user thinks better of it."""
+    """Ask for name and kind of an export; None if cancelled."""
     dialog = QFileDialog(parent, "Export the result", str(suggestion.parent))
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
     dialog.setNameFilters(list(_KINDS))
@@ -79,7 +79,7 @@ def target(path: Path, kind: str) -> Target:
 
 
 def ask_for_rois(parent: QWidget | None, folder: Path, *, save: bool) -> Path | None:
-    """Ask for a GeoJSON file; None if the user thinks better of it."""
+    """Ask for a GeoJSON file; None if cancelled."""
     dialog = QFileDialog(parent, "Export ROIs" if save else "Import ROIs", str(folder))
     if save:
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
@@ -150,9 +150,6 @@ class ResultForm(QWidget):
         self.import_action.triggered.connect(lambda _: self._ask_and_import())
         self.export_action.triggered.connect(lambda _: self._ask_and_export_rois())
         self.exporter.changed.connect(self._show)
-        self.exporter.finished.connect(
-            lambda words, well: (show_info if well else show_error)(words)
-        )
         self._show()
 
     def keep(self) -> None:
@@ -177,7 +174,7 @@ class ResultForm(QWidget):
 
     def import_rois(self, path: Path) -> None:
         """Show the polygons of a GeoJSON file over the slide, once they are read."""
-        slide_layer = scanned_slide_in(self._viewer)
+        slide_layer = source_layer_in(self._viewer)
         if slide_layer is None:
             show_error("Open a slide first.")
             return
@@ -192,7 +189,7 @@ class ResultForm(QWidget):
 
     def export_rois(self, path: Path) -> None:
         """Write the shown shapes as GeoJSON."""
-        slide_layer = scanned_slide_in(self._viewer)
+        slide_layer = source_layer_in(self._viewer)
         if slide_layer is None:
             show_error("Open a slide first.")
             return
@@ -231,7 +228,7 @@ class ResultForm(QWidget):
             self.export_rois(path)
 
     def _rois_folder(self) -> Path:
-        slide = slide_of(scanned_slide_in(self._viewer))
+        slide = slide_of(source_layer_in(self._viewer))
         return self._folder if slide is None else slide.path.parent
 
     def _show(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -26,19 +26,20 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import QSignalThrottler
 
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.overview import Overview
-from napari_cwtnet.plugin.docks.widgets import copy, fill
+from napari_cwtnet.plugin.docks.widgets import copy
 from napari_cwtnet.plugin.reader import Opened, ask_for_slide, open_in, reopened, replace_in
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.badge import keep_badge
 from napari_cwtnet.plugin.viewer.command_line import command_line, info_words
-from napari_cwtnet.plugin.viewer.selection import slide_layer_in
+from napari_cwtnet.plugin.viewer.selection import holds, slide_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import (
     MAGNIFICATIONS,
     degradation_text,
-    is_set_by_user,
     jumps,
     level_rows,
     magnification_text,
@@ -181,7 +182,7 @@ def _in_a_row(*widgets: QWidget | None) -> QWidget:
 _CAMERA_MS = 50
 
 
-class SlideDock(QWidget):
+class SlideDock(Dock):
     """About the slide that is looked at.
 
     Parameters
@@ -191,16 +192,13 @@ class SlideDock(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
-        super().__init__()
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer)
         keep_badge(napari_viewer)
-        self._layer: Image | None = None
         self.form = SlideForm(self)
-        fill(self, self.form, 280)
-        self._camera_rests = QTimer(self)
-        self._camera_rests.setSingleShot(True)
-        self._camera_rests.setInterval(_CAMERA_MS)
-        self._camera_rests.timeout.connect(self._show_view)
+        self._fill(self.form, 280)
+        self._camera_moves = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
+        self._camera_moves.setTimeout(_CAMERA_MS)
+        self._camera_moves.triggered.connect(self._on_triggered)
         self._connect()
         self._layer = slide_layer_in(napari_viewer)
         self._show_slide()
@@ -289,7 +287,7 @@ class SlideDock(QWidget):
         form, slide = self.form, slide_of(self._layer)
         if slide is None:
             return
-        editable = slide.mpp is None or is_set_by_user(slide)
+        editable = slide.mpp is None or slide.mpp_by_user
         with QSignalBlocker(form.mpp), QSignalBlocker(form.edit_mpp):
             form.mpp.setValue(slide.mpp or 0.0)
             self._let_edit(editable)
@@ -329,8 +327,12 @@ class SlideDock(QWidget):
         in_background(lambda: degradation_text(slide), show)
 
     def _camera_moved(self, *_: object) -> None:
-        if not self._camera_rests.isActive():
-            self._camera_rests.start()
+        if isalive(self):  # napari's events outlive the dock
+            self._camera_moves.throttle()
+
+    def show_all(self) -> None:
+        """Say what the canvas shows."""
+        self._show_view()
 
     def _show_view(self) -> None:
         layer, slide = self._layer, slide_of(self._layer)
@@ -385,7 +387,7 @@ class SlideDock(QWidget):
             return
 
         def show(opened: Opened) -> None:
-            if layer in self._viewer.layers:
+            if holds(self._viewer, layer):
                 replace_in(self._viewer, layer, opened)
                 self._show_slide()
 

@@ -1,69 +1,50 @@
-"""A combo box for narrow docks, whose list may change while it is closed."""
+"""Small widgets that several docks use."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from napari.layers import Shapes
 from napari.utils.notifications import show_info
-from qtpy.compat import isalive
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QFileDialog,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
-    QScrollArea,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
-from napari_cwtnet.enhancement.plan import Sharpness
-
-_SHARPNESS = {
-    "auto": "The model judges by the pixels alone",
-    "sharp": "As if shrunk by 2×2 means, which most scanners take",
-    "medium": "As if shrunk bicubically",
-    "soft": "As if a little out of focus",
-    "softest": "As if clearly out of focus",
-}
-
 
 class Combo(QComboBox):
-    """Takes the width that there is, and says when its list is about to open."""
+    """Takes the width that there is.
 
-    opening = Signal()
+    Parameters
+    ----------
+    choices : mapping, optional
+        Words and tooltip of each value.
+    tip : str
+        Tooltip of the whole.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, choices: Mapping[Any, tuple[str, str]] | None = None, tip: str = "") -> None:
         super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setToolTip(tip)
+        for value, (words, explanation) in (choices or {}).items():
+            self.add(words, value, explanation)
 
-    def showPopup(self) -> None:  # noqa: N802 - Qt's name
-        """Open the list."""
-        self.opening.emit()
-        super().showPopup()
-
-
-def sharpness_combo() -> Combo:
-    """What `Sharpness` allows."""
-    combo = Combo()
-    for value in get_args(Sharpness):
-        combo.addItem(value.capitalize(), value)
-        combo.setItemData(combo.count() - 1, _SHARPNESS[value], Qt.ItemDataRole.ToolTipRole)
-    combo.setToolTip(
-        "How soft the slide's pixels are, where its file does not tell: the softer, the more the "
-        "model sharpens"
-    )
-    return combo
+    def add(self, words: str, value: Any, tip: str) -> None:
+        """Offer one more value."""
+        self.addItem(words, value)
+        self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
 
 _BAR = 6
@@ -165,68 +146,3 @@ class PathField(QWidget):
             )
         if name:
             self.line.setText(name)
-
-
-REST_MS = 250
-"""How long everything has to be still before a dock's sentence follows it, and Live begins."""
-
-
-class Resting(QTimer):
-    """Calls once, a moment after the last `start` or change.
-
-    Parameters
-    ----------
-    dock : QWidget
-        Lives as long as this.
-    call : callable
-        What follows the changes.
-    """
-
-    def __init__(self, dock: QWidget, call: Callable[[], None]) -> None:
-        super().__init__(dock)
-        self.setSingleShot(True)
-        self.setInterval(REST_MS)
-        self.timeout.connect(call)
-
-    def follow(self, viewer: Any) -> None:
-        """Start anew whenever something changes that a view or an ROI depends on."""
-        for event in (
-            viewer.scene.camera.events.center,
-            viewer.scene.camera.events.zoom,
-            viewer.canvas.events.size,
-            viewer.dims.events.ndisplay,
-            viewer.layers.selection.events.active,
-            viewer.layers.events.removed,
-        ):
-            event.connect(self.on_change)
-        viewer.layers.events.inserted.connect(self._on_inserted)
-        for layer in viewer.layers:
-            self._watch(layer)
-
-    def on_change(self, *_: Any) -> None:
-        """Start anew, unless the dock has gone: napari's events outlive it."""
-        if isalive(self):
-            self.start()
-
-    def _on_inserted(self, event: Any) -> None:
-        self._watch(event.value)
-        self.on_change()
-
-    def _watch(self, layer: Any) -> None:
-        if isinstance(layer, Shapes):
-            layer.events.data.connect(self.on_change)
-            layer.events.highlight.connect(self.on_change)
-
-
-def fill(dock: QWidget, content: QWidget, width: int = 300) -> None:
-    """``content`` at the width that there is, with a vertical scroll bar where it is needed."""
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setWidget(content)
-    area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
-    layout = QVBoxLayout(dock)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(area)
-    dock.setMinimumWidth(width)

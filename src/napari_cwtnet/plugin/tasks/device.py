@@ -1,8 +1,8 @@
-"""Who may use the device now: what somebody waits for comes first, training fills the rest.
+"""Who may use the device now, and the networks and tiles that all docks share.
 
-An enhancement, a look inside and an export never wait: they begin beside the training step at
-hand, which takes a second at most, and no further step begins before they are done. So they cost
-training no more than their own time.
+An enhancement, an inspection and an export never wait: they begin beside the current training
+step, which takes a second at most, and training begins no further step before they are done. So
+they cost training no more than their own time.
 """
 
 from __future__ import annotations
@@ -23,49 +23,52 @@ from napari_cwtnet.enhancement import (
     release_memory,
 )
 from napari_cwtnet.enhancement.devices import compute_with
+from napari_cwtnet.enhancement.engine import CACHE_BYTES, TileCache
 from napari_cwtnet.enhancement.memory import LARGEST_TILES
 from napari_cwtnet.model import load_model
 
 
-class DeviceTurns:
-    """Counts those who come first; any thread may ask."""
+class DeviceArbiter:
+    """Counts those who have priority; any thread may ask."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._first = 0
+        self._count = 0
 
     @property
     def taken(self) -> bool:
-        """Whether somebody who comes first is at work."""
-        return self._first > 0
+        """Whether somebody who has priority is at work."""
+        return self._count > 0
 
     @contextlib.contextmanager
-    def first(self) -> Iterator[None]:
-        """Within the block, whoever :meth:`wait` s goes on waiting."""
+    def priority(self) -> Iterator[None]:
+        """Within the block, whoever calls :meth:`wait` goes on waiting."""
         with self._changed:
-            self._first += 1
+            self._count += 1
         try:
             yield
         finally:
             with self._changed:
-                self._first -= 1
+                self._count -= 1
                 self._changed.notify_all()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, for ``seconds`` at most, until nobody comes first; whether it has come to that."""
+        """Wait up to ``seconds`` until nobody has priority; whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._first == 0, seconds)
+            return self._changed.wait_for(lambda: self._count == 0, seconds)
 
 
-TURNS = DeviceTurns()
+ARBITER = DeviceArbiter()
 """Of this process: all viewers and docks share the device."""
 
 
 _KEPT = 3
 
 
-class Engines:
+class EnginePool:
     """Engines by model file, device and precision; the least recently used goes first.
+
+    All of them keep their tiles in one memory with one budget.
 
     Attributes
     ----------
@@ -75,8 +78,12 @@ class Engines:
 
     def __init__(self) -> None:
         self.grids = GridMemory()
+        self._tiles = TileCache(CACHE_BYTES)
         self._lock = threading.Lock()
         self._engines: LRUCache[tuple[Path, int, str, str], Engine] = LRUCache(_KEPT)
+
+    def __len__(self) -> int:
+        return len(self._engines)
 
     def get(self, path: Path, device: str, dtype: str = "auto") -> Engine:
         """The engine of a weights file on a device; loads it where needed, so not for the GUI.
@@ -93,10 +100,8 @@ class Engines:
         key = (path, path.stat().st_mtime_ns if path.exists() else 0, name, dtype)
         with self._lock:
             engine = self._engines.get(key)
-        if engine is None:
-            engine = Engine(
-                load_model(path), name, dtype=dtype
-            )  # outside: the window may want to release
+        if engine is None:  # loaded outside the lock: the window may want to release
+            engine = Engine(load_model(path), name, dtype=dtype, cache=self._tiles)
             with self._lock:
                 self._engines[key] = engine
         return engine
@@ -105,8 +110,13 @@ class Engines:
         """Let go of every network and finished tile; one at work keeps its own until it ends."""
         with self._lock:
             self._engines.clear()
+        self._tiles.clear()
         LARGEST_TILES.clear()  # there may be room now
         release_memory()
+
+
+ENGINES = EnginePool()
+"""Of this process: every dock computes with the same networks and finds the same tiles."""
 
 
 def leave_a_core_to_the_window() -> None:

@@ -1,18 +1,15 @@
-"""One enhancement in a thread of its own; the window looks at it when it likes.
-
-Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
-"""
+"""One enhancement, or one check, in a thread."""
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_cwtnet.cancel import CancelToken
+from qtpy.QtCore import QObject
+
 from napari_cwtnet.enhancement import (
     Canvas,
     EnhanceRequest,
@@ -23,10 +20,11 @@ from napari_cwtnet.enhancement import (
     measure,
     provenance,
 )
+from napari_cwtnet.enhancement.check import Check, check
 from napari_cwtnet.enhancement.forward import DtypeChoice
-from napari_cwtnet.errors import CancelledError
-from napari_cwtnet.plugin.tasks.device import TURNS, Engines
-from napari_cwtnet.plugin.tasks.runner import fault_words
+from napari_cwtnet.model.weights import ModelHeader
+from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.slides import Slide
 
 Phase = Literal["loading", "tiles", "measuring"]
@@ -34,14 +32,19 @@ Phase = Literal["loading", "tiles", "measuring"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be computed, and whose layer it is for."""
+    """What is to be computed, and how: an enhancement, a check or an inspection."""
 
     slide: Slide
     request: EnhanceRequest
-    model: Path
+    header: ModelHeader
     device: str = "auto"
     kind: Literal["view", "roi"] = "view"
     dtype: DtypeChoice = "auto"
+
+    @property
+    def model(self) -> Path:
+        """The weights file."""
+        return self.header.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,6 @@ class Outcome:
     """Those of them that were finished before and only fetched."""
     total: int
     seconds: float
-    plan: Plan | None = None
     quality: Quality | None = None
     """None unless it is done."""
     message: str = ""
@@ -77,112 +79,147 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a run makes; all fixed but for the pixels of ``canvas``."""
+    """What a run makes; only the pixels of ``canvas`` change."""
 
     plan: Plan
     canvas: Canvas
     provenance: dict[str, Any]
 
 
-class Run:
-    """A job at work.
+class EnhanceRun(Run):
+    """An enhancement at work.
 
     Attributes
     ----------
     picture : Picture or None
         None until the model is loaded.
-    done, cached : int
-        Tiles that are in the picture, and those of them that came from memory.
+    done, total, cached : int
+        Tiles in the picture, in all, and those in the picture that came from memory.
     phase : {"loading", "tiles", "measuring"}
         What it is at.
-    outcome : Outcome or None
-        Set last of all, and once.
     """
 
-    def __init__(self, job: Job, engines: Engines) -> None:
+    name, kind = "enhance", "Enhancement"
+
+    def __init__(self, job: Job, plan: Plan) -> None:
+        super().__init__()
         self.job = job
+        self.no_memory = (
+            f"Device {job.device!r} ran out of memory; release memory, close other programs or "
+            "enhance a smaller region."
+        )
         self.picture: Picture | None = None
-        self.done = 0
         self.cached = 0
         self.tile_counts = TileCounts()
         self.phase: Phase = "loading"
-        self.outcome: Outcome | None = None
-        self.tiles_began = 0.0
-        self._engines = engines
-        self._cancel = CancelToken()
-        self._thread = threading.Thread(target=self._work, name="napari-cwtnet enhance")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def cancel(self, reason: str = "cancelled") -> None:
-        """Ask it to end after the tile that it is at."""
-        self._cancel.cancel(reason)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called."""
-        return self._cancel.cancelled
-
-    def join(self) -> None:
-        """Wait for the thread; at once where ``outcome`` is set."""
-        self._thread.join()
+        self._plan = plan
+        self._began = self._tiles_began = time.perf_counter()
 
     @property
     def pace(self) -> tuple[float, float] | None:
-        """Computed tiles a second, and seconds left; None while nothing can be said."""
-        fresh, elapsed = self.done - self.cached, time.perf_counter() - self.tiles_began
+        """Computed tiles a second, and seconds left; None while they are not known."""
+        fresh, elapsed = self.done - self.cached, time.perf_counter() - self._tiles_began
         if self.picture is None or fresh < 1 or elapsed <= 0:
             return None
-        return fresh / elapsed, (len(self.picture.plan.tiles) - self.done) * elapsed / fresh
+        return fresh / elapsed, (self.total - self.done) * elapsed / fresh
 
-    def _work(self) -> None:
-        began, quality, kind, message = time.perf_counter(), None, "done", ""
-        try:
-            with TURNS.first():
-                quality = self._compute()
-        except CancelledError:
-            kind = "cancelled"
-        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
-            memory = (
-                f"Device {self.job.device!r} ran out of memory; release memory, close other "
-                "programs or enhance a smaller region."
-            )
-            kind, message = "failed", fault_words(error, "Enhancement", memory)
-        plan = None if self.picture is None else self.picture.plan
-        total = 0 if plan is None else len(plan.tiles)
-        seconds = time.perf_counter() - began
-        self.outcome = Outcome(
-            kind,  # type: ignore[arg-type]
-            self.done,
-            self.cached,
-            total,
-            seconds,
-            plan,
-            quality,
-            message,
-            self.tile_counts,
-        )
-
-    def _compute(self) -> Quality:
-        job = self.job
-        engine = self._engines.get(job.model, job.device, job.dtype)
-        self._cancel.raise_if_cancelled()
-        plan = make_plan(job.slide, engine.model, job.request)
+    def work(self) -> Quality:
+        """Compute the tiles, then measure them."""
+        job, token = self.job, self._token
+        engine = ENGINES.get(job.model, job.device, job.dtype)
+        token.raise_if_cancelled()
+        plan, model = self._plan, engine.model
+        if (model.config, model.provenance) != (job.header.config, job.header.provenance):
+            plan = make_plan(job.slide, model, job.request)  # the file is another by now
         if job.kind == "view" and job.request.grid is None:
-            plan = self._engines.grids.shared(job.slide, plan)
+            plan = ENGINES.grids.shared(job.slide, plan)
         canvas = Canvas(plan)
-        self.tiles_began = time.perf_counter()
+        self._tiles_began = time.perf_counter()
+        self.total = len(plan.tiles)
         self.phase = "tiles"
         self.picture = Picture(plan, canvas, provenance(job.slide, plan, engine))
-        with contextlib.closing(engine.run(job.slide, plan, self._cancel)) as running:
+        with contextlib.closing(engine.run(job.slide, plan, token)) as running:
             for finished in running:
                 # A request that came meanwhile may have this picture's layer by now.
-                self._cancel.raise_if_cancelled()
+                token.raise_if_cancelled()
                 canvas.add(finished.tile, finished.sr)
                 self.tile_counts.add(finished)
                 self.cached += finished.cached
                 self.done += 1
         self.phase = "measuring"
-        return measure(job.slide, plan, canvas.image, self._cancel)
+        return measure(job.slide, plan, canvas.image, token)
+
+    def conclude(self, ending: Ending) -> Outcome:
+        """The outcome, with what became of the tiles."""
+        return Outcome(
+            ending.kind,
+            self.done,
+            self.cached,
+            self.total,
+            time.perf_counter() - self._began,
+            ending.value,
+            ending.message,
+            self.tile_counts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found, and of what."""
+
+    job: Job
+    check: Check
+    slide_layer: Any
+
+
+class _CheckRun(Run):
+    name, kind = "check", "Check"
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def work(self) -> Check:
+        job, request = self.job, self.job.request
+        return check(
+            job.slide,
+            ENGINES.get(job.model, job.device, job.dtype).model,
+            [request.region],
+            request.downsample,
+            reference=request.reference,
+            sharpness=request.sharpness,
+            device=job.device,
+            dtype=job.dtype,
+            cancel=self._token,
+        )
+
+
+class Checker(TaskRunner):
+    """Checks the model against the slide's own pixels; keeps what the last check found.
+
+    Attributes
+    ----------
+    found : Checked or None
+        Of the last check, until the next one begins or its slide goes.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.found: Checked | None = None
+        self._layer: Any = None
+
+    def start(self, job: Job, slide_layer: Any) -> None:
+        """Check, in place of any other check."""
+
+        def answer(found: Check) -> None:
+            self.found = Checked(job, found, slide_layer)
+
+        self._layer, self.found = slide_layer, None
+        self.submit(Task("Checking…", lambda: _CheckRun(job), answer))
+
+    def forget_layer(self, layer: Any) -> None:
+        """Drop what was found on a slide whose layer has gone."""
+        if layer == self._layer:
+            self._layer = self.found = None
+            self.cancel()
+            self.changed.emit()

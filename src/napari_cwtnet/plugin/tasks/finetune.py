@@ -1,28 +1,25 @@
-"""One fine-tuning in a thread of its own; the window looks at it when it likes.
-
-Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
-"""
+"""One fine-tuning in a thread: paused, stopped, resumed, and kept out of the window's way."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QObject
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.metrics import psnr
-from napari_cwtnet.plugin.tasks.device import TURNS, leave_a_core_to_the_window
+from napari_cwtnet.plugin.tasks.device import ARBITER, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.finetune_history import History
-from napari_cwtnet.plugin.tasks.runner import fault_words
+from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner, fault_words
 from napari_cwtnet.training.events import Done, Event, Measuring, Preview, StepDone, Validation
 from napari_cwtnet.training.finetune import install, refuse_taken_name, with_identities
 from napari_cwtnet.training.recipe import Recipe, load_recipe
@@ -74,7 +71,7 @@ _LOOK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class FinetuneJob:
-    """What is to be learnt, and where it is kept."""
+    """What to learn, and where to keep it."""
 
     output: Path
     recipe: Recipe | None = None
@@ -94,7 +91,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class ValidationPreview:
     """A held-out field to look at, and its PSNR (dB) before and now."""
 
     preview: Preview
@@ -102,7 +99,7 @@ class Sight:
     now: float
 
 
-class FinetuneRun:
+class FinetuneRun(Run):
     """A job at work.
 
     Attributes
@@ -111,41 +108,41 @@ class FinetuneRun:
         None until it is known.
     history : History
         Losses and measurements, those of earlier sessions of the run too.
-    sight : Sight or None
+    latest_preview : ValidationPreview or None
         The latest preview.
     phase : {"loading", "training", "measuring"}
         What it is at.
     measured : tuple of int
-        Fields measured, and how many there are, in the measurement at hand.
+        Fields measured, and how many there are, in the current measurement.
     share, seconds : float
         Budget used, 0..1, and time spent at work.
     seconds_left : float or None
-        Work left; None while nothing can be said.
+        Work left; None while it is not known.
     outcome : Outcome or None
         Set last of all, and once.
     """
 
+    name, kind, priority = "finetune", "Fine-tuning", False
+    no_memory = (
+        "The device ran out of memory; choose a smaller batch or patch in a recipe, or another "
+        "device."
+    )
+
     def __init__(self, job: FinetuneJob) -> None:
+        super().__init__()
         self.job = job
         self.recipe = job.recipe
         self.history = History()
-        self.sight: Sight | None = None
+        self.latest_preview: ValidationPreview | None = None
         self.phase: Phase = "loading"
         self.measured = (0, 0)
         self.step = 0
         self.share = self.seconds = 0.0
         self.seconds_left: float | None = None
         self.remarks: tuple[str, ...] = ()
-        self.outcome: Outcome | None = None
         self._paused = threading.Event()
         self._stop = CancelToken()
-        self._abandon = CancelToken()
         self._trainer: Trainer | None = None
-        self._thread = threading.Thread(target=self._work, name="napari-cwtnet finetune")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def pause(self) -> None:
         """Begin no further step until :meth:`go_on`."""
@@ -156,12 +153,12 @@ class FinetuneRun:
         self._paused.clear()
 
     def stop(self) -> None:
-        """End after the step at hand, measure what it has learnt, and keep the best."""
+        """End after the current step, measure what it has learnt, and keep the best."""
         self._stop.cancel("stopped")
 
-    def abandon(self, reason: str = "the dock was closed") -> None:
-        """End after the step at hand and save the run, to be taken up again; measure nothing."""
-        self._abandon.cancel(reason)
+    def cancel(self, reason: str = "the dock was closed") -> None:
+        """End after the current step and save the run, to be resumed; measure nothing."""
+        super().cancel(reason)
         self._stop.cancel(reason)
 
     @property
@@ -171,33 +168,32 @@ class FinetuneRun:
 
     @property
     def stopping(self) -> bool:
-        """Whether :meth:`stop` or :meth:`abandon` was called."""
+        """Whether :meth:`stop` or :meth:`cancel` was called."""
         return self._stop.cancelled
 
     @property
     def waiting(self) -> bool:
         """Whether it lets what somebody waits for go first."""
-        return TURNS.taken and self.phase != "loading"
+        return ARBITER.taken and self.phase != "loading"
 
-    def join(self, seconds: float | None = None) -> None:
-        """Wait for the thread; at once where ``outcome`` is set."""
-        self._thread.join(seconds)
-
-    def _work(self) -> None:
-        kind: Kind = "done"
-        message, installed = "", None
+    def work(self) -> Kind:
+        """Train until the budget is used, or somebody ends it."""
         try:
-            kind = self._train()
+            return self._train()
         except CancelledError:
-            kind = "closed" if self._abandon.cancelled else "stopped"
-        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
-            kind, message = "failed", _in_words(error)
+            return "closed" if self.cancelled else "stopped"
+
+    def conclude(self, ending: Ending) -> Outcome:
+        """Add the best model to the user's; the outcome, with what became of it."""
+        kind: Kind = "failed" if ending.kind == "failed" else ending.value
+        message, installed = ending.message, None
         try:
             installed = self._install()
-        except Exception as error:  # noqa: BLE001
-            kind, message = "failed", message or f"{_in_words(error)} {self._where_it_is()}".strip()
+        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
+            words = fault_words(error, self.kind, self.no_memory)
+            kind, message = "failed", message or f"{words} {self._where_it_is()}".strip()
         self._trainer = None  # megabytes of pixels
-        self.outcome = Outcome(kind, self.step, installed, message)
+        return Outcome(kind, self.step, installed, message)
 
     def _train(self) -> Kind:
         leave_a_core_to_the_window()
@@ -237,14 +233,14 @@ class FinetuneRun:
                 )
             refuse_taken_name(job.recipe.name)
             recipe = with_identities(job.recipe)
-        return Trainer(recipe, Path(), job.output, self._abandon)
+        return Trainer(recipe, Path(), job.output, self._token)
 
     def _may_go_on(self) -> bool:
         """Wait out a pause, and those who come first; false where all is to end at once."""
-        while not self._abandon.cancelled:
+        while not self.cancelled:
             if self.paused:
                 time.sleep(_LOOK_S)
-            elif TURNS.wait(_LOOK_S):
+            elif ARBITER.wait(_LOOK_S):
                 return True
         return False
 
@@ -260,7 +256,7 @@ class FinetuneRun:
         elif isinstance(event, Preview):
             scale = trainer.recipe.scale
             figures = (psnr(image, event.truth, scale) for image in (event.before, event.now))
-            self.sight = Sight(event, *figures)
+            self.latest_preview = ValidationPreview(event, *figures)
         self._note_progress(trainer)
 
     def _note_progress(self, trainer: Trainer) -> None:
@@ -272,7 +268,9 @@ class FinetuneRun:
         trainer = self._trainer
         if trainer is None or not trainer.improved:
             return None
-        return install(trainer.weights, trainer.recipe.name).stem
+        name = install(trainer.weights, trainer.recipe.name).stem
+        MODELS.load()
+        return name
 
     def _where_it_is(self) -> str:
         trainer = self._trainer
@@ -280,74 +278,23 @@ class FinetuneRun:
         return f"The best model is {trainer.weights}." if trainer is not None and there else ""
 
 
-def _in_words(error: Exception) -> str:
-    return fault_words(
-        error,
-        "Fine-tuning",
-        "The device ran out of memory; choose a smaller batch or patch in a recipe, or "
-        "another device.",
-    )
-
-
-def runs_at_work() -> Iterator[threading.Thread]:
-    """Threads of fine-tunings that have not ended."""
-    return (thread for thread in threading.enumerate() if thread.name == "napari-cwtnet finetune")
-
-
-class _ModelNews(QObject):
-    """What happens in the models folder.
-
-    Attributes
-    ----------
-    changed : Signal
-        The models folder holds another model than before.
-    """
-
-    changed = Signal()
-
-
-MODEL_NEWS = _ModelNews()
-
-
 REFRESH_MS = 250
 
 
-class Finetuner(QObject):
-    """Runs a job in a thread, and looks at it four times a second.
+class Finetuner(TaskRunner):
+    """Runs one job at a time, and looks at it four times a second.
 
-    Lives on the GUI thread and waits for nothing. When it goes, or the application ends, the run
-    ends after the step at hand and saves its state.
-
-    Attributes
-    ----------
-    changed : Signal
-        There is something new to show about the run.
-    finished : Signal(Outcome)
-        The run has ended.
+    When the window goes, the run ends after its current step and saves its state.
     """
 
-    changed = Signal()
-    finished = Signal(object)
-
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.run: FinetuneRun | None = None
-        """The run at work, or the last one."""
-        self._timer = QTimer(self)
-        self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self._look)
-        self._at_work: list[FinetuneRun] = []
-        self._gone = threading.Event()
-        stop = functools.partial(_abandon, self._at_work, self._gone)
-        self.destroyed.connect(stop)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(stop)
+        super().__init__(parent, REFRESH_MS)
+        self._last: FinetuneRun | None = None
 
     @property
-    def busy(self) -> bool:
-        """Whether a run is at work."""
-        return bool(self._at_work)
+    def run(self) -> FinetuneRun | None:
+        """The run at work, or the last one."""
+        return self._last
 
     def start(self, job: FinetuneJob) -> FinetuneRun:
         """Begin a job.
@@ -359,53 +306,11 @@ class Finetuner(QObject):
         """
         if self.busy:
             raise TrainingError("A fine-tuning is at work in this dock; stop it first, or wait.")
-        run = self.run = FinetuneRun(job)
-        self._at_work[:] = [run]
-        run.start()
-        self._timer.start()
-        self.changed.emit()
+        run = self._last = FinetuneRun(job)
+        self.submit(Task("", lambda: run, end=_announce))
         return run
 
-    def pause(self) -> None:
-        """Let the run rest after the step at hand."""
-        self._tell(FinetuneRun.pause)
 
-    def go_on(self) -> None:
-        """End the rest."""
-        self._tell(FinetuneRun.go_on)
-
-    def stop(self) -> None:
-        """End the run after the step at hand; the best model is kept."""
-        self._tell(FinetuneRun.stop)
-
-    def abandon(self) -> None:
-        """End the run at once and save it, to be taken up again."""
-        self._tell(FinetuneRun.abandon)
-
-    def _tell(self, what: Any) -> None:
-        if self.busy and self.run is not None:
-            what(self.run)
-            self.changed.emit()
-
-    def _look(self) -> None:
-        run = self.run
-        if run is None or self._gone.is_set():
-            self._timer.stop()
-            return
-        outcome: Outcome | None = run.outcome
-        if outcome is not None:
-            run.join()
-            self._at_work.clear()
-            self._timer.stop()
-            if outcome.installed is not None:
-                MODEL_NEWS.changed.emit()
-        self.changed.emit()
-        if outcome is not None:
-            self.finished.emit(outcome)
-
-
-def _abandon(runs: list[FinetuneRun], gone: threading.Event, *_: Any) -> None:
-    gone.set()
-    for run in runs:
-        run.abandon("the window was closed")
-    runs.clear()  # nobody looks at them any more, but the application may know of this list
+def _announce(run: FinetuneRun, _: bool) -> None:
+    if run.outcome.installed is not None:
+        MODELS.changed.emit()

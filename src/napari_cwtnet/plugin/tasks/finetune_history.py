@@ -1,4 +1,4 @@
-"""Losses and measurements of a run, as they are drawn and spoken of.
+"""Losses and measurements of a fine-tuning, for curves and words.
 
 One thread adds, another reads: whatever is added is whole when it can be seen.
 """

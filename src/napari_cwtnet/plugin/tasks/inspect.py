@@ -1,227 +1,136 @@
-"""A piece of inspection, or a check, in a thread of its own; the window looks at it when it likes.
-
-Nothing here knows of Qt: the thread writes, the window's timer reads, and no signal crosses over.
-Nor does the thread hold anything of the window's, which it would destroy if it were the last to.
-"""
+"""The work of an inspection: a field is captured, then made into maps; all of it in threads."""
 
 from __future__ import annotations
 
-import threading
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from napari.utils.notifications import show_error
-from qtpy.compat import isalive
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.errors import CancelledError
-from napari_cwtnet.plugin.tasks.device import TURNS, leave_a_core_to_the_window
-from napari_cwtnet.plugin.tasks.runner import fault_words
+from napari_cwtnet.enhancement import Engine
+from napari_cwtnet.inspection import (
+    CoarserScaleCheck,
+    Field,
+    Map,
+    Probe,
+    bands,
+    capture,
+    coarser_scale_check,
+    energies,
+    haar,
+    images,
+    maps,
+    probe,
+    self_ensemble_spread,
+    trust,
+    trust_sentence,
+)
+from napari_cwtnet.model.config import Band
+from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.tasks.runner import Steps
 
-Steps = Callable[[int, int], None]
-Work = Callable[[CancelToken, Steps], Any]
-"""Takes the token that stops it and a function to tell steps done and steps in all."""
+Show = Literal["attention", "displacement", "bands", "trust", "probe"]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """What is to be computed, and who wants to know."""
+class MapSelection:
+    """What of a field is to be seen."""
 
-    words: str
-    """What the dock says while it is at work."""
-    work: Work
-    """Holds nothing of Qt's or napari's, and touches nothing of theirs."""
-    answer: Callable[[Any], None]
-    """Called in the window's thread with what ``work`` gave, if it was not superseded."""
-    kind: str = "Inspection"
-    """Names the thread, and what failed where it does."""
+    show: Show
+    block: int | None = None
+    image: str = "sr"
+    band: str = "HH"
+    depth: int = 1
+    trust: str = "consistency"
+    stretched: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a task ended."""
+class Captured:
+    """A field, and what was measured of it as a whole."""
 
-    kind: Literal["done", "cancelled", "failed"]
-    value: Any = None
-    message: str = ""
-    """Why it failed, one line."""
+    job: Job
+    field: Field
+    coarser_scale: CoarserScaleCheck | None
+    energies: dict[str, dict[str, float]]
+    """Of each image, at depth 1."""
+
+    @property
+    def sentence(self) -> str:
+        """How far the model can be trusted on this field, in words."""
+        return trust_sentence(self.field, self.coarser_scale)
 
 
-class TaskRun:
-    """Work in a thread.
+def capture_field(job: Job, cancel: CancelToken, steps: Steps) -> Captured:
+    """Capture, then run the model an octave lower.
 
-    Attributes
-    ----------
-    done, total : int
-        Steps.
-    ending : Ending or None
-        Set last of all, and once.
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done, or was cancelled.
     """
-
-    def __init__(self, work: Work, kind: str) -> None:
-        self._work, self._kind = work, kind
-        self.done = 0
-        self.total = 0
-        self.ending: Ending | None = None
-        self._cancel = CancelToken()
-        self._thread = threading.Thread(target=self._run, name=f"napari-cwtnet {kind.lower()}")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def cancel(self, reason: str = "cancelled") -> None:
-        """Ask it to end after the step that it is at."""
-        self._cancel.cancel(reason)
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether :meth:`cancel` was called."""
-        return self._cancel.cancelled
-
-    def join(self) -> None:
-        """Wait for the thread; at once where ``ending`` is set."""
-        self._thread.join()
-
-    def _step(self, done: int, total: int) -> None:
-        self.total, self.done = total, done
-
-    def _run(self) -> None:
-        try:
-            leave_a_core_to_the_window()
-            with TURNS.first():
-                ending = Ending("done", self._work(self._cancel, self._step))
-        except CancelledError:
-            ending = Ending("cancelled")
-        except Exception as error:  # noqa: BLE001 - the window must not wait for ever
-            memory = (
-                "The device ran out of memory; close other programs or zoom in, so that the region "
-                "is smaller."
-            )
-            ending = Ending("failed", message=fault_words(error, self._kind, memory))
-        self.ending = ending
+    engine = _engine(job)
+    field = capture(
+        job.slide,
+        engine,
+        job.request,
+        cancel=cancel,
+        progress=lambda done, total: steps(done, total + 1),  # the last one is the octave lower
+    )
+    gained = coarser_scale_check(job.slide, engine, field, cancel=cancel)
+    found = {name: energies(haar(image)) for name, image in images(field).items()}
+    return Captured(job, field, gained, found)
 
 
-LOOK_MS = 60
+def make_map(
+    captured: Captured,
+    selection: MapSelection,
+    cancel: CancelToken,
+    steps: Steps,
+    *,
+    turned: NDArray[Any] | None,
+) -> tuple[Map, NDArray[Any] | None]:
+    """The map that is chosen, and the spread over flips and turns, if it is known by now.
 
-
-class Inspector(QObject):
-    """Runs tasks, the newest only, each in a thread.
-
-    Lives on the GUI thread. A newer task cancels the one at work and begins when that has ended;
-    the answer of an older one is not given any more.
-
-    Attributes
-    ----------
-    changed : Signal
-        There is something new to show: progress, or an end.
-    ended : Signal(Ending)
-        The newest task has ended, and its answer, if there is one, has been given.
+    Raises
+    ------
+    CwtnetError
+        If the field does not bear it, or it was cancelled.
     """
-
-    changed = Signal()
-    ended = Signal(object)
-
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._task: Task | None = None
-        self._run: TaskRun | None = None
-        """Of ``_task``."""
-        self._waiting: Task | None = None
-        self._timer = QTimer(self)
-        self._timer.setInterval(LOOK_MS)
-        self._timer.timeout.connect(self._look)
-        # The window may go while a task is at work: its thread then ends by itself.
-        # Not told by `destroyed`: in a garbage collection Python's half may be gone by then.
-        self._at_work: list[TaskRun] = []
-        gone = weakref.finalize(self, _abandon, self._at_work)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(gone)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a task is at work or waits."""
-        return self._run is not None or self._waiting is not None
-
-    @property
-    def words(self) -> str:
-        """What it is at."""
-        task = self._waiting or self._task
-        if task is None:
-            return ""
-        run = self._run
-        if run is not None and self._waiting is None:
-            if run.cancelled:
-                return "Cancelling…"
-            if run.total:
-                return f"{task.words} {run.done} of {run.total}"
-        return task.words
-
-    @property
-    def progress(self) -> tuple[int, int]:
-        """Steps done and in all of the newest task; (0, 0) while nothing can be said."""
-        run = self._run
-        return (0, 0) if run is None or self._waiting is not None else (run.done, run.total)
-
-    def start(self, task: Task) -> None:
-        """Begin a task, in place of any other."""
-        if self._run is not None:
-            self._waiting = task
-            self._run.cancel("a newer request came")
-        else:
-            self._begin(task)
-        self.changed.emit()
-
-    def cancel(self) -> None:
-        """End the work after the step it is at."""
-        self._waiting = None
-        if self._run is not None:
-            self._run.cancel()
-            self.changed.emit()
-
-    def _begin(self, task: Task) -> None:
-        self._waiting, self._task = None, task
-        self._run = TaskRun(task.work, task.kind)
-        self._at_work[:] = [self._run]
-        self._run.start()
-        self._timer.start()
-
-    def _look(self) -> None:
-        run, task = self._run, self._task
-        if run is None or task is None:
-            self._timer.stop()
-            return
-        ending = run.ending
-        if ending is None:
-            self.changed.emit()
-            return
-        run.join()
-        if run.cancelled and ending.kind == "done":
-            ending = Ending("cancelled")  # what it is about may be gone
-        self._run = self._task = None
-        self._at_work.clear()
-        if self._waiting is not None:
-            self._begin(self._waiting)
-            self.changed.emit()
-            return
-        self._timer.stop()
-        self._end(task, ending)
-
-    def _end(self, task: Task, ending: Ending) -> None:
-        if ending.kind == "done":
-            task.answer(ending.value)
-        if not isalive(self):  # napari answers events while it adds a layer
-            return
-        self.changed.emit()
-        if ending.kind == "failed":
-            show_error(ending.message)
-        self.ended.emit(ending)
+    field = captured.field
+    if selection.show == "trust" and selection.trust == "spread" and turned is None:
+        turned = self_ensemble_spread(field, _engine(captured.job), cancel=cancel, progress=steps)
+    found = _map(field, selection, turned)
+    return (found.stretched if selection.stretched else found), turned
 
 
-def _abandon(runs: list[TaskRun]) -> None:
-    for run in runs:
-        run.cancel("the window was closed")
+def ask_patch(captured: Captured, x: float, y: float, block: int) -> tuple[Probe, Map]:
+    """What is most like the patch at a level-0 place.
+
+    Raises
+    ------
+    CwtnetError
+        If the place is outside the field, or the model has changed.
+    """
+    found = probe(captured.field, _engine(captured.job), x, y, block=block)
+    return found, maps.probe_map(captured.field, found)
+
+
+def _engine(job: Job) -> Engine:
+    return ENGINES.get(job.model, job.device, job.dtype)
+
+
+def _map(field: Field, selection: MapSelection, turned: NDArray[Any] | None) -> Map:
+    if selection.show == "attention":
+        return maps.attention_map(field, selection.block)
+    if selection.show == "displacement":
+        return maps.displacement_map(field, selection.block or 1)
+    if selection.show == "trust":
+        return trust.trust_map(field, selection.trust, turned)
+    if selection.image in ("predicted", "target"):
+        name = f"wt-{selection.image}-{selection.band}"
+        return next(one for one in bands.prediction_maps(field) if one.name == name)
+    band: Band = selection.band  # type: ignore[assignment]
+    return bands.band_map(field, selection.image, band, selection.depth)

@@ -14,7 +14,7 @@ OVERLAY = "cwtnet_badge"
 _CHARACTER = 10.0
 """Width of a character, screen pixels; rather too much than too little."""
 _NAMED = 2
-"""How many badges are told besides the topmost."""
+"""How many badges are named besides the topmost."""
 
 
 def is_computed(layer: Any) -> bool:
@@ -83,8 +83,8 @@ def _short(badge: str) -> str:
     '×4 downsample 1 cross-scale a'
     """
     *parts, last = badge.split(" · ")
-    told = [part for part in parts or [last] if not part.startswith("read at ")]
-    words = " ".join(part.split(" from ")[0] for part in told)
+    kept = [part for part in parts or [last] if not part.startswith("read at ")]
+    words = " ".join(part.split(" from ")[0] for part in kept)
     return words.removeprefix("COMPUTED ")
 
 

@@ -6,11 +6,14 @@ Whoever asks has to do without where this gives nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import napari
+from napari.utils.task_status import Status
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QWidget
 
@@ -36,6 +39,21 @@ def drawing_of(viewer: Any, layer: Any) -> Any | None:
 def _canvas(viewer: Any) -> Any | None:
     window = getattr(real_viewer(viewer), "window", None)
     return getattr(getattr(window, "_qt_viewer", None), "canvas", None)
+
+
+def ask_before_closing(words: str, cancel: Callable[[], object]) -> Callable[[], None]:
+    """Have napari ask before its window is closed, until what is returned is called."""
+    viewer = napari.current_viewer()
+    window = None if viewer is None else getattr(viewer, "window", None)
+    if window is None or not hasattr(window, "_register_task_status"):
+        return lambda: None
+    item = window._register_task_status("napari-cwtnet", Status.BUSY, words, cancel)
+
+    def end() -> None:
+        with contextlib.suppress(RuntimeError):  # the window has gone
+            window._update_task_status(item, Status.COMPLETED, words)
+
+    return end
 
 
 _STEADY = 4.0
@@ -65,7 +83,7 @@ class CanvasClicks:
             self._callbacks.append(self._on_press)
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._on_press in self._callbacks:
             self._callbacks.remove(self._on_press)
 
@@ -78,9 +96,9 @@ def _watching(listener: weakref.WeakMethod[Listener]) -> Callable[[Any, Any], It
             furthest = max(furthest, math.dist(pressed, tuple(event.pos)))
             yield
         furthest = max(furthest, math.dist(pressed, tuple(event.pos)))  # where it was released
-        told = listener()
-        if told is not None and furthest <= _STEADY:
-            told(place)
+        call = listener()
+        if call is not None and furthest <= _STEADY:
+            call(place)
 
     return on_press
 
@@ -88,12 +106,12 @@ def _watching(listener: weakref.WeakMethod[Listener]) -> Callable[[Any, Any], It
 # Layers are removed while the canvas is what OpenGL works on.
 #
 # napari 0.9 frees a removed layer's textures and programs at once, in whatever OpenGL context is
-# at hand: between two drawings that is the window's own. Where a text has been on the canvas, such
-# as a badge, Mesa's next drawing then reads what is no more, and the process ends.
+# current: between two drawings that is the window's own. Where a text has been on the canvas, such
+# as a badge, Mesa's next drawing then reads what was freed, and the process ends.
 
 
 def keep_removal_safe(viewer: Any) -> None:
-    """See to it from now on, whatever becomes of the docks; for any layer."""
+    """Make OpenGL's context current before any layer is removed, even after the docks have gone."""
     widget = canvas_widget(viewer)
     if widget is None or not hasattr(widget, "makeCurrent"):
         return

@@ -8,9 +8,8 @@ import subprocess
 from collections.abc import Iterable
 
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import list_models
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.viewer.requests import FieldJob
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.selection import Source
 from napari_cwtnet.plugin.viewer.slide_layer import user_mpp, wants_icc
 from napari_cwtnet.slides import Slide
@@ -58,7 +57,7 @@ def check_words(job: Job, shown: Slide) -> list[str]:
 
 
 def inspect_words(
-    job: FieldJob,
+    job: Job,
     shown: Slide,
     *,
     place: tuple[float, float] | None = None,
@@ -69,7 +68,7 @@ def inspect_words(
 
     Parameters
     ----------
-    job : FieldJob
+    job : Job
         How it was captured.
     shown : Slide
         The slide as it is shown now: with the pixel size that the user may have set since.
@@ -88,13 +87,12 @@ def inspect_words(
     return [*words, "--output", output]
 
 
-def _job_words(command: str, job: Job | FieldJob, region: Region, shown: Slide) -> list[str]:
-    names = {path: name for name, path in list_models().items()}
+def _job_words(command: str, job: Job, region: Region, shown: Slide) -> list[str]:
     words = [
         command, str(job.slide.path.resolve()),
         "--region", exact_region(region),
         "--downsample", exact(job.request.downsample),
-        "--model", names.get(job.model, str(job.model)),
+        "--model", MODELS.name_of(job.model),
         "--reference", job.request.reference,
     ]  # fmt: skip
     if job.request.sharpness != "auto":

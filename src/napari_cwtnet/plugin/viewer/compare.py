@@ -12,6 +12,7 @@ from napari.utils.colormaps import Colormap
 from qtpy.compat import isalive
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.enhancement.quality import (
     Against,
     signed_difference,
@@ -24,12 +25,14 @@ from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.compare_split import Split
 from napari_cwtnet.plugin.viewer.compare_views import SideBySide
 from napari_cwtnet.plugin.viewer.selection import (
-    Hidden,
+    HiddenLayers,
     Pair,
     compared_slide,
+    holds,
     shown_result,
     source_of,
 )
+from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over, leave_transform
 
 HERTZ = 2.0
 """How often a second the result is seen; three and more would flash."""
@@ -86,6 +89,7 @@ class Difference:
         self.layer: Image | None = None
         self._pair: Pair | None = None
         self._number = 0
+        self._plan: Plan | None = None
         self._changed = changed
 
     def begin(self, pair: Pair) -> None:
@@ -96,7 +100,7 @@ class Difference:
         if source is None or known.get("tiles_done", -1) != known.get("tiles"):
             self.words = _NO_SOURCE if source is None else _UNFINISHED
             return
-        self.words = "Subtracting…"
+        self.words, self._plan = "Subtracting…", source.plan
         against = self.against or suiting_baseline(source.plan)
         image = pair.result.data
 
@@ -118,11 +122,15 @@ class Difference:
     def end(self) -> None:
         """Take the map away."""
         self._number += 1
-        if self.layer is not None and self._pair is not None:
-            layers = self._pair.viewer.layers
-            if any(one is self.layer for one in layers):
-                layers.remove(self.layer)
+        if self._pair is not None and holds(self._pair.viewer, self.layer):
+            self._pair.viewer.layers.remove(self.layer)
         self.layer = self._pair = None
+
+    def place(self) -> None:
+        """Lay the map over the slide again."""
+        if self.layer is not None and self._pair is not None and self._plan is not None:
+            plan = self._plan
+            lay_over(self.layer, self._pair.slide, plan.region, plan.output_downsample)
 
     def _known(self) -> dict[str, Any]:
         return self._pair.result.metadata.get(RESULT_KEY, {}) if self._pair is not None else {}
@@ -137,17 +145,15 @@ class Difference:
             contrast_limits=(-limit, limit),
             interpolation2d="nearest",
             metadata={RESULT_KEY: {"badge": self._known()["badge"], "difference": against}},
-            scale=result.scale,
-            translate=result.translate,
-            units=result.units,
         )
+        self.layer = layer
+        self.place()
         layer.contrast_limits_range = (-255, 255)
         layer.colorbar.position = "bottom_left"
         layers, active = pair.viewer.layers, pair.viewer.layers.selection.active
         layers.insert(layers.index(result) + 1, layer)
         layers.selection.active = active
         layer.colorbar.visible = True
-        self.layer = layer
         self.words = (
             f"Computed minus {_BASELINES[against]}: red is brighter, blue darker, white the same; "
             f"full colour at ±{limit:g} of 255 steps."
@@ -178,7 +184,7 @@ class Comparer(QObject):
         super().__init__(parent)
         self._viewer = real_viewer(viewer)
         self._pair: Pair | None = None
-        self._hidden = Hidden()
+        self._hidden = HiddenLayers()
         self._had_grid = False
         self.mode: ModeName | None = None
         self.split, self.difference = Split(), Difference(self.changed.emit)
@@ -205,11 +211,6 @@ class Comparer(QObject):
         self._viewer.bind_key(BLINK_KEY, on_key, overwrite=True)
 
     @property
-    def possible(self) -> bool:
-        """Whether there is a result, and a slide to compare it with."""
-        return self._find() is not None
-
-    @property
     def meant(self) -> Any | None:
         """The result that is compared, though it may be out of sight just now, else the shown."""
         return shown_result(self._viewer) if self._pair is None else self._pair.result
@@ -217,10 +218,11 @@ class Comparer(QObject):
     @property
     def hindrance(self) -> str:
         """Why nothing can be compared, and what to do; empty where it can."""
-        if self.possible:
-            return ""
-        if shown_result(self._viewer) is None:
+        result = shown_result(self._viewer)
+        if result is None:
             return NOTHING
+        if self._find(result) is not None:
+            return ""
         return NO_SLIDE if self._viewer.dims.ndisplay == 2 else FLAT
 
     @property
@@ -239,7 +241,7 @@ class Comparer(QObject):
             pair.result.visible = pair.slide.visible = True
             self._hidden.hide(pair.rivals)
             pair.link_contrast()
-            pair.slide.events.scale.connect(self._on_scale)
+            follow_transform(pair.slide, self._on_placed)
             grid = self._viewer.canvas.grid
             self._had_grid = mode != "side" and grid.enabled
             if self._had_grid:
@@ -248,7 +250,7 @@ class Comparer(QObject):
         self.changed.emit()
 
     def refresh(self) -> None:
-        """Look anew: the result has other pixels, or the baseline is another."""
+        """Begin again: the result has other pixels, or the baseline is another."""
         if self.mode == "difference":
             self.choose("difference")
         else:
@@ -258,7 +260,7 @@ class Comparer(QObject):
         if self.mode is not None and self._pair is not None:
             mode, pair = self.mode, self._pair
             self.mode = self._pair = None
-            pair.slide.events.scale.disconnect(self._on_scale)
+            leave_transform(pair.slide, self._on_placed)
             self._modes[mode].end()
             if self._had_grid:
                 self._viewer.canvas.grid.enabled = True
@@ -290,13 +292,13 @@ class Comparer(QObject):
 
     @property
     def _holds(self) -> bool:
-        """Whether what is said of both sides is still so: the user may turn the grid on or off."""
+        """Whether the words about both sides still hold: the user may turn the grid on or off."""
         viewer, side = self._viewer, self.mode == "side"
         if self._pair is None or not self._pair.there or viewer.dims.ndisplay != 2:
             return False
         return viewer.canvas.grid.enabled == side and (not side or self._side.arrange())
 
-    def _on_scale(self, *_: Any) -> None:
-        """The slide has another pixel size: a map of the difference belongs elsewhere then."""
+    def _on_placed(self, *_: Any) -> None:
+        """The slide is placed otherwise: a map of the difference follows it."""
         if isalive(self) and self.mode == "difference":
-            QTimer.singleShot(0, self.refresh)  # once the result has followed
+            self.difference.place()

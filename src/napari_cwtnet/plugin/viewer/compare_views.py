@@ -9,7 +9,7 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_cwtnet.plugin.viewer.canvas import canvas_widget
-from napari_cwtnet.plugin.viewer.selection import Hidden, Pair, among
+from napari_cwtnet.plugin.viewer.selection import HiddenLayers, Pair
 
 _LABEL_GAP = 22
 """Pixels between the line and a name, enough for a grip."""
@@ -92,7 +92,7 @@ class SideBySide:
         self._others: list[Any] = []
         self.labels: SideLabels | None = None
         self._pair: Pair | None = None
-        self._hidden = Hidden()
+        self._hidden = HiddenLayers()
         self._grid: dict[str, Any] = {}
 
     def begin(self, pair: Pair) -> None:
@@ -103,7 +103,7 @@ class SideBySide:
         self._grid = {setting: getattr(grid, setting) for setting in settings}
         grid.shape, grid.spacing, grid.stride, grid.enabled = (1, 2), _VIEW_GAP, 1, True
         self.arrange()
-        self._others = [one for one in layers if not among(one, pair.both)]
+        self._others = [one for one in layers if one not in pair.both]
         for other in self._others:
             other.events.visible.connect(self._others_shown)
         canvas = canvas_widget(pair.viewer)

@@ -2,48 +2,50 @@
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.compat import isalive
-from qtpy.QtCore import QObject, QTimer, Signal
+from napari.utils.notifications import show_info
 
-from napari_cwtnet.errors import CancelledError, RequestError
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image
-from napari_cwtnet.plugin.tasks.device import TURNS
-from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.canvas import ask_before_closing
 from napari_cwtnet.plugin.viewer.selection import Source, made_here
 
-_LOOK_MS = 100
 _OF_THE_RUN = ("quality", "tiles", "tiles_done")
 """What the layer's metadata hold besides the provenance."""
 
 
-class Exporter(QObject):
-    """Writes one result at a time; lives on the GUI thread.
+class _ExportRun(Run):
+    name, kind = "export", "Export"
+    no_memory = "There is too little memory to write it; close other programs."
 
-    Attributes
-    ----------
-    changed : Signal
-        There is something new in `busy` or `progress`.
-    finished : Signal(str, bool)
-        What has happened, in words, and whether it is well.
-    """
+    def __init__(self, path: Path, pixels: Any, known: dict[str, Any], badge: bool) -> None:
+        super().__init__()
+        self._path, self._pixels, self._known, self._badge = path, pixels, known, badge
 
-    changed = Signal()
-    finished = Signal(str, bool)
+    def work(self) -> None:
+        known = self._known
+        export_image(
+            self._path,
+            np.ascontiguousarray(self._pixels[..., :3]),
+            {key: value for key, value in known.items() if key not in _OF_THE_RUN},
+            known["output_mpp"],
+            badge_on_pixels=self._badge,
+            figures=known.get("quality"),
+            progress=self._note,
+        )
 
-    def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.busy = False
-        self.progress = (0, 1)
-        """Parts written, and parts in all."""
-        self._timer = QTimer(self)
-        self._timer.setInterval(_LOOK_MS)
-        self._timer.timeout.connect(self.changed.emit)
+    def _note(self, done: int, total: int) -> None:
+        self._token.raise_if_cancelled()
+        self._step(done, total)
+
+
+class Exporter(TaskRunner):
+    """Writes one result at a time."""
 
     def start(self, layer: Any, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write a result layer.
@@ -60,47 +62,15 @@ class Exporter(QObject):
         check_badge(path, badge_on_pixels)
         if self.busy:
             raise RequestError("An export is being written; wait until it is done.")
-        provenance = {key: value for key, value in known.items() if key not in _OF_THE_RUN}
-        pixels, me = layer.data, weakref.ref(self)
-        self.busy, self.progress = True, (0, 1)
+        run = _ExportRun(path, layer.data, known, badge_on_pixels)
+        asking = ask_before_closing(f"writing {path.name}", run.cancel)
 
-        def note(done: int, total: int) -> None:
-            exporter = me()
-            if exporter is None or not isalive(exporter):
-                raise CancelledError("the window was closed")
-            exporter.progress = (done, total)
+        def end(*_: Any) -> None:
+            asking()
+            if run.outcome.kind == "done":
+                show_info(f"Written: {path.name}, and its record {path.name}.json")
 
-        def work() -> None:
-            with TURNS.first():
-                export_image(
-                    path,
-                    np.ascontiguousarray(pixels[..., :3]),
-                    provenance,
-                    known["output_mpp"],
-                    badge_on_pixels=badge_on_pixels,
-                    figures=known.get("quality"),
-                    progress=note,
-                )
-
-        self._timer.start()
-        self.changed.emit()
-
-        def end(words: str, well: bool) -> None:
-            exporter = me()
-            if exporter is not None and isalive(exporter):
-                exporter._end(words, well)
-
-        in_background(
-            work,
-            lambda _: end(f"Written: {path.name}, and its record {path.name}.json", True),
-            lambda message: end(message, False),
-        )
-
-    def _end(self, words: str, well: bool) -> None:
-        self.busy = False
-        self._timer.stop()
-        self.changed.emit()
-        self.finished.emit(words, well)
+        self.submit(Task("Writing…", lambda: run, end=end))
 
 
 def exportable(layer: Any) -> tuple[Source, dict[str, Any]]:

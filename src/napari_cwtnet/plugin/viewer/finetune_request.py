@@ -5,7 +5,9 @@ Errors say why the run cannot be had, and are shown where the sentence would sta
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from typing import Any
 from napari_cwtnet.enhancement.plan import Sharpness
 from napari_cwtnet.errors import RequestError, TrainingError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import list_models
-from napari_cwtnet.model.weights import ModelHeader, read_header
+from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.command_line import exact
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of, wants_icc
+from napari_cwtnet.plugin.viewer.viewport import box_on
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.training.data import guard_band
 from napari_cwtnet.training.finetune import finetune_recipe
@@ -74,26 +77,36 @@ class FinetuneChoice:
 class FinetunePlan:
     """A run that can begin."""
 
-    job: FinetuneJob
     recipe: Recipe
     header: ModelHeader
     slides: tuple[SlideChoice, ...]
     splits: tuple[Split, ...]
     """Of each slide."""
+    output: Path | None
+    """None takes a new folder among the user's runs."""
+
+    @property
+    def job(self) -> FinetuneJob:
+        """The run, in a folder that is free now."""
+        return FinetuneJob(self.output or _free_folder(self.recipe.name), self.recipe)
 
 
 def free_name(model: str | None) -> str:
     """A name for the new model that no other has, such as ``cwtnet-lite-x2-tuned``."""
-    name, known = f"{model or 'model'}-tuned", list_models()
-    numbers = (f"{name}-{number}" for number in range(2, 10_000))
-    return next(one for one in (name, *numbers) if one not in known)
+    known = MODELS.paths
+    return next(name for name in _numbered(f"{model or 'model'}-tuned") if name not in known)
 
 
-def free_folder(name: str) -> Path:
-    """A folder among the user's runs that there is not yet."""
-    parent = user_runs_folder()
-    numbers = (parent / f"{name}-{number}" for number in range(2, 10_000))
-    return next(one for one in (parent / name, *numbers) if not one.exists())
+def _free_folder(name: str) -> Path:
+    """A folder among the user's runs that does not exist yet."""
+    folders = (user_runs_folder() / one for one in _numbered(name))
+    return next(folder for folder in folders if not folder.exists())
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in itertools.count(2):
+        yield f"{name}-{number}"
 
 
 def finetune_plan(choice: FinetuneChoice) -> FinetunePlan:
@@ -104,16 +117,14 @@ def finetune_plan(choice: FinetuneChoice) -> FinetunePlan:
     CwtnetError
         If nothing can; the message says why.
     """
-    path = list_models().get(choice.model or "")
-    if path is None:
-        raise RequestError("There is no model; put a .safetensors file in the models folder.")
+    header = MODELS.header(choice.model)
     if not choice.slides:
         raise RequestError("Tick a slide to learn from; open or add one if there is none.")
     name = _checked_name(choice.name or free_name(choice.model))
-    output = choice.output or free_folder(name)
-    if holds_a_run(output):
-        raise TrainingError(f"Folder {output} holds a run; resume it, or choose another folder.")
-    header = read_header(path)
+    if choice.output is not None and holds_a_run(choice.output):
+        raise TrainingError(
+            f"Folder {choice.output} holds a run; resume it, or choose another folder."
+        )
     sources = [_source(slide, choice) for slide in choice.slides]
     fields, where = _fields(choice.recipe)
     fields |= {"name": name, "minutes": choice.minutes, "device": choice.device}
@@ -129,7 +140,7 @@ def finetune_plan(choice: FinetuneChoice) -> FinetunePlan:
                 f"Nothing of slide {slide.name!r} is left to learn from: what is held out and a "
                 f"guard band of {guard:g} pixels take it all; hold out less, or take more."
             )
-    return FinetunePlan(FinetuneJob(output, recipe), recipe, header, choice.slides, splits)
+    return FinetunePlan(recipe, header, choice.slides, splits, choice.output)
 
 
 def boxes_of(shapes: Any, slide: SlideChoice) -> tuple[tuple[float, float, float, float], ...]:
@@ -150,12 +161,8 @@ def boxes_of(shapes: Any, slide: SlideChoice) -> tuple[tuple[float, float, float
     for kind, corners in zip(shapes.shape_type, shapes.data, strict=True):
         if kind in ("line", "path"):
             continue
-        points = [slide.layer.world_to_data(shapes.data_to_world(point)) for point in corners]
-        rows, columns = ([float(p[axis]) + 0.5 for p in points] for axis in (-2, -1))
-        width, height = max(columns) - min(columns), max(rows) - min(rows)
-        if min(width, height) <= 0:
-            continue
-        inside = Region(min(columns), min(rows), width, height).intersection(slide.bounds)
+        box = box_on(slide.layer, shapes, corners)
+        inside = None if box is None else box.intersection(slide.bounds)
         if inside is not None:
             x, y, width, height = inside.x, inside.y, inside.width, inside.height
             boxes.append((round(x, 2), round(y, 2), round(width, 2), round(height, 2)))
@@ -200,7 +207,7 @@ def _checked_name(name: str) -> str:
             f"Model name {name!r} cannot be a file's; use letters, digits, '-', '_', '+' and '.', "
             f"{_LONGEST_NAME} at most."
         )
-    if name in list_models():
+    if name in MODELS.paths:
         raise RequestError(f"There is a model {name!r} already; choose another name.")
     return name
 
@@ -231,9 +238,8 @@ def finetune_words(plan: FinetunePlan, config: Path | None) -> list[str]:
             f"Slide {slide.name!r}: {what} cannot be said on a command line; start the run, and "
             "take its slides from recipe.yaml in its folder for a file of your own (--config)."
         )
-    names = {path: name for name, path in list_models().items()}
     words = ["finetune", *(source.path for source in plan.recipe.slides)]
-    words += ["--model", names.get(plan.header.path, str(plan.header.path))]
+    words += ["--model", MODELS.name_of(plan.header.path)]
     if config is not None:
         words += ["--config", str(config.resolve())]
     if plan.recipe.minutes is not None:

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from napari_cwtnet.inspection import Field, Map, Probe, displacement
 from napari_cwtnet.inspection.maps import RAMPS, coloured
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, keep_badge
-from napari_cwtnet.plugin.viewer.viewport import result_transform
+from napari_cwtnet.plugin.viewer.selection import holds
+from napari_cwtnet.plugin.viewer.viewport import (
+    follow_transform,
+    lay_over,
+    leave_transform,
+)
 
 MOST_ARROWS = 1600
 _QUERY, _MATCH, _BEST = "white", "#5adcff", "#5aff5a"
@@ -43,7 +48,7 @@ class MapLayers:
     @property
     def layers(self) -> list[Layer]:
         """Those of the present map that are still there, the map itself first."""
-        return [layer for layer, _ in self._shown if self._is_there(layer)]
+        return [layer for layer, _ in self._shown if holds(self._viewer, layer)]
 
     def show(self, slide_layer: Any, found: Map, badge: str) -> Image:
         """Lay a map over its slide, in place of the one before."""
@@ -120,12 +125,12 @@ class MapLayers:
             self._viewer.layers.remove(layer)
         self._shown = []
         if self._slide_layer is not None:
-            self._slide_layer.events.scale.disconnect(self._register)
+            leave_transform(self._slide_layer, self._register)
             self._slide_layer = None
 
     def _follow(self, slide_layer: Any) -> None:
         self._slide_layer = slide_layer
-        slide_layer.events.scale.connect(self._register)
+        follow_transform(slide_layer, self._register)
 
     def _add(self, layer: Layer, place: Any) -> None:
         self._shown.append((layer, place))
@@ -133,21 +138,13 @@ class MapLayers:
         active = self._viewer.layers.selection.active
         self._viewer.layers.append(layer)
         # The slide stays chosen: a click on a Shapes layer would select there.
-        if active is not None and self._is_there(active):
+        if active is not None and holds(self._viewer, active):
             self._viewer.layers.selection.active = active
 
     def _register(self, *_: Any) -> None:
-        """Lay the layers over the slide; again when the slide's pixel size is set anew."""
-        under = self._slide_layer
+        """Lay the layers over the slide; again when the slide is placed otherwise."""
         for layer, place in self._shown:
-            layer.units = under.units
-            if place is None:
-                layer.scale, layer.translate = under.scale[-2:], under.translate[-2:]
-            else:
-                layer.scale, layer.translate = result_transform(under, *place)
-
-    def _is_there(self, layer: Layer) -> bool:
-        return any(one == layer for one in self._viewer.layers)
+            lay_over(layer, self._slide_layer, *(place or (None, 1)))
 
 
 def step_arrows(field: Field, block: int) -> NDArray[np.float64]:

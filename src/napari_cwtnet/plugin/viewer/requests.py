@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
-
-from napari.layers import Shapes
+from typing import Any
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
 from napari_cwtnet.enhancement.check import refuse_computed, what_is_checked
@@ -21,9 +18,9 @@ from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.field import cwtnet_config
-from napari_cwtnet.model import list_models
-from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.viewer.rois import selected_roi
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
 from napari_cwtnet.slides import Slide
@@ -52,20 +49,6 @@ def source_levels(slide: Slide) -> list[tuple[float, str]]:
     octaves = max(0, math.floor(math.log2(max(1.0, max(slide.size) / _COARSEST_SIDE))))
     downsamples = [2.0**octave for octave in range(min(octaves, 6) + 1)]
     return [(d, describe_resolution(slide.mpp, d)) for d in downsamples]
-
-
-def chosen_header(choice: Choice) -> ModelHeader:
-    """What is known of the chosen model.
-
-    Raises
-    ------
-    ModelError, RequestError
-        If none is chosen, it is gone, or its file is no model.
-    """
-    path = list_models().get(choice.model or "")
-    if path is None:
-        raise RequestError("There is no model; put a .safetensors file in the models folder.")
-    return read_header(path)
 
 
 def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
@@ -121,35 +104,13 @@ def _visible(viewer: Any, layer: Any) -> Region:
     return region
 
 
-def selected_roi(viewer: Any, layer: Any) -> Region | None:
-    """Bounding box, level-0 pixels, of what is selected in a Shapes layer, the active one first.
-
-    A shapes layer with a single shape needs no selection.
-    """
-    active = viewer.layers.selection.active
-    layers = [active] if isinstance(active, Shapes) else []
-    layers += [one for one in reversed(viewer.layers) if isinstance(one, Shapes) and one.visible]
-    for shapes in layers:
-        chosen = sorted(shapes.selected_data) or ([0] if len(shapes.data) == 1 else [])
-        corners = [point for index in chosen for point in shapes.data[index]]
-        if corners:
-            return _bounding_box([layer.world_to_data(shapes.data_to_world(p)) for p in corners])
-    return None
-
-
-def _bounding_box(points: list[Any]) -> Region | None:
-    rows, columns = ([float(p[axis]) + 0.5 for p in points] for axis in (-2, -1))
-    width, height = max(columns) - min(columns), max(rows) - min(rows)
-    return Region(min(columns), min(rows), width, height) if min(width, height) > 0 else None
-
-
 def _job(
     viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any, *, coarser: bool = False
 ) -> tuple[Job, Plan]:
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
-    header = chosen_header(choice)
+    header = MODELS.header(choice.model)
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     if coarser:
         downsample = max(downsample, float(header.scale))
@@ -158,7 +119,7 @@ def _job(
     )
     _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
-    return Job(slide, request, header.path, choice.device, kind, choice.dtype), plan
+    return Job(slide, request, header, choice.device, kind, choice.dtype), plan
 
 
 def on_lattice(region: Region, downsample: float) -> Region:
@@ -183,8 +144,6 @@ def _check_size(slide: Slide, request: EnhanceRequest, scale: int) -> None:
         )
 
 
-Show = Literal["attention", "displacement", "bands", "trust", "probe"]
-
 TRUST = {
     "consistency": "Consistency |D(SR) − LR|",
     "confidence": "Attention confidence",
@@ -195,33 +154,9 @@ TRUST = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FieldJob:
-    """A field that is to be captured."""
-
-    slide: Slide
-    request: EnhanceRequest
-    model: Path
-    device: str
-    dtype: DtypeChoice = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """What of a field is to be seen."""
-
-    show: Show
-    block: int | None = None
-    image: str = "sr"
-    band: str = "HH"
-    depth: int = 1
-    trust: str = "consistency"
-    stretched: bool = False
-
-
 def field_job(
     viewer: Any, layer: Any, choice: Choice, *, roi: bool = False
-) -> tuple[FieldJob, Plan, str]:
+) -> tuple[Job, Plan, str]:
     """The job that captures what the canvas shows, or its middle, and the words about it.
 
     With ``roi`` it is the bounding box of the selected shape in place of the view.
@@ -239,7 +174,7 @@ def field_job(
     slide = slide_of(layer)
     if slide is None or region is None:
         raise RequestError("The slide is not in view; pan to it, or show it in 2D.")
-    header = chosen_header(choice)
+    header = MODELS.header(choice.model)
     cwtnet_config(header)  # refuses a network that cannot be looked into
     downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
     inside = on_lattice(region, downsample).intersection(slide.bounds) or region
@@ -252,7 +187,8 @@ def field_job(
     where = place if middle == inside else f"the middle of {place}"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
     words = f"Looks into {where}, {columns} × {rows} LR pixels. {sentence}."
-    return FieldJob(slide, request, header.path, choice.device, choice.dtype), plan, words
+    job = Job(slide, request, header, choice.device, dtype=choice.dtype)
+    return job, plan, words
 
 
 def _middle(region: Region, downsample: float) -> Region:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Hashable
 from dataclasses import replace
 from typing import Any
 
 from napari.layers import Image, Shapes
-from napari.utils.notifications import show_error
-from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
+from qtpy.QtCore import QObject
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import describe_resolution
-from napari_cwtnet.plugin.tasks.device import Engines
-from napari_cwtnet.plugin.tasks.enhance import Job, Outcome, Picture, Run
+from napari_cwtnet.plugin.tasks.enhance import EnhanceRun, Job, Outcome, Picture
+from napari_cwtnet.plugin.tasks.runner import Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed, keep_badge, update_badge
 from napari_cwtnet.plugin.viewer.selection import SOURCE_KEY, Source, holds
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
-from napari_cwtnet.plugin.viewer.viewport import result_transform
+from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
 
 KEPT = " · kept"
 
@@ -29,7 +26,7 @@ def result_name(slide_name: str, plan: Plan) -> str:
     """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1 · lite-x4"``.
 
     The warning comes first and the model last: napari's layer list leaves out the middle of long
-    names, and results of one slide differ at both ends, where cross-scale mode is told, too.
+    names, and results of one slide differ at both ends; cross-scale mode is named there, too.
     """
     if plan.output_mpp is None:
         pixel = describe_resolution(None, plan.output_downsample)
@@ -58,12 +55,12 @@ class ResultLayer:
     def __init__(self, viewer: Any, slide_layer: Any) -> None:
         self._viewer = viewer
         self.slide_layer = slide_layer
-        self._run: Run | None = None
+        self._run: EnhanceRun | None = None
         self._done = 0
         self._plan: Plan | None = None
         self._slide_name = ""
         self.layer: Image | None = None
-        slide_layer.events.scale.connect(self._register)
+        follow_transform(slide_layer, self._register)
 
     @property
     def shown(self) -> Image | None:
@@ -77,11 +74,11 @@ class ResultLayer:
             self._viewer, self.slide_layer
         )
 
-    def show(self, run: Run) -> None:
+    def show(self, run: EnhanceRun) -> None:
         """Bring the layer up to what ``run`` has computed by now."""
         if run.picture is None or run.done == 0:
             return
-        # Every refresh draws the whole canvas anew, so there is none without a new tile.
+        # Every refresh redraws the whole canvas, so there is none without a new tile.
         done, self._done = self._done, run.done
         if run is not self._run:
             self._run = run
@@ -89,7 +86,7 @@ class ResultLayer:
         elif run.done != done and self.shown is not None:
             self.shown.refresh(extent=False, thumbnail=False, highlight=False)
 
-    def has(self, run: Run | None) -> bool:
+    def has(self, run: EnhanceRun | None) -> bool:
         """Whether the layer shows what ``run`` computes."""
         return run is not None and run is self._run
 
@@ -98,7 +95,7 @@ class ResultLayer:
         if self.layer is not None:
             self.layer.name = f"{self.layer.name}{KEPT}"
 
-    def end(self, run: Run) -> None:
+    def end(self, run: EnhanceRun) -> None:
         """Note how much of ``run`` is there, in the layer's name where not all is, and how good."""
         layer, outcome = self.shown, run.outcome
         if run is not self._run:
@@ -139,13 +136,10 @@ class ResultLayer:
         update_badge(self._viewer)
 
     def _register(self, *_: Any) -> None:
-        """Lay the layer over the slide; again when the slide's pixel size is set anew."""
+        """Lay the layer over the slide; again when the slide is placed otherwise."""
         if self.layer is not None and self._plan is not None:
-            plan, under = self._plan, self.slide_layer
-            place = result_transform(under, plan.region, plan.output_downsample)
-            if self.layer.units != under.units:
-                self.layer.units = under.units
-            self.layer.scale, self.layer.translate = place
+            plan = self._plan
+            lay_over(self.layer, self.slide_layer, plan.region, plan.output_downsample)
             self._restate(self.layer, plan)
 
     def _restate(self, layer: Image, plan: Plan) -> None:
@@ -178,89 +172,39 @@ def _note(layer: Image, **values: Any) -> None:
 REFRESH_MS = 100
 
 
-class Enhancer(QObject):
-    """Runs jobs, the newest only, each in a thread; grows their layers at most ten times a second.
-
-    Lives on the GUI thread. A newer job cancels the one at work and begins when that has ended,
-    within one tile; nothing of the older one is shown any more.
+class Enhancer(TaskRunner):
+    """Runs one enhancement at a time and grows its layer, at most ten times a second.
 
     Attributes
     ----------
-    changed : Signal
-        There is something new to show about the run: progress, phase or end.
-    finished : Signal(Outcome)
-        The newest job has ended: done, cancelled or failed.
+    outcome : Outcome or None
+        Of the newest job that has ended, as long as its slide and its layer are shown.
     """
 
-    changed = Signal()
-    finished = Signal(object)
-
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(parent, REFRESH_MS)
         self._viewer = viewer
-        self.engines = Engines()
         self._results: dict[Hashable, ResultLayer] = {}
         self._kept: list[ResultLayer] = []
-        self._run: Run | None = None
         self._result: ResultLayer | None = None
-        self._waiting: tuple[Job, Any] | None = None
+        """Of the run at work."""
         self.outcome: Outcome | None = None
-        """Of the newest job that has ended, as long as its slide and what it made are shown."""
-        self._leaving = False
-        self._told: tuple[Any, ...] = ()
+        self._about: tuple[Any, ...] = ()
         """The layers that `outcome` is about."""
-        self.generation = 0
-        """Number of the newest job; what belongs to an older one is dropped."""
-        self._timer = QTimer(self)
-        self._timer.setInterval(REFRESH_MS)
-        self._timer.timeout.connect(self._look)
-        # The window may go while a run is at work: its thread then ends by itself after its tile.
-        self._at_work: list[Run] = []
-        self._gone = threading.Event()
-        stop = functools.partial(_abandon, self._at_work, self._gone)
-        self.destroyed.connect(stop)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(stop)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a job is at work or waits."""
-        return self._run is not None or self._waiting is not None
-
-    @property
-    def run(self) -> Run | None:
-        """The run of the newest job, while it is at work."""
-        return None if self._waiting is not None else self._run
-
-    @property
-    def cancelling(self) -> bool:
-        """Whether the newest job is at its last tile because of :meth:`cancel`."""
-        return self._waiting is None and self._run is not None and self._run.cancelled
-
-    def start(self, job: Job, slide_layer: Any) -> int:
-        """Begin a job, in place of any other; returns its generation."""
-        self.generation += 1
         self._leaving = False
-        if self._run is not None:
-            self._waiting = (job, slide_layer)
-            self._run.cancel("a newer request came")
-        else:
-            self._begin(job, slide_layer)
-        self.changed.emit()
-        return self.generation
 
-    def cancel(self) -> None:
-        """End the work after the tile it is at; finished tiles stay."""
-        dropped = self._waiting is not None
-        self._waiting = None
-        if self._run is not None:
-            self._run.cancel()
-        if dropped or self._run is not None:
-            self.changed.emit()
+    def start(self, job: Job, plan: Plan, slide_layer: Any) -> int:
+        """Begin a job, in place of any other; returns its generation."""
+
+        def begin() -> EnhanceRun:
+            self._result = self._layer_for(job, slide_layer)
+            return EnhanceRun(job, plan)
+
+        self._leaving = False
+        return self.submit(Task("", begin, show=self._show, end=self._end_run))
 
     def leave(self) -> None:
-        """Cancel because the dock goes: no layer is made any more, for the window may go, too."""
+        """Cancel because the dock goes: make no further layer, for the window may go, too."""
         self._leaving = True
         self.cancel()
 
@@ -281,12 +225,13 @@ class Enhancer(QObject):
             raise RequestError(f"Layer {layer.name!r} is kept already: no run replaces it.")
         result = self._results.pop(key)
         self._kept.append(result)  # it has to live on, for it follows the pixel size of its slide
-        if self._result is result and self._run is not None and not result.has(self._run):
-            self._result = self._layer_for(self._run.job, result.slide_layer)
+        run = self._run
+        if self._result is result and isinstance(run, EnhanceRun) and not result.has(run):
+            self._result = self._layer_for(run.job, result.slide_layer)
         result.mark_kept()
 
     def forget_layer(self, layer: Any) -> None:
-        """Let go of a layer that is shown no more, and of what was told of it."""
+        """Let go of a layer that has gone, and of the outcome that was about it."""
         self._kept = [one for one in self._kept if one.layer != layer]
         # The one at work may show a layer of its own yet, which later runs then take over.
         self._results = {
@@ -294,21 +239,9 @@ class Enhancer(QObject):
             for key, one in self._results.items()
             if one is self._result or one.layer != layer
         }
-        if self.outcome is not None and any(one == layer for one in self._told):
-            self.outcome, self._told = None, ()
+        if self.outcome is not None and any(one == layer for one in self._about):
+            self.outcome, self._about = None, ()
             self.changed.emit()
-
-    def release_memory(self) -> None:
-        """Let go of networks and finished tiles; result layers stay."""
-        self.engines.release()
-
-    def _begin(self, job: Job, slide_layer: Any) -> None:
-        self._waiting = None
-        self._result = self._layer_for(job, slide_layer)
-        self._run = Run(job, self.engines)
-        self._at_work[:] = [self._run]
-        self._run.start()
-        self._timer.start()
 
     def _layer_for(self, job: Job, slide_layer: Any) -> ResultLayer:
         """Views of one model share a layer, and so do runs over one ROI."""
@@ -319,44 +252,18 @@ class Enhancer(QObject):
         }
         return self._results.setdefault(key, ResultLayer(self._viewer, slide_layer))
 
-    def _look(self) -> None:
-        run, result = self._run, self._result
-        if run is None or result is None:
-            self._timer.stop()
+    def _show(self, run: EnhanceRun) -> None:
+        if self._result is not None and not self._leaving:
+            self._result.show(run)
+
+    def _end_run(self, run: EnhanceRun, newest: bool) -> None:
+        result, self._result = self._result, None
+        if result is None:
             return
-        outcome = run.outcome  # before looking at tiles, so that the last ones are seen
-        if outcome is None:
-            if self._waiting is None and not self._leaving:
-                result.show(run)
-            # A dock that nobody holds any more may be collected while napari adds the layer.
-            if not self._gone.is_set():
-                self.changed.emit()
-            return
-        run.join()
-        self._run = self._result = None
-        self._at_work.clear()
-        if self._waiting is not None:
-            result.end(run)
-            self._begin(*self._waiting)
-            self.changed.emit()
-            return
-        self._timer.stop()
-        if not self._leaving:
+        if newest and not self._leaving:
             result.show(run)
         result.end(run)
-        if self._gone.is_set():
-            return
-        if outcome.kind == "failed" or not result.gone:
-            self.outcome, self._told = outcome, (result.layer, result.slide_layer)
-        else:
-            self.outcome, self._told = None, ()
-        self.changed.emit()
-        if outcome.kind == "failed":
-            show_error(outcome.message)
-        self.finished.emit(outcome)
-
-
-def _abandon(runs: list[Run], gone: threading.Event, *_: Any) -> None:
-    gone.set()
-    for run in runs:
-        run.cancel("the window was closed")
+        if newest and (run.outcome.kind == "failed" or not result.gone):
+            self.outcome, self._about = run.outcome, (result.layer, result.slide_layer)
+        elif newest:
+            self.outcome, self._about = None, ()

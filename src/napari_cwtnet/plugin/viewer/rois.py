@@ -10,6 +10,8 @@ from napari.layers import Shapes
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import Roi
 from napari_cwtnet.export.geojson import Ring, ellipse
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.plugin.viewer.viewport import box_on, lay_over, places_on
 
 MOST = 5000
 """Shapes that napari makes a layer of in two or three seconds."""
@@ -17,8 +19,6 @@ MOST = 5000
 _AREAS = ("rectangle", "polygon", "ellipse")
 _COLUMNS = ("name", "classification", "colour")
 _INK = "#ffd400"
-_LEVER = 2.0**16
-"""Pixels; as long as a slide, so that directions are as exact as places."""
 
 
 def shown_shapes(viewer: Any) -> list[Any]:
@@ -27,6 +27,22 @@ def shown_shapes(viewer: Any) -> list[Any]:
     if isinstance(active, Shapes):
         return [active]
     return [layer for layer in viewer.layers if isinstance(layer, Shapes) and layer.visible]
+
+
+def selected_roi(viewer: Any, slide_layer: Any) -> Region | None:
+    """Bounding box, level-0 pixels, of what is selected in a Shapes layer, the active one first.
+
+    A shapes layer with a single shape needs no selection.
+    """
+    active = viewer.layers.selection.active
+    layers = [active] if isinstance(active, Shapes) else []
+    layers += [one for one in reversed(viewer.layers) if isinstance(one, Shapes) and one.visible]
+    for shapes in layers:
+        chosen = sorted(shapes.selected_data) or ([0] if len(shapes.data) == 1 else [])
+        corners = [point for index in chosen for point in shapes.data[index]]
+        if corners:
+            return box_on(slide_layer, shapes, corners)
+    return None
 
 
 def rois_of(viewer: Any, slide_layer: Any) -> list[Roi]:
@@ -58,7 +74,7 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
             f"The file has {len(rois):,} polygons, more than the {MOST:,} that can be shown; "
             "export annotations alone, without detections."
         )
-    return Shapes(
+    layer = Shapes(
         [np.array(roi.outline)[:, ::-1] - 0.5 for roi in rois],
         shape_type="polygon",
         name=name,
@@ -70,37 +86,22 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
         edge_color=[_hex(roi.colour) or _INK for roi in rois],
         face_color="transparent",
         edge_width=[_edge(roi) for roi in rois],
-        scale=slide_layer.scale[-2:],
-        translate=slide_layer.translate[-2:],
-        units=slide_layer.units[-2:],
     )
+    lay_over(layer, slide_layer, None, 1)
+    return layer
 
 
 def _rois(shapes: Any, slide_layer: Any) -> list[Roi]:
     found = []
-    matrix, origin = _to_slide(shapes, slide_layer)
+    place = places_on(slide_layer, shapes)
     for index, (kind, data) in enumerate(zip(shapes.shape_type, shapes.data, strict=True)):
         if kind not in _AREAS:
             continue
-        places = np.asarray(data, float)[:, -2:] @ matrix + origin
-        corners = tuple((x + 0.5, y + 0.5) for y, x in places.tolist())  # from pixel centres
+        corners = tuple((x, y) for x, y in place(data).tolist())
         outline = _ellipse(corners) if kind == "ellipse" else corners
         name, classification, colour = (_feature(shapes, index, column) for column in _COLUMNS)
         found.append(Roi(outline, name, classification, _rgb(colour)))
     return found
-
-
-def _to_slide(shapes: Any, slide_layer: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix and shift of rows (y, x): napari takes its time over each point, and one at a time."""
-
-    def place(*point: float) -> np.ndarray:
-        whole = np.zeros(shapes.ndim)
-        whole[-2:] = point
-        return np.asarray(slide_layer.world_to_data(shapes.data_to_world(whole)), float)[-2:]
-
-    origin = place(0, 0)
-    axes = [(place(*end) - origin) / _LEVER for end in ((_LEVER, 0), (0, _LEVER))]
-    return np.array(axes), origin
 
 
 def _ellipse(corners: Ring) -> Ring:

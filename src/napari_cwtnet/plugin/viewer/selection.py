@@ -32,7 +32,7 @@ class Pair:
     @property
     def there(self) -> bool:
         """Whether both layers are still in the viewer."""
-        return all(among(layer, self.viewer.layers) for layer in self.both)
+        return all(holds(self.viewer, layer) for layer in self.both)
 
     @property
     def both(self) -> list[Any]:
@@ -48,7 +48,7 @@ class Pair:
     @property
     def others(self) -> list[Any]:
         """All the other layers that are shown."""
-        return [one for one in self.viewer.layers if one.visible and not among(one, self.both)]
+        return [one for one in self.viewer.layers if one.visible and one not in self.both]
 
     def link_contrast(self) -> None:
         """Show both with the slide's contrast, whatever becomes of it, until `unlink_contrast`."""
@@ -61,7 +61,7 @@ class Pair:
         self.viewer.layers.unlink_layers(self.both, _SHARED)
 
 
-class Hidden:
+class HiddenLayers:
     """Layers that are out of sight for a while."""
 
     def __init__(self) -> None:
@@ -80,17 +80,12 @@ class Hidden:
         self._layers = []
 
 
-def among(layer: Any, layers: Iterable[Any]) -> bool:
-    """Whether a layer is one of these, itself and no equal one."""
-    return any(one is layer for one in layers)
-
-
 def slide_layer_in(viewer: ViewerModel, last: Image | None = None) -> Image | None:
     """The active layer if it is a slide's, else the last one meant, else the topmost slide."""
     active = viewer.layers.selection.active
     if slide_of(active) is not None:
         return active
-    if last is not None and last in viewer.layers:
+    if last is not None and holds(viewer, last):
         return last
     return next(iter(_slides(viewer)), None)
 
@@ -119,22 +114,12 @@ def slide_made_of(computed: Any, layers: list[Any]) -> Any | None:
 
 
 def _fingerprint(layer: Any) -> str | None:
-    """None also where the slide cannot be read any more: it is told when it is to be enhanced."""
+    """None also if the slide cannot be read: Enhance then says why."""
     slide = slide_of(layer)
     try:
         return None if slide is None else slide.fingerprint
     except CwtnetError:
         return None
-
-
-def scanned_slide_in(viewer: ViewerModel) -> Image | None:
-    """The slide whose level-0 pixels count: no computed image over it, if there is another one.
-
-    The active layer if it is such a slide's, else the topmost.
-    """
-    slides = scanned_slides(viewer) or _slides(viewer)
-    active = viewer.layers.selection.active
-    return active if among(active, slides) else next(iter(slides), None)
 
 
 def _slides(viewer: ViewerModel) -> list[Any]:

@@ -62,8 +62,6 @@ def slide_of(layer: Layer | None) -> Slide | None:
     return slide if isinstance(slide, Slide) else None
 
 
-USER_NOTE = "set by user"
-
 MAGNIFICATIONS = {5: 2.0, 10: 1.0, 20: 0.5, 40: 0.25}
 """µm per screen pixel that the names stand for."""
 
@@ -181,14 +179,9 @@ def degradation_text(slide: Slide) -> str:
     )
 
 
-def is_set_by_user(slide: Slide) -> bool:
-    """Whether the pixel size is not the file's."""
-    return slide.mpp_note == USER_NOTE
-
-
 def user_mpp(slide: Slide) -> float | None:
     """The pixel size that the user set; None where the file's holds."""
-    return slide.mpp if is_set_by_user(slide) else None
+    return slide.mpp if slide.mpp_by_user else None
 
 
 def wants_icc(slide: Slide) -> bool:

@@ -121,11 +121,11 @@ def tiled_levels(slide: Slide, report: Report) -> list[TiledLevel]:
     report : callable
         Told in one line, and once, what cannot be read; from the thread that reads.
     """
-    told = threading.Event()
+    reported = threading.Event()
 
     def report_once(message: str) -> None:
-        if not told.is_set():
-            told.set()
+        if not reported.is_set():
+            reported.set()
             report(message)
 
     return [TiledLevel(slide, level, report_once) for level in shown_levels(slide.levels)]

@@ -1,5 +1,6 @@
-"""Where the camera looks, in level-0 pixels, and where a computed image belongs in the world.
+"""Between layers, level-0 pixels and the world: where the camera looks, where a layer belongs.
 
+Everything goes through a layer's whole transform: scale, rotation, shear, translation and affine.
 A layer's data coordinate ``k`` is the *centre* of its level-0 pixel ``k``, while regions count
 from pixel edges: hence the halves. Computed from camera and canvas, for a multiscale layer's
 ``corner_pixels`` are those of its level, widened to whole chunks.
@@ -7,10 +8,13 @@ from pixel edges: hence the halves. Computed from camera and canvas, for a multi
 
 from __future__ import annotations
 
+import functools
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_cwtnet.geometry import Region
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 
 Floats = NDArray[np.float64]
+_LEVER = 2.0**16
+"""Pixels; as long as a slide, so that directions are as exact as places."""
 
 
 def visible_region(viewer: ViewerModel, layer: Image) -> Region | None:
@@ -54,13 +60,12 @@ def screen_pixel(viewer: ViewerModel, layer: Image) -> float:
     A screen pixel is napari's: on a screen of high density it is several physical ones, and napari
     does not say how many.
     """
-    per_world = 1 / (viewer.scene.camera.zoom * np.abs(_pixel_in_world(viewer, layer)))
-    return float(per_world.max())
+    return float((1 / (viewer.scene.camera.zoom * _pixel_in_world(viewer, layer))).max())
 
 
 def zoom_for(viewer: ViewerModel, layer: Image, pixel: float) -> float:
     """The camera zoom at which `screen_pixel` is ``pixel`` level-0 pixels."""
-    return float((1 / (pixel * np.abs(_pixel_in_world(viewer, layer)))).max())
+    return float((1 / (pixel * _pixel_in_world(viewer, layer))).max())
 
 
 def world_centre(viewer: ViewerModel, layer: Image, x: float, y: float) -> tuple[float, float]:
@@ -79,25 +84,92 @@ def place_at(viewer: ViewerModel, layer: Image, position: tuple[float, ...]) -> 
     return float(x), float(y)
 
 
+_TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units")
+
+
+def follow_transform(layer: Layer, call: Callable[..., object]) -> None:
+    """Call whenever a layer is placed otherwise."""
+    for name in _TRANSFORM:
+        getattr(layer.events, name).connect(call)
+
+
+def leave_transform(layer: Layer, call: Callable[..., object]) -> None:
+    """End :func:`follow_transform`."""
+    for name in _TRANSFORM:
+        getattr(layer.events, name).disconnect(call)
+
+
+def lay_over(layer: Layer, slide_layer: Image, region: Region | None, downsample: float) -> None:
+    """Place a layer exactly over a slide.
+
+    Parameters
+    ----------
+    layer : Layer
+        Any, with or without a viewer.
+    slide_layer : Image
+        The slide's.
+    region : Region or None
+        What an image covers, level-0 pixels; None for a layer whose data are the slide's.
+    downsample : float
+        Level-0 pixels per pixel of the image.
+    """
+    scale, translate = result_transform(slide_layer, region, downsample)
+    placed = {"units": slide_layer.units[-2:], "scale": scale, "translate": translate}
+    placed |= {name: getattr(slide_layer, name) for name in ("rotate", "shear", "affine")}
+    for name, value in placed.items():
+        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+            setattr(layer, name, value)  # napari slices the layer again each time
+
+
 def result_transform(
-    layer: Image, region: Region, output_downsample: float
+    layer: Image, region: Region | None, output_downsample: float
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Scale and translate (y, x) that lay an image of a region exactly over its slide.
+    """Scale and translate (y, x) of an image over its slide, whose rotation and affine it shares.
 
     Parameters
     ----------
     layer : Image
         The slide's.
-    region : Region
-        What the image covers, level-0 pixels.
+    region : Region or None
+        What the image covers, level-0 pixels; None for the slide's own data.
     output_downsample : float
         Level-0 pixels per pixel of the image.
     """
-    pixel = np.asarray(layer.scale, float)[-2:]
-    first = np.array([region.y, region.x]) - 0.5 + 0.5 * output_downsample
-    translate = np.asarray(layer.translate, float)[-2:] + first * pixel
-    scale = pixel * output_downsample
-    return (float(scale[0]), float(scale[1])), (float(translate[0]), float(translate[1]))
+    scale = np.asarray(layer.scale, float)[-2:]
+    first = np.zeros(2)
+    if region is not None:
+        first = np.array([region.y, region.x]) - 0.5 + 0.5 * output_downsample
+    physical = Affine(
+        scale=scale, translate=layer.translate[-2:], rotate=layer.rotate, shear=layer.shear
+    )
+    y, x = np.asarray(physical(first), float)
+    scale = scale * output_downsample
+    return (float(scale[0]), float(scale[1])), (float(y), float(x))
+
+
+def places_on(slide_layer: Image, other: Layer) -> Callable[[Floats], Floats]:
+    """From rows (y, x) of another layer's data to level-0 places (x, y).
+
+    napari takes its time over each point, and one at a time, so three of them give the rest.
+    """
+
+    def place(*point: float) -> Floats:
+        whole = np.zeros(other.ndim)
+        whole[-2:] = point
+        return np.asarray(slide_layer.world_to_data(other.data_to_world(whole)), float)[-2:]
+
+    origin = place(0, 0)
+    axes = np.array([(place(*end) - origin) / _LEVER for end in ((_LEVER, 0), (0, _LEVER))])
+    return lambda rows: (np.asarray(rows, float)[:, -2:] @ axes + origin + 0.5)[:, ::-1]
+
+
+def box_on(slide_layer: Image, other: Layer, rows: Any) -> Region | None:
+    """Bounding box, level-0 pixels, of points of another layer's data; None if it has no area."""
+    places = places_on(slide_layer, other)(np.asarray(rows, float))
+    (left, top), (right, bottom) = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    if min(right - left, bottom - top) <= 0:
+        return None
+    return Region(left, top, right - left, bottom - top)
 
 
 def _corners_in_data(viewer: ViewerModel, layer: Image) -> Floats:
@@ -114,7 +186,12 @@ def _corners_in_data(viewer: ViewerModel, layer: Image) -> Floats:
 
 
 def _pixel_in_world(viewer: ViewerModel, layer: Image) -> Floats:
-    return np.asarray(layer.scale, float)[-2:] / _units_per_world(viewer, layer)
+    """Sides of a level-0 pixel in the world."""
+    corners = np.zeros((3, layer.ndim))
+    corners[1, -2] = corners[2, -1] = 1
+    world = np.array([np.asarray(layer.data_to_world(corner), float)[-2:] for corner in corners])
+    sides = (world[1:] - world[0]) / _units_per_world(viewer, layer)
+    return np.asarray(np.hypot(sides[:, 0], sides[:, 1]), float)
 
 
 def _units_per_world(viewer: ViewerModel, layer: Layer) -> Floats:
@@ -123,7 +200,12 @@ def _units_per_world(viewer: ViewerModel, layer: Layer) -> Floats:
     if world is None:
         return np.ones(2)
     pairs = zip(world[-2:], layer.units[-2:], strict=True)
-    return np.array([(1 * whole).to(own).magnitude for whole, own in pairs], float)
+    return np.array([_ratio(whole, own) for whole, own in pairs])
+
+
+@functools.lru_cache(maxsize=64)
+def _ratio(whole: Any, own: Any) -> float:
+    return float((1 * whole).to(own).magnitude)
 
 
 def _bounds(layer: Image) -> Region:

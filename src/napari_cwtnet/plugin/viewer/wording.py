@@ -1,4 +1,4 @@
-"""How a job is spoken of: what it will do, and what it is at."""
+"""Status text: what a job will do, where it is, and how it ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan, choose_device
 from napari_cwtnet.geometry import describe_resolution
-from napari_cwtnet.plugin.tasks.enhance import Run
+from napari_cwtnet.plugin.tasks.enhance import EnhanceRun
 from napari_cwtnet.plugin.tasks.finetune import FinetuneRun, Outcome
 from napari_cwtnet.plugin.tasks.finetune_history import History, cross_scale
 from napari_cwtnet.plugin.viewer.finetune_request import FinetunePlan, SlideChoice
@@ -17,17 +17,17 @@ from napari_cwtnet.training.run_folder import RunFolder
 from napari_cwtnet.training.split import Split
 
 
-def progress_words(run: Run | None, *, cancelling: bool) -> str:
+def progress_words(run: EnhanceRun | None, *, cancelling: bool) -> str:
     """Tiles done, pace and time left, or what else it is at; ``None`` is a run that waits."""
     if run is None:
-        return "Waiting for the tile at work…"
+        return "Waiting for the current tile…"
     if cancelling:
         return "Cancelling…"
     if run.picture is None:
         return "Loading the model…"
     if run.phase == "measuring":
         return "Comparing with the slide's own pixels…"
-    parts = [f"{run.done} of {len(run.picture.plan.tiles)} tiles"]
+    parts = [f"{run.done} of {run.total} tiles"]
     pace = run.pace
     if pace is not None:
         per_second, left = pace
@@ -130,7 +130,7 @@ def _for_how_long(recipe: Recipe, model: str) -> str:
     minutes = f"{recipe.minutes:g} min" if recipe.minutes is not None else f"{recipe.steps} steps"
     return (
         f"Starts from {model}, for at most {minutes} on {device}; pauses do not count. "
-        f"If it gets better, the models list has {recipe.name} then."
+        f"If it improves, {recipe.name} is added to the model list."
     )
 
 
@@ -151,7 +151,7 @@ def finetune_progress_words(run: FinetuneRun) -> str:
     if run.paused:
         return f"Paused at step {run.step:,}"
     if run.waiting:
-        return f"Step {run.step:,} · what you asked for goes first"
+        return f"Step {run.step:,} · waiting: another task has the device"
     if run.phase == "measuring":
         what = "the start model" if run.step == 0 else f"step {run.step:,}"
         return f"Measuring {what} on held-out fields: {done} of {total}"
@@ -164,8 +164,10 @@ def outcome_words(run: FinetuneRun, outcome: Outcome) -> str:
     if outcome.kind == "failed":
         kept = f" The best model until then is {outcome.installed}." if outcome.installed else ""
         return outcome.message + kept
-    ended = {"done": "Done", "stopped": "Stopped", "closed": "Broken off and saved"}[outcome.kind]
-    words = f"{ended} at step {outcome.step:,}, after {spent_words(run.seconds)} of work."
+    ended = {"done": "Done", "stopped": "Stopped", "closed": "Interrupted"}[outcome.kind]
+    saved = "; state saved" if outcome.kind == "closed" else ""
+    spent = spent_words(run.seconds)
+    words = f"{ended} at step {outcome.step:,}, after {spent} of work{saved}."
     if outcome.kind == "done" and outcome.step == 0:
         return f"{words} Measuring the start model took all the time there was; give more minutes."
     if outcome.installed is not None:
@@ -183,10 +185,8 @@ def gain_words(history: History) -> str:
     if start is None or best is None:
         return ""
     lines = []
-    for name, pairs in _modes(start, best):
-        before, after, bicubic = pairs
+    for name, what, (before, after, bicubic) in _modes(start, best):
         gain = after - before
-        what = "bicubic of the reference" if name.startswith("Cross") else "bicubic"
         words = f"{after - bicubic:+.2f} dB over {what}"
         if best is not start:
             words = f"{gain:+.2f} dB over the start model, {words}"
@@ -196,9 +196,17 @@ def gain_words(history: History) -> str:
     return "\n".join(lines)
 
 
-def _modes(start: Validation, best: Validation) -> list[tuple[str, tuple[float, float, float]]]:
+_Mode = tuple[str, str, tuple[float, float, float]]
+"""Its name, what is enlarged without a model, and PSNR of start model, best model and of that."""
+
+
+def _modes(start: Validation, best: Validation) -> list[_Mode]:
     alone = (start.psnr, best.psnr, best.psnr_bicubic)
     first, last = cross_scale(start), cross_scale(best)
     if first is None or last is None:
-        return [("PSNR", alone)]
-    return [("Cross-scale PSNR", (first[0], *last)), ("Single-image PSNR", alone)]
+        return [("PSNR", "bicubic", alone)]
+    paired = (first[0], *last)
+    return [
+        ("Cross-scale PSNR", "bicubic of the reference", paired),
+        ("Single-image PSNR", "bicubic", alone),
+    ]

@@ -1,0 +1,146 @@
+"""What the docks share: they follow the view while they can be seen, and end with their window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.layers import Shapes
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QVBoxLayout, QWidget
+from superqt.utils import QSignalDebouncer
+
+REST_MS = 250
+"""How long everything has to be still before a dock's sentence follows it, and Live begins."""
+
+
+class ViewDebouncer(QSignalDebouncer):
+    """Triggers once, a moment after the last change.
+
+    Parameters
+    ----------
+    dock : QWidget
+        Lives as long as this.
+    """
+
+    def __init__(self, dock: QWidget) -> None:
+        super().__init__(parent=dock)
+        self.setTimeout(REST_MS)
+        self.pending = False
+        """Whether something has changed that the dock does not show yet."""
+        self.triggered.connect(self._on_triggered)
+
+    def follow(self, viewer: Any) -> None:
+        """Trigger after whatever changes a view or an ROI."""
+        for event in (
+            viewer.scene.camera.events.center,
+            viewer.scene.camera.events.zoom,
+            viewer.canvas.events.size,
+            viewer.dims.events.ndisplay,
+            viewer.layers.selection.events.active,
+            viewer.layers.events.removed,
+        ):
+            event.connect(self.on_change)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        for layer in viewer.layers:
+            self._watch(layer)
+
+    def on_change(self, *_: Any) -> None:
+        """Begin to wait again, unless the dock has gone: napari's events outlive it."""
+        if isalive(self):
+            self.pending = True
+            self.throttle()
+
+    def _on_triggered(self) -> None:
+        self.pending = False
+
+    def _on_inserted(self, event: Any) -> None:
+        self._watch(event.value)
+        self.on_change()
+
+    def _watch(self, layer: Any) -> None:
+        if isinstance(layer, Shapes):
+            layer.events.data.connect(self.on_change)
+            layer.events.highlight.connect(self.on_change)
+
+
+class Dock(QWidget):
+    """A dock's content in a scroll area; computes nothing while nobody can see it.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        The viewer that the dock belongs to.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self._layer: Any = None
+        """Of the slide that the dock is about."""
+        self._behind = False
+        """Whether the dock came out of date while it was out of sight."""
+        self._rest = ViewDebouncer(self)
+        self._rest.triggered.connect(self._on_triggered)
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether the dock can be seen; taken to be so before its window is shown."""
+        frame = self._frame()
+        window = None if frame is None else frame.parentWidget()
+        return window is None or not window.isVisible() or not self.visibleRegion().isEmpty()
+
+    def show_all(self) -> None:
+        """Bring everything that the dock shows up to date."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """End the work: the dock is taken out of its window, which may go too."""
+
+    def enter(self) -> None:
+        """Begin to listen: the dock is in a window."""
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Follow the window that the dock is in."""
+        super().changeEvent(event)
+        if event.type() != QEvent.Type.ParentChange:
+            return
+        frame = self._frame()
+        if frame is not None:
+            frame.visibilityChanged.connect(self._on_visibility)
+        if self.parent() is None:
+            self.leave()
+        else:
+            self.enter()
+
+    def _show_if_seen(self) -> None:
+        self._behind = not self.in_sight
+        if not self._behind:
+            self.show_all()
+
+    def _on_triggered(self) -> None:
+        self._show_if_seen()
+
+    def _on_visibility(self, visible: bool) -> None:
+        if visible and self._behind and isalive(self):
+            self._behind = False
+            self.show_all()
+
+    def _frame(self) -> QDockWidget | None:
+        parent = self.parentWidget()
+        while parent is not None and not isinstance(parent, QDockWidget):
+            parent = parent.parentWidget()
+        return parent
+
+    def _fill(self, content: QWidget, width: int = 300) -> None:
+        """Show ``content`` at the width that there is, and scroll it where it is too high."""
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setWidget(content)
+        area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(area)
+        self.setMinimumWidth(width)

@@ -1,0 +1,185 @@
+"""What computes, and from what: model, source level, reference, sharpness, device, precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
+
+from napari_cwtnet.enhancement import list_devices
+from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.plugin.docks.widgets import Combo
+from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
+from napari_cwtnet.slides import Slide
+
+_REFERENCES = {
+    "auto": ("Auto", "The next-higher level at ×4 and ×8, where the slide has one; else none"),
+    "next": ("Next-higher level", "The same place, one octave finer than the source level"),
+    "none": ("None", "Single-image: the model sees the source level alone"),
+}
+_PRECISIONS = {
+    "auto": ("Auto", "Half where the device is made for it, else float32"),
+    "float32": ("float32", "Full: slower on many devices; all of them agree, but for rounding"),
+    "bfloat16": ("bfloat16 (half)", "Fast on new processors and NVIDIA devices, else slow"),
+    "float16": ("float16 (half)", "Fast on NVIDIA devices, slow on processors"),
+}
+_SHARPNESS = {
+    "auto": ("Auto", "The model judges by the pixels alone"),
+    "sharp": ("Sharp", "As if shrunk by 2×2 means, which most scanners take"),
+    "medium": ("Medium", "As if shrunk bicubically"),
+    "soft": ("Soft", "As if a little out of focus"),
+    "softest": ("Softest", "As if clearly out of focus"),
+}
+
+
+def sharpness_combo() -> Combo:
+    """What `Sharpness` allows."""
+    return Combo(
+        _SHARPNESS,
+        "How soft the slide's pixels are, where its file does not tell: the softer, the more the "
+        "model sharpens",
+    )
+
+
+def device_combo() -> Combo:
+    """The devices of this machine."""
+    devices = list_devices()
+    auto = {"auto": (f"Auto ({next(iter(devices))})", "")}
+    named = {name: (name, words) for name, words in devices.items()}
+    return Combo(auto | named, "Where the model computes")
+
+
+class ModelCombo(Combo):
+    """The models there are; looks for new ones whenever its list opens.
+
+    Parameters
+    ----------
+    tip : str
+        Tooltip while there is a model.
+
+    Attributes
+    ----------
+    changed : Signal
+        Another model is chosen, by the user or because the chosen one is gone.
+    """
+
+    changed = Signal()
+
+    def __init__(self, tip: str) -> None:
+        super().__init__()
+        self._tip = tip
+        self._by_user = False
+        MODELS.load()
+        self.show_models()
+        MODELS.changed.connect(self.show_models)
+        self.currentIndexChanged.connect(self._on_choice)
+
+    def showPopup(self) -> None:  # noqa: N802 - Qt's name
+        """Open the list, which follows once the folders are listed."""
+        MODELS.refresh()
+        super().showPopup()
+
+    @property
+    def choice(self) -> str | None:
+        """Name of the chosen model."""
+        return self.currentText() or None
+
+    def show_models(self) -> None:
+        """Offer the known models; the chosen one stays chosen where it still exists."""
+        chosen, models = self.currentText(), MODELS.paths
+        with QSignalBlocker(self):
+            self.clear()
+            for name, path in models.items():
+                self.add(name, name, str(path))
+            if chosen in models:
+                self.setCurrentText(chosen)
+        self.setEnabled(bool(models))
+        self.setToolTip(self._tip if models else "There is no model in the models folder")
+        if self.currentText() != chosen:
+            self.changed.emit()
+
+    def suggest(self, path: Path | None) -> None:
+        """Choose this model, unless the user has chosen one."""
+        name = None if path is None else MODELS.name_of(path)
+        if name in MODELS.paths and not self._by_user:
+            with QSignalBlocker(self):
+                self.setCurrentText(name)
+
+    def _on_choice(self, _: int) -> None:
+        self._by_user = True
+        self.changed.emit()
+
+
+class ModelForm(QWidget):
+    """A combo box for each choice that a result depends on.
+
+    Attributes
+    ----------
+    changed : Signal
+        The user chose something else.
+    """
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.model = ModelCombo("The network that computes the finer pixels")
+        self.level = Combo(
+            {None: ("Auto (match zoom)", "")},
+            "What the model reads; by itself, so that its output suits the zoom",
+        )
+        self.reference = Combo(
+            _REFERENCES, "A finer image of the same place that the model may borrow from"
+        )
+        self.sharpness, self.device = sharpness_combo(), device_combo()
+        self.precision = Combo(_PRECISIONS, "How many bits the model computes with")
+        self._scale = QLabel()
+        self._scale.setToolTip("Pixels of the result per pixel of the source level, each way")
+        self._slide: Slide | None = None
+        model = QHBoxLayout()
+        model.addWidget(self.model, 1)
+        model.addWidget(self._scale)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Model", model)
+        self.model.changed.connect(self.changed)
+        for name, combo in (
+            ("Source level", self.level),
+            ("Reference", self.reference),
+            ("Sharpness", self.sharpness),
+            ("Device", self.device),
+            ("Precision", self.precision),
+        ):
+            form.addRow(name, combo)
+            combo.currentIndexChanged.connect(lambda _: self.changed.emit())
+
+    @property
+    def choice(self) -> Choice:
+        """What is chosen."""
+        return Choice(
+            self.model.choice,
+            self.level.currentData(),
+            self.reference.currentData(),
+            self.device.currentData(),
+            self.precision.currentData(),
+            self.sharpness.currentData(),
+        )
+
+    def set_slide(self, slide: Slide | None) -> None:
+        """Offer the levels of a slide, and show the factor of the chosen model."""
+        try:
+            self._scale.setText(f"×{MODELS.header(self.model.choice).scale}")
+        except CwtnetError:
+            self._scale.clear()
+        if slide is self._slide:
+            return
+        self._slide, chosen = slide, self.level.currentData()
+        with QSignalBlocker(self.level):
+            while self.level.count() > 1:
+                self.level.removeItem(1)
+            for downsample, words in source_levels(slide) if slide is not None else []:
+                self.level.addItem(words, downsample)
+            self.level.setCurrentIndex(max(0, self.level.findData(chosen)))
