@@ -41,7 +41,7 @@ def test_sources_are_read(tmp_path: Path) -> None:
     [
         (
             entry("heldout: ['0*']"),
-            ", entry 2 ('mine'): heldout: there is no such field; known are name, folder, licence, "
+            ", entry 2 ('mine'): heldout: unknown field; choose one of name, folder, licence, "
             "halvings, weight, held_out, tested.",
         ),
         (
@@ -59,7 +59,7 @@ def test_sources_are_read(tmp_path: Path) -> None:
         ),
         (
             "- {name: mine, folder: b, license: CC0-1.0}",  # the misspelt one, not the missing one
-            ", entry 1 ('mine'): license: there is no such field; known are name, folder, licence",
+            ", entry 1 ('mine'): license: unknown field; choose one of name, folder, licence",
         ),
         ("- {folder: b, licence: c}", ", entry 1: name: missing; give it: short name, as in model"),
         (f"{GOOD}- mine", ", entry 2: 'mine' is no source; give a line like - {name: mine, "),
