@@ -352,7 +352,7 @@ def read_fields(path: Path) -> Any:
     Raises
     ------
     TrainingError
-        If the file is missing or no YAML.
+        If the file is missing or not YAML.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
