@@ -16,7 +16,7 @@ from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import Model
-from napari_cwtnet.model.conditioning import LENGTH, told
+from napari_cwtnet.model.conditioning import LENGTH, degradation_tensor
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 Precision = Literal["float32", "float16"]
@@ -55,7 +55,9 @@ class PortableModel(nn.Module):
         if self.knows and degradation is None:
             self.inputs.append("told")
         self.known: Tensor
-        self.register_buffer("known", told(degradation or UNKNOWN)[None], persistent=False)
+        self.register_buffer(
+            "known", degradation_tensor(degradation or UNKNOWN)[None], persistent=False
+        )
 
     def forward(self, lr: Tensor, *others: Tensor) -> Tensor:
         """SR ``(N, 3, s·h, s·w)`` in 0..1 of LR ``(N, 3, h, w)`` and what else is named."""
@@ -65,7 +67,7 @@ class PortableModel(nn.Module):
             sr: Tensor = self.network(lr, reference).sr
         else:
             known = given.get("told", self.known.expand(lr.shape[0], -1, -1))
-            sr = self.network(lr, reference, told=known).sr
+            sr = self.network(lr, reference, degradation=known).sr
         return sr.clamp(0, 1)
 
     def example(self, side: int) -> tuple[Tensor, ...]:

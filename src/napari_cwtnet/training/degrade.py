@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model.conditioning import libjpeg_tables
+from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.degradation import (
     Compression,
     Degradation,
@@ -25,7 +26,6 @@ from napari_cwtnet.slides.degradation import (
 )
 from napari_cwtnet.slides.degrade import degrade
 
-Pixels = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = TypeVar("Name", bound=str)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from napari_cwtnet.enhancement.forward import to_pixels
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.base import Network, NetworkOutput
@@ -19,12 +19,6 @@ from napari_cwtnet.training.events import Preview
 from napari_cwtnet.training.fields import Batch, Field, batch_of
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import sharpness
-
-
-def to_image(tensor: Tensor) -> NDArray[np.uint8]:
-    """``(1, 3, H, W)`` in 0..1 to ``(H, W, 3)`` uint8, rounded and clipped."""
-    array = tensor[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
-    return np.ascontiguousarray(array.cpu().numpy())
 
 
 def forward(network: Network, batch: Batch, *, with_reference: bool) -> NetworkOutput:
@@ -68,14 +62,14 @@ def enhanced(network: Network, field: Field, *, with_reference: bool) -> NDArray
     sr = forward(network, batch, with_reference=with_reference).sr
     if not bool(sr.isfinite().all()):
         raise FloatingPointError(f"the network's output for {field.name} is not finite")
-    return to_image(sr)
+    return to_pixels(sr[0].float())
 
 
 def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint8]:
     """Bicubic enlargement of LR, or of the reference, to the size of the truth."""
     batch = batch_of(field)
     image = bicubic(batch.reference, scale / 2) if of_reference else bicubic(batch.lr, scale)
-    return to_image(image)
+    return to_pixels(image[0])
 
 
 @dataclass(frozen=True, slots=True)

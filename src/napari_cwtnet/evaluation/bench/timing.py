@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from napari_cwtnet.enhancement import dtype_name, own_dtype
-from napari_cwtnet.enhancement.devices import free_cores, granted_cores
+from napari_cwtnet.enhancement.devices import free_cores, granted_cores, processor_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ _DTYPES = (torch.float32, torch.bfloat16)
 
 def machine(device: torch.device) -> dict[str, Any]:
     """Description of the machine, as JSON values."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return {
         "device": str(device),
         "name": name,
@@ -102,16 +100,6 @@ def machine(device: torch.device) -> dict[str, Any]:
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
     }
-
-
-def _processor() -> str:
-    """Name from Linux, or what Python knows, which may be only the architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), "") or platform.processor() or platform.machine()
 
 
 def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:
