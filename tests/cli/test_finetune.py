@@ -243,7 +243,7 @@ def test_bad_slides_and_settings(run: Run, words: list[object], tmp_path: Path) 
     config.write_text("- a\n")
     refused(run(*words, slide), "config.yaml", "fields of a recipe")
     config.write_text("scale: 4\n")
-    refused(run(*words, slide), "scale: the start model says it")
+    refused(run(*words, slide), "scale: set by the start model")
     assert not (tmp_path / "run").exists()
 
 

@@ -150,7 +150,7 @@ def test_recipe_takes_the_loss_and_size_of_the_paper_unless_told() -> None:
         ),
         ({"reference_share": 0.5}, "R: reference_share: edsr takes no reference; give 0."),
         ({"preset": "lite"}, "R: preset 'lite' is unknown; choose one of published, "),
-        ({"network": {"groups": 2}}, "R: network.groups: there is no such field; known are"),
+        ({"network": {"groups": 2}}, "R: network.groups: unknown field; choose one of"),
         (
             {"network": {"channels": 1}},
             "R: network.channels: 1 is given; give a number of at least",

@@ -41,7 +41,7 @@ def test_sources_are_read(tmp_path: Path) -> None:
     [
         (
             entry("heldout: ['0*']"),
-            ", entry 2 ('mine'): heldout: there is no such field; known are name, folder, licence, "
+            ", entry 2 ('mine'): heldout: unknown field; choose one of name, folder, licence, "
             "halvings, weight, held_out, tested.",
         ),
         (
@@ -59,13 +59,13 @@ def test_sources_are_read(tmp_path: Path) -> None:
         ),
         (
             "- {name: mine, folder: b, license: CC0-1.0}",  # the misspelt one, not the missing one
-            ", entry 1 ('mine'): license: there is no such field; known are name, folder, licence",
+            ", entry 1 ('mine'): license: unknown field; choose one of name, folder, licence",
         ),
         ("- {folder: b, licence: c}", ", entry 1: name: missing; give it: short name, as in model"),
         (f"{GOOD}- mine", ", entry 2: 'mine' is no source; give a line like - {name: mine, "),
         ("name: mine", " is no list of sources; give lines like - {name: mine, folder: "),
         ("", " is no list of sources; give lines like - {name: mine, "),
-        ("- a\n- [b", ", line 2, column 5: no YAML: expected ',' or ']'"),
+        ("- a\n- [b", ", line 2, column 5: not YAML: expected ',' or ']'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
@@ -84,12 +84,12 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, text: str, said: str)
     [
         (
             ("['*']", "['?1*', '0*']"),
-            ": nothing is left to train on, for held_out (entry 1 ('a'), ['*'] and entry 2 ('b'), "
+            ": nothing is left to train on: held_out (entry 1 ('a'), ['*'] and entry 2 ('b'), "
             "['?1*', '0*']) keeps all 4 images for testing; give patterns that only some",
         ),
         (
             ("[]", "['x*']"),
-            ": nothing is kept for testing, for no file name of 4 images matches held_out (entry 2 "
+            ": nothing is kept for testing: no file name of 4 images matches held_out (entry 2 "
             "('b'), ['x*']); give patterns that some",
         ),
         (("['*']", "[]"), None),

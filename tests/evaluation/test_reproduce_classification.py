@@ -116,7 +116,7 @@ def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
         read_patches(tmp_path / "one.npy")
     three = np.zeros((3, 8, 8, 3), np.uint8)
     np.savez(tmp_path / "three.npz", patches=three, label=[0, 1, 2], image_id=[1, 2, 3])
-    with pytest.raises(RequestError, match="0 and 1 are wanted"):
+    with pytest.raises(RequestError, match="give 0 and 1"):
         read_patches(tmp_path / "three.npz")
     np.savez(tmp_path / "half.npz", patches=np.zeros((2, 8, 8, 3), np.uint8))
     with pytest.raises(RequestError, match=r"cannot be read.*image_id"):

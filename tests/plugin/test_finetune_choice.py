@@ -118,9 +118,9 @@ def test_what_cannot_be_is_said_before_start(
         ({"model": "gone"}, None, "There is no model; put a .safetensors file"),
         ({"recipe": Path("no.yaml")}, None, "Recipe no.yaml cannot be read"),
         ({}, "slides: [{path: a.svs}]", "names slides; tick them here instead"),
-        ({}, "colour: 1", "colour: there is no such field"),
+        ({}, "colour: 1", "colour: unknown field"),
         ({}, "- a", "the file: give fields of a recipe, one a line"),
-        ({}, "scale: 4", "scale: the start model says it"),
+        ({}, "scale: 4", "scale: set by the start model"),
         ({"output": Path()}, None, "holds a run; resume it, or choose another folder."),
     ],
 )

@@ -354,9 +354,9 @@ def test_another_start_model_under_the_same_name_is_refused(slide: Path, tmp_pat
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"scale": 4}, "Fine-tuning: scale: the start model says it; leave it out"),
+        ({"scale": 4}, "Fine-tuning: scale: set by the start model; leave it out"),
         ({"minutes": 0}, "Fine-tuning: minutes: 0 is given; give a number above 0"),
-        ({"colour": 1}, "Fine-tuning: colour: there is no such field"),
+        ({"colour": 1}, "Fine-tuning: colour: unknown field"),
         ({"device": 3}, "Fine-tuning: device: 3 is given; give text"),
     ],
 )

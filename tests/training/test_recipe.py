@@ -48,7 +48,7 @@ def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"colour": 1}, "colour: there is no such field; known are name, scale, arch"),
+        ({"colour": 1}, "colour: unknown field; choose one of name, scale, arch"),
         ({"scale": 3}, "scale: 3 is given; give 2, 4 or 8"),
         ({"patch": 17}, "patch: 17 is given; give a multiple of 2: patch side, LR pix"),
         ({"learning_rate": 0}, "learning_rate: 0 is given; give a number above 0: Ad"),
@@ -56,14 +56,14 @@ def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
         ({"reference_share": 1.5}, "reference_share: 1.5 is given; give a number of at most 1"),
         ({"sources": []}, "the file: give sources (folders of images) or slides"),
         ({"sources": [{"name": "a", "folder": "a"}]}, "sources.0.licence: missing; give it"),
-        ({"loss": {"tv": 1}}, "loss.tv: there is no such field; known are sr, wt, sr_ssim"),
+        ({"loss": {"tv": 1}}, "loss.tv: unknown field; choose one of sr, wt, sr_ssim"),
         ({"name": "../escape"}, "name: '../escape' is given; give text that fits ^[A-Z"),
         ({"name": "last"}, "name: last.safetensors is the run's own"),
         ({"preset": "huge"}, "preset 'huge' is unknown; choose one of paper, "),
-        ({"network": {"depth": 3}}, "network.depth: there is no such field; known are wt_br"),
+        ({"network": {"depth": 3}}, "network.depth: unknown field; choose one of wt_br"),
         ({"network": {"channels": 9}}, "network.channels: 9 is given; give a multiple of 8"),
-        ({"network": {"scale": 4}}, "network.scale: the recipe's own scale says it"),
-        ({"network": {"name": "x"}}, "network.name: there is no such field"),
+        ({"network": {"scale": 4}}, "network.scale: set by the recipe's own scale"),
+        ({"network": {"name": "x"}}, "network.name: unknown field"),
         ({"network": {"tile": 16, "halo": 8}}, "network.sizes: tile 16 must exceed"),
     ],
 )

@@ -135,20 +135,22 @@ def list_devices() -> dict[str, str]:
         memory = torch.mps.recommended_max_memory() / 2**30
         found["mps"] = f"Apple GPU, {memory:.0f} GiB shared"
     cores, memory = granted_cores(), psutil.virtual_memory().total / 2**30
-    found["cpu"] = f"{_processor()}, {cores:g} core{'' if cores == 1 else 's'}, {memory:.0f} GiB"
+    found["cpu"] = (
+        f"{processor_name()}, {cores:g} core{'' if cores == 1 else 's'}, {memory:.0f} GiB"
+    )
     return found
 
 
 @cache
-def _processor() -> str:
-    """The processor's name, or ``CPU``."""
+def processor_name() -> str:
+    """The processor's name; outside Linux it may be only the architecture."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or "CPU"
+    return platform.processor() or platform.machine() or "CPU"
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.devices import choose_device, compute_with, share_cores
-from napari_cwtnet.enhancement.forward import Forward, Pixels, choose_dtype, to_pixels, to_tensor
+from napari_cwtnet.enhancement.forward import Forward, choose_dtype, to_pixels, to_tensor
 from napari_cwtnet.enhancement.memory import SplitOnOutOfMemory, TileOutput, free_bytes
 from napari_cwtnet.enhancement.plan import Plan, with_sharpness
 from napari_cwtnet.enhancement.tiling import Tile, crop_halo
@@ -27,6 +27,7 @@ from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.model.blocks import bicubic
 from napari_cwtnet.model.conditioning import degradation_tensor, without_jpeg2000
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 T = TypeVar("T")

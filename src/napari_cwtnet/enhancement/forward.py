@@ -10,13 +10,11 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cwtnet.errors import ModelError, RequestError
 from napari_cwtnet.model import Model, Network, NetworkOutput
-
-Pixels = NDArray[np.uint8]
+from napari_cwtnet.slides.backend import Pixels
 
 
 def to_tensor(image: Pixels, device: torch.device) -> Tensor:

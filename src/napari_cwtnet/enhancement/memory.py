@@ -11,9 +11,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from napari_cwtnet.enhancement.forward import Forward, Pixels, to_pixels
+from napari_cwtnet.enhancement.forward import Forward, to_pixels
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model import Network
+from napari_cwtnet.slides.backend import Pixels
 
 SMALLEST_SIDE = 32
 """LR pixels; a device that cannot compute tiles this small cannot be used."""

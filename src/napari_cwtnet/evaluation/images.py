@@ -1,4 +1,4 @@
-"""A model against bicubic on a folder of images, each taken as high-resolution truth."""
+"""A model against bicubic on a folder of images, each used as high-resolution truth."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Evaluation:
     scale: int
     mode: str
     degradation: str
-    """What LR and the reference went through, as a SPEC."""
+    """Degradation of LR and of the reference, as a SPEC."""
     told: Told
-    """What the model was told of it."""
+    """The part of it that the model knew."""
     images: dict[str, dict[str, float | None]]
 
     def means(self) -> dict[str, float | None]:
@@ -78,27 +78,27 @@ def evaluate_images(
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Make LR of each image as a degradation says, enhance it, compare with the image itself.
+    """Degrade each image to LR, enhance it, and compare the result with the image itself.
 
     Parameters
     ----------
     files : sequence of Path
         Images; each is cropped to a multiple of the scale.
     model : Model
-        What to measure.
+        The model to measure.
     reference : {"next", "none", "oracle"}
         ``next`` makes the WT input by the same degradation at half the downsample. At ×2 that is
-        the image itself, and only ``oracle`` asks for it.
+        the image itself, allowed as ``oracle`` only.
     degradation : str
-        A SPEC as :meth:`~napari_cwtnet.slides.degradation.Degradation.parse` takes it, of LR and of
-        the reference.
+        SPEC for LR and the reference; see
+        :meth:`~napari_cwtnet.slides.degradation.Degradation.parse`.
     told : {"file", "all", "nothing"}
-        What a model that takes it is told of the degradation: what a slide's file and its levels
-        give away (kernel with sharpening, and compression), everything, or nothing.
+        The part of the degradation that a model which takes it knows: what a slide's file and
+        levels reveal (kernel with sharpening, and compression), everything, or nothing.
     device : str
         As :func:`napari_cwtnet.enhance` takes it.
     progress : callable, optional
-        Called after each image with the images done and the images in all.
+        Called after each image with the number of images done and the total.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def evaluate_images(
 
 
 def _degraded(path: Path, scale: int, made: Degradation, known: Degradation) -> ArraySlide:
-    """An image as the finest level, with LR and reference made of it."""
+    """An image as the finest level, with LR and reference made from it."""
     with open_slide(path) as slide:
         if slide.computed is not None:
             raise RequestError(

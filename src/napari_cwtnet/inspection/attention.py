@@ -14,14 +14,12 @@ from torch import Tensor
 from napari_cwtnet.enhancement import Engine, Plan
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.field import Field, Part, check_model
+from napari_cwtnet.inspection.field import Field, Floats, Part, check_model
 from napari_cwtnet.model import NetworkConfig
 from napari_cwtnet.model.best_match import patch_norms
 
 DISTANCES = (0, 1, 4, 16)
 """Distances, LR pixels, within which matches are counted."""
-
-Floats = NDArray[np.float32]
 
 
 def check_block(field: Field, block: int | None) -> None:

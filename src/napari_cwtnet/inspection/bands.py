@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.field import Field
+from napari_cwtnet.inspection.field import Field, Floats
 from napari_cwtnet.inspection.maps import Map, rounded_up
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.model.wavelet import BANDS, dwt, idwt
+from napari_cwtnet.slides.backend import Pixels
 
-Floats = NDArray[np.float32]
 Bands = Mapping[Band, Floats]
 
 DETAILS: tuple[Band, ...] = ("LH", "HL", "HH")
@@ -43,7 +43,7 @@ def check_depth(height: int, width: int, depth: int) -> None:
         )
 
 
-def haar(image: NDArray[np.uint8] | Floats, depth: int = 1) -> tuple[Bands, ...]:
+def haar(image: Pixels | Floats, depth: int = 1) -> tuple[Bands, ...]:
     """The orthonormal Haar transform of an image, level by level.
 
     Parameters
@@ -103,13 +103,13 @@ def energies(levels: tuple[Bands, ...]) -> dict[str, float]:
     return {f"LL{last}": float(low), **found}
 
 
-def images(field: Field) -> dict[str, NDArray[np.uint8] | Floats]:
+def images(field: Field) -> dict[str, Pixels | Floats]:
     """Images of the field that can be split, by name; values in grey levels 0..255.
 
     ``reference`` is what fed the WT branch. Without one, ``wr`` is the WR module's approximation
     of it (or the enlarged LR, where the model has no WR module).
     """
-    found: dict[str, NDArray[np.uint8] | Floats] = {"lr": field.lr}
+    found: dict[str, Pixels | Floats] = {"lr": field.lr}
     if field.reference is not None:
         found["reference"] = field.reference
     if field.stand_in is not None:

@@ -33,6 +33,7 @@ from napari_cwtnet.model import NetworkConfig
 from napari_cwtnet.model.base import NetworkOutput
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.backend import Pixels
 
 
 def cwtnet_config(model: ModelHeader) -> NetworkConfig:
@@ -106,7 +107,6 @@ def _range(pixels: slice) -> range:
     return range(pixels.start, pixels.stop)
 
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 MAX_SIDE = 512

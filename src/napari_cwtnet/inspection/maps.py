@@ -58,9 +58,6 @@ def _directions(steps: NDArray[np.floating], longest: float) -> NDArray[np.uint8
     return np.asarray(np.rint(255 + far * (_HUES[degrees] - 255.0)), np.uint8)
 
 
-Floats = NDArray[np.float32]
-
-
 @dataclass(frozen=True, slots=True)
 class Map:
     """Values over a part of a slide, and how to read them."""

@@ -17,14 +17,12 @@ from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Quality, m
 from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.attention import attention
-from napari_cwtnet.inspection.field import Field, Part, check_model
+from napari_cwtnet.inspection.field import Field, Floats, Part, check_model
 from napari_cwtnet.inspection.maps import Map, rounded_up
 from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 BEST_DB = 60.0
 """Upper limit of local PSNR; equal pixels would have infinity."""

@@ -1,4 +1,4 @@
-"""Everything that a recipe trains on and is measured on, without leaks between the two."""
+"""Training and validation data of a recipe, without leaks between the two."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _KERNEL = 2
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Fields in memory: neither folders nor slides are read again."""
+    """Fields in memory, so that folders and slides need not be read again."""
 
     training: tuple[tuple[float, tuple[Field, ...]], ...]
     """Weight and fields of each source."""
     held_out: tuple[Field, ...]
     fingerprints: tuple[str, ...]
-    """Of the slides, in the order of the recipe."""
+    """Fingerprints of the slides, in the order of the recipe."""
     remarks: tuple[str, ...]
     """What was kept of each slide, in words."""
 
@@ -34,15 +34,14 @@ class TrainingData:
 def guard_band(recipe: Recipe) -> float:
     """Level-0 pixels between training and validation on one slide.
 
-    One receptive field and the reach of the resampling kernel, at the coarsest LR of any slide of
-    the recipe.
+    One receptive field and the radius of the resampling kernel, at the recipe's coarsest LR.
     """
     coarsest = max((d for slide in recipe.slides for d in slide.downsamples), default=1)
     return (recipe.network_config().receptive_radius() + _KERNEL) * float(coarsest * recipe.scale)
 
 
 def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None) -> TrainingData:
-    """Read what a recipe asks for.
+    """Read the data of a recipe.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None
     data_root : Path
         Folder that their paths are relative to.
     cancel : CancelToken, optional
-        Breaks off the reading of slides.
+        Interrupts the reading of slides.
 
     Raises
     ------
@@ -124,7 +123,7 @@ def _check_identity(slide: Slide, source: SlideSource) -> None:
 
 
 def refuse_computed(slide: Slide) -> None:
-    """Raise :class:`TrainingError` for a slide that a model has computed: it holds no truth."""
+    """Raise :class:`TrainingError` for a computed slide, which holds no truth."""
     if slide.computed is not None:
         raise TrainingError(
             f"Slide {slide.path.name!r} is itself computed ({slide.computed}) and no truth to "
@@ -133,7 +132,7 @@ def refuse_computed(slide: Slide) -> None:
 
 
 def _refuse_near_slides(cuts: Sequence[tuple[str, str, SlideCut]], guard: float) -> None:
-    """The last word on leaks: fields as they were cut, over all sources that show one slide."""
+    """Final check for leaks: the fields as cut, over all sources that show the same slide."""
     training: dict[str, list[Region]] = {}
     for fingerprint, _, cut in cuts:
         training.setdefault(fingerprint, []).extend(placed.region for placed in cut.training)
@@ -142,7 +141,7 @@ def _refuse_near_slides(cuts: Sequence[tuple[str, str, SlideCut]], guard: float)
 
 
 def _refuse_shared_images(recipe: Recipe, data_root: Path) -> None:
-    """An image that one source holds out must not be trained on as part of another."""
+    """Refuse to train on an image that another source holds out."""
     kept = {
         path.resolve()
         for source in recipe.sources

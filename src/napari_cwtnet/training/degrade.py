@@ -1,7 +1,6 @@
-"""LR and reference as scanners make them: a degradation is drawn for every patch.
+"""Training degradations: LR and reference as scanners make them, drawn anew for every patch.
 
-What is drawn for a patch depends on the run's random numbers alone, so that a run that is taken up
-again goes on bit for bit.
+Draws depend on the run's random numbers alone, so a resumed run continues bit for bit.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model.conditioning import libjpeg_tables
+from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.degradation import (
     Compression,
     Degradation,
@@ -26,12 +26,11 @@ from napari_cwtnet.slides.degradation import (
 )
 from napari_cwtnet.slides.degrade import degrade
 
-Pixels = NDArray[np.uint8]
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = TypeVar("Name", bound=str)
 
 MARGIN = 8
-"""LR pixels around a patch that its degradation is made with, then cut off."""
+"""LR pixels around a patch that are degraded with it and then cut off."""
 _BLOCK = 16
 _JITTER_KERNELS = (
     Image.Resampling.BICUBIC, Image.Resampling.BOX, Image.Resampling.LANCZOS,
@@ -39,7 +38,7 @@ _JITTER_KERNELS = (
 
 
 class DegradationMix(BaseModel):
-    """From what degradations those of a patch are drawn, and how much of each is told."""
+    """Distribution of the degradations of patches, and how much of each the network gets."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -66,9 +65,9 @@ class DegradationMix(BaseModel):
     twice: Share = Field(
         0.15, description="share of references that LR is made of as it is stored, compressed"
     )
-    unknown_kernel: Share = Field(0.3, description="share whose kernel and sharpening are not told")
-    unknown_noise: Share = Field(0.7, description="share whose noise is not told")
-    unknown_compression: Share = Field(0.15, description="share whose compression is not told")
+    unknown_kernel: Share = Field(0.3, description="share with unknown kernel and sharpening")
+    unknown_noise: Share = Field(0.7, description="share with unknown noise")
+    unknown_compression: Share = Field(0.15, description="share with unknown compression")
     scale_jitter: Share = Field(0.5, description="share whose truth is shrunk before, by up to 3")
     most_jitter: float = Field(3.0, ge=1, le=8)
     colour_jitter: Share = Field(0.3, description="share with other gain, offset and contrast")
@@ -118,7 +117,7 @@ class DegradationMix(BaseModel):
         return specs
 
     def draw(self, random: np.random.Generator) -> Degradation:
-        """Everything that a patch's LR goes through."""
+        """The degradation of a patch's LR."""
         kernel = Kernel(_chosen(self.kernels, random))
         if kernel.name == "gauss":
             kernel = Kernel("gauss", round(float(random.uniform(*self.sigma)), 2))
@@ -130,7 +129,7 @@ class DegradationMix(BaseModel):
         return Degradation(kernel, sharpening, noise, self._compression(random))
 
     def known_part(self, degradation: Degradation, random: np.random.Generator) -> Degradation:
-        """What the network is told of it: parts are left out as a file leaves them out."""
+        """The part that the network gets: some is left out, as files leave it out."""
         left_out = []
         if random.random() < self.unknown_kernel:
             left_out += ["kernel", "sharpening"]
@@ -159,9 +158,9 @@ class DegradationMix(BaseModel):
 
 
 def other_tables(quality: int, random: np.random.Generator) -> tuple[tuple[int, ...], ...]:
-    """Quantisation tables as other makers have them: of another slope over frequency.
+    """Quantisation tables of other makers, with another slope over frequency.
 
-    Flat tables (Kodak, some cameras), steeper ones, and luma's own for chroma.
+    Flat tables (Kodak, some cameras), steeper ones, and luma's table used for chroma.
     """
     slope = random.uniform(-0.6, 0.4)
     ramp = np.linspace(-1, 1, 64)
@@ -176,30 +175,30 @@ def other_tables(quality: int, random: np.random.Generator) -> tuple[tuple[int, 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Everything about a patch that chance decides, but for the noise in its pixels."""
+    """All random choices for a patch except the noise in its pixels."""
 
     x: int
     y: int
     taken: int
-    """Side of the square that is taken of the truth at (x, y), pixels."""
+    """Side of the square at (x, y) in the truth, pixels."""
     resample: Image.Resampling | None
-    """How it is shrunk; None: not at all."""
+    """Kernel that shrinks it; None keeps its size."""
     turns: int
-    """By 90°, as :func:`numpy.rot90` turns."""
+    """By 90°, as in :func:`numpy.rot90`."""
     mirrored: bool
     gain: NDArray[np.float64] | None
-    """Of each channel, about 128; None: colours are as they are."""
+    """Gain of each channel, about 128; None keeps the colours."""
     offset: NDArray[np.float64] | None
     order: NDArray[np.int64] | None
-    """Of the channels."""
+    """Permutation of the channels."""
     lr: Degradation
     reference: Degradation
     grid: tuple[int, int]
-    """Pixels by which the codec's blocks begin before LR; the other way round for the reference."""
+    """Offset of the codec's blocks before LR, pixels; with x and y swapped for the reference."""
     known: tuple[Degradation, Degradation]
-    """What is told of LR and reference."""
+    """The parts of both degradations that the network gets."""
     twice: bool
-    """Whether LR is made of the reference as it is stored, where there is one."""
+    """Whether LR is made from the reference as stored, if there is one."""
 
 
 class PatchMaker:
@@ -208,7 +207,7 @@ class PatchMaker:
     Parameters
     ----------
     mix : DegradationMix
-        What may happen to it.
+        Distribution of degradations.
     scale : int
         Super-resolution factor.
     patch : int
@@ -218,14 +217,14 @@ class PatchMaker:
     def __init__(self, mix: DegradationMix, scale: int, patch: int) -> None:
         self.mix, self._scale, self._patch = mix, scale, patch
         self.side = (patch + 2 * MARGIN) * scale
-        """Of the truth that a patch is made of, with its margin, pixels."""
+        """Side of the truth needed for a patch with its margin, pixels."""
 
     def fits(self, truth: Pixels) -> bool:
-        """Whether the truth is as large as a patch with its margin."""
+        """Whether the truth is large enough for a patch with its margin."""
         return bool(min(truth.shape[:2]) >= self.side)
 
     def draw(self, size: tuple[int, int], random: np.random.Generator) -> Drawn:
-        """What happens to a patch of a truth of ``size`` (height, width)."""
+        """Random choices for a patch from a truth of ``size`` (height, width)."""
         height, width = size
         side = self.side
         jitter = 1.0
@@ -271,7 +270,7 @@ class PatchMaker:
     def make(
         self, truth: Pixels, random: np.random.Generator
     ) -> tuple[Pixels, Pixels, Pixels, tuple[Degradation, Degradation]]:
-        """LR, reference and truth of a random place, and what is told of the first two."""
+        """LR, reference and truth of a random place, and the known parts of the degradations."""
         drawn = self.draw((truth.shape[0], truth.shape[1]), random)
         window = _coloured(self._window(truth, drawn), drawn)
         x, y = drawn.grid
@@ -294,7 +293,7 @@ class PatchMaker:
         )
 
     def _window(self, truth: Pixels, drawn: Drawn) -> Pixels:
-        """The square that was drawn, shrunk, turned and mirrored: ``(side, side, 3)``."""
+        """The drawn square, shrunk, turned and mirrored: ``(side, side, 3)``."""
         x, y, taken = drawn.x, drawn.y, drawn.taken
         part = truth[y : y + taken, x : x + taken]
         if drawn.resample is not None:

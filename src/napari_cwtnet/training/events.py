@@ -1,4 +1,4 @@
-"""What a training run tells while it goes on."""
+"""Events of a training run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class StepDone:
     loss: float
     learning_rate: float
     seconds: float
-    """Time spent at work since the run began, breaks left out."""
+    """Working time since the run began, without pauses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
-    """One held-out field was measured; a place to pause at during a validation."""
+    """One held-out field was measured; a point to pause during a validation."""
 
     step: int
     done: int
@@ -31,9 +31,9 @@ class Measuring:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Mean PSNR (dB) over the held-out fields; with a reference where the recipe trains with it.
+    """Mean PSNR (dB) over the held-out fields, also with references if the recipe trains with them.
 
-    Step 0 of a fine-tuning measures the model that it starts from.
+    Step 0 of a fine-tuning measures the start model.
     """
 
     step: int
@@ -51,14 +51,14 @@ class Preview:
     step: int
     lr: NDArray[np.uint8]
     before: NDArray[np.uint8]
-    """By the start model; by bicubic enlargement where the run starts from scratch."""
+    """By the start model, or by bicubic enlargement if the run starts from scratch."""
     now: NDArray[np.uint8]
     truth: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointWritten:
-    """The run can be taken up from here."""
+    """The run can be resumed from here."""
 
     step: int
     path: Path

@@ -98,7 +98,7 @@ def _matches(path: Path, patterns: Sequence[str]) -> bool:
 def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) -> Iterator[Field]:
     """The training part or the held-out part of a source, split by file.
 
-    Images below 16 × 16 pixels are passed over.
+    Images below 16 × 16 pixels are skipped.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) 
 
 
 def degraded_as(field: Field, spec: str, scale: int) -> Field:
-    """A field whose LR and reference are made of its truth as a SPEC says, and known to be."""
+    """The field with LR and reference made from its truth by a SPEC, which becomes known."""
     made = Degradation.parse(spec)
     seed = np.random.default_rng(len(field.name))
     lr = degrade(field.truth, made, scale, random=seed)
@@ -146,8 +146,8 @@ class PatchSampler:
     patch : int
         Side of the LR patch, pixels.
     mix : DegradationMix, optional
-        How LR and reference are made for each patch; without it they are the field's own, as they
-        are of fields of which it is known how they were made.
+        How to make LR and reference of each patch; without it, and for fields of known
+        degradation, the sampler uses the field's own.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Fine-tuning: a model goes on learning from the slides at hand, and never gets worse by it."""
+"""Fine-tuning: train a model further on the user's slides, and never let it get worse."""
 
 from __future__ import annotations
 
@@ -78,20 +78,20 @@ def finetune_recipe(
     fields: Mapping[str, Any] | None = None,
     where: str = "Fine-tuning",
 ) -> Recipe:
-    """The recipe that goes on from a model.
+    """The recipe that fine-tunes a model.
 
     Parameters
     ----------
     model : Model or ModelHeader
-        Where to start; its network, scale and share of references are kept. A header is enough for
-        a plan, but names no sha256.
+        The start model; the recipe keeps its network, scale and share of references. A header is
+        enough for a plan, but has no sha256.
     slides : iterable of SlideSource
-        What to learn from and be measured on.
+        Slides to train and validate on.
     fields : mapping, optional
-        Fields of the recipe to set otherwise. Without ``steps`` or ``minutes`` the budget is ten
+        Fields of the recipe to change. Without ``steps`` or ``minutes`` the budget is ten
         minutes.
     where : str
-        Where the fields come from, for messages.
+        Origin of the fields, for messages.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def finetune_recipe(
     for name in ("start", "scale", "architecture", "preset", "network"):
         if name in given:
             raise TrainingError(
-                f"{where}: {name}: the start model says it; leave it out, or use train."
+                f"{where}: {name}: set by the start model; leave it out, or use train."
             )
     if model.takes_degradation:
         slides = [
@@ -131,19 +131,19 @@ def finetune_recipe(
 
 
 def finetune_reports(trainer: Trainer) -> tuple[FinetuneReport, FinetuneReport | None]:
-    """What a run from a start model has gained, single-image and (if trained for) cross-scale.
+    """The gain of a fine-tuning, single-image and (if trained for) cross-scale.
 
-    PSNR is what the run measured when it chose the best model; SSIM is measured now.
+    PSNR is from the run's own validation of the best model; SSIM is measured now.
 
     Raises
     ------
     TrainingError
         If the run did not start from a model.
     ModelError
-        If the weights that it wrote cannot be read.
+        If its weights cannot be read.
     """
     if trainer.start is None:
-        raise TrainingError("The run starts from no model; there is nothing to compare with.")
+        raise TrainingError("The run has no start model to compare with.")
     before, after = trainer.start.network, trainer.best_network()
     fields, scale, state = trainer.held_out, trainer.recipe.scale, trainer.state
     alone, paired = (
@@ -168,7 +168,7 @@ def _figures(
     *,
     with_reference: bool,
 ) -> Figures:
-    """With the PSNR that is known, without and with reference; an earlier state may lack it."""
+    """Figures with the PSNR already measured, if any: earlier versions did not store it."""
     figures = network_figures(network, fields, with_reference=with_reference)
     psnr = None if known is None else known[with_reference]
     return figures if psnr is None else replace(figures, psnr=psnr)
@@ -182,9 +182,9 @@ def refuse_taken_name(name: str) -> None:
 
 
 def install(weights: Path, name: str) -> Path:
-    """Put a weights file among the user's models, where every list of models shows it.
+    """Copy a weights file into the user's models.
 
-    An earlier state of the same run, which was stopped and has gone on since, is replaced.
+    Replaces an earlier state of the same run.
 
     Raises
     ------
@@ -195,7 +195,7 @@ def install(weights: Path, name: str) -> Path:
         content = weights.read_bytes()
     except OSError as error:
         raise OutputError(
-            f"Model {weights} cannot be read: {error.strerror or error}, so that it was not added."
+            f"Model {weights} cannot be read, so it was not added: {error.strerror or error}."
         ) from error
     path = list_models().get(name)
     if path is not None and path.read_bytes() == content:
@@ -221,7 +221,7 @@ def _is_of_the_same_run(installed: Path, weights: Path) -> bool:
 
 
 def _recipe_of(weights: Path) -> Recipe | None:
-    """Read as a recipe, for an earlier version may have written fewer fields."""
+    """The recipe in a file's provenance, with defaults for fields of later versions."""
     try:
         return Recipe.model_validate(read_header(weights).provenance.get("recipe"))
     except ValidationError:
@@ -231,7 +231,7 @@ def _recipe_of(weights: Path) -> Recipe | None:
 def with_identities(recipe: Recipe) -> Recipe:
     """A planned recipe with the start model's sha256 and the slides' fingerprints.
 
-    With them a run that is taken up again notices when it is given another model or slide.
+    With them a resumed run notices another model or slide.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def distance(image: Tensor, truth: Tensor, ssim_weight: float, pixel: str) -> Te
 
 
 def total_loss(network: Network, output: NetworkOutput, batch: Batch, loss: Loss) -> Tensor:
-    """L (Eq. 10), a scalar; the WT term is left out where there is no WT branch."""
+    """L (Eq. 10), a scalar; without a WT branch it has no WT term."""
     total = loss.sr * distance(output.sr.float(), batch.truth, loss.sr_ssim, loss.pixel)
     if loss.sr_haar > 0:
         found, wanted = (sub_bands(i, _DETAILS) for i in (output.sr.float(), batch.truth))
@@ -47,13 +47,13 @@ _HIDDEN = 1024
 class Discriminator(nn.Module):
     """Eight convolutions, every second one halving, and two dense layers.
 
-    The features are averaged over the patch before the dense layers, where the paper takes them as
-    they are: so patches may be of any size, and there are 5.2 million parameters in place of 23.6.
+    Unlike the paper, features are averaged over the patch before the dense layers: patches may be
+    of any size, and there are 5.2 million parameters instead of 23.6.
 
     Parameters
     ----------
     channels : int
-        Of the first layer; the last has eight times as many.
+        Channels of the first layer; the last has eight times as many.
     """
 
     def __init__(self, channels: int = 64) -> None:
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(N, 3, H, W)`` in 0..1 to ``(N, 1)``: a logit, high for what seems true."""
+        """``(N, 3, H, W)`` in 0..1 to ``(N, 1)``: a logit, high for images that look real."""
         verdict: Tensor = self.judge(self.features(2 * image - 1).mean((2, 3)))
         return verdict
 
@@ -88,7 +88,7 @@ _MOMENTS = ("exp_avg", "exp_avg_sq")
 def moments(
     optimiser: torch.optim.Optimizer, network: nn.Module, prefix: str = ""
 ) -> dict[str, Tensor]:
-    """Both moments of every parameter that was stepped, as ``PREFIXexp_avg/NAME``."""
+    """Adam's moments of every parameter that has been stepped, as ``PREFIXexp_avg/NAME``."""
     found: dict[str, Tensor] = {}
     for name, parameter in network.named_parameters():
         for moment in _MOMENTS:
@@ -99,7 +99,7 @@ def moments(
 
 
 def adam_steps(optimiser: torch.optim.Optimizer, network: nn.Module) -> dict[str, float]:
-    """Steps of each parameter: one that a batch does not use is not stepped."""
+    """Steps of each parameter, which differ: a batch steps only the parameters that it uses."""
     return {
         name: float(optimiser.state[parameter]["step"])
         for name, parameter in network.named_parameters()
@@ -116,7 +116,7 @@ def put_back(
     prefix: str = "",
     step: int = 0,
 ) -> None:
-    """Give an optimiser what :func:`moments` and :func:`adam_steps` found; ``step`` for the rest.
+    """Restore an optimiser from :func:`moments` and :func:`adam_steps`; ``step`` for the rest.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def put_back(
         if f"{prefix}exp_avg/{name}" in tensors:
             optimiser.state[parameter] = {
                 "step": torch.tensor(float(steps.get(name, step))),
-                # laid out in memory as the parameter is, so that sums round the same way
+                # in the parameter's memory layout, so that sums round the same way
                 **{
                     moment: torch.empty_like(parameter, requires_grad=False).copy_(
                         tensors[f"{prefix}{moment}/{name}"]
@@ -166,9 +166,9 @@ class Adversary:
     Parameters
     ----------
     fields : Adversarial
-        What the recipe says of it. Weights are drawn from torch's random numbers.
+        Its part of the recipe. Weights are drawn from torch's random numbers.
     device : torch.device
-        Where it is.
+        Where it runs.
     """
 
     def __init__(self, fields: Adversarial, device: torch.device) -> None:
@@ -181,25 +181,25 @@ class Adversary:
         return step >= self.fields.after
 
     def loss_of(self, sr: Tensor, truth: Tensor) -> Tensor:
-        """What is added to the network's loss, a scalar; the discriminator gets no gradient."""
+        """The adversarial term of the network's loss; the discriminator gets no gradient."""
         self.discriminator.requires_grad_(False)
         verdict = self.discriminator(sr)
         self.discriminator.requires_grad_(True)
-        deceived = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
-        loss = self.fields.weight * deceived
+        fooled = F.binary_cross_entropy_with_logits(verdict, torch.ones_like(verdict))
+        loss = self.fields.weight * fooled
         if self.fields.details > 0:
             loss = loss + self.fields.details * detail_distance(sr, truth)
         return loss
 
     def learn(self, sr: Tensor, truth: Tensor, workers: Workers) -> float:
-        """One step of the discriminator; gives its loss, ln 4 where it knows nothing.
+        """One step of the discriminator; returns its loss, ln 4 at chance level.
 
         Parameters
         ----------
         sr, truth : Tensor
             ``(N, 3, H, W)`` in 0..1, without gradient.
         workers : Workers
-            Who computes the other parts of the batch.
+            The processes that compute the batch.
         """
         real, made = self.discriminator(truth), self.discriminator(sr)
         loss = F.binary_cross_entropy_with_logits(real, torch.ones_like(real))
@@ -217,11 +217,11 @@ class Adversary:
         return kept | moments(self.optimiser, self.discriminator, f"{_PREFIX}_")
 
     def steps(self) -> dict[str, float]:
-        """How many steps each parameter has made."""
+        """Number of steps of each parameter."""
         return adam_steps(self.optimiser, self.discriminator)
 
     def restore(self, tensors: dict[str, Tensor], steps: dict[str, Any]) -> None:
-        """Take up what :meth:`tensors` and :meth:`steps` gave."""
+        """Restore what :meth:`tensors` and :meth:`steps` returned."""
         with torch.no_grad():
             for name, value in self.discriminator.state_dict().items():
                 value.copy_(tensors[f"{_PREFIX}/{name}"])

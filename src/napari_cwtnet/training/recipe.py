@@ -1,4 +1,4 @@
-"""One frozen recipe says everything that a training run depends on."""
+"""The recipe: one frozen schema of everything that a training run depends on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ImageSource(BaseModel):
 
 
 class SlideSource(BaseModel):
-    """A slide whose own pixels are the truth; a part of it, or all, is kept for validation.
+    """A slide whose own pixels are the truth; part or all of it is held out for validation.
 
     Boxes are (x, y, width, height) in level-0 pixels.
     """
@@ -66,11 +66,11 @@ class SlideSource(BaseModel):
     levels: Literal["computed", "stored", "own"] = Field(
         "computed",
         description="LR and reference made from level 0 (antialiased bicubic), or from the "
-        "scanner's own coarser levels where there are any; own: these, and where there are none "
-        "they are made as the slide's own would be, for a model that is told",
+        "scanner's own coarser levels where they exist; own: those, or levels made as the slide's "
+        "own would be, for a model that takes the degradation",
     )
     sharpness: Sharpness = Field(
-        "auto", description="of own levels that the slide lacks, where its levels do not tell"
+        "auto", description="of own levels that the slide lacks, where its levels do not reveal it"
     )
     weight: float = Field(1.0, gt=0, description="share of patches, relative to other sources")
     memory: int = Field(256, ge=1, description="MiB of training pixels kept")
@@ -110,10 +110,10 @@ class Loss(BaseModel):
 
 
 class Adversarial(BaseModel):
-    """A discriminator that learns to tell SR from truth while the network learns to deceive it.
+    """A discriminator that learns to distinguish SR from truth, as in SRGAN (arXiv 1609.04802).
 
-    After SRGAN (arXiv 1609.04802). Where that compares features of a VGG network, whose weights
-    would have to be downloaded, ``details`` compares Haar detail bands: another loss.
+    SRGAN also compares VGG features, whose weights would need a download; ``details`` compares
+    Haar detail bands instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -154,16 +154,16 @@ _LONGEST = 60
 
 
 def first_wrong(error: ValidationError, model: type[BaseModel], whole: str) -> str:
-    """The first field that is wrong, an unknown one before all others.
+    """Describe the first wrong field, unknown fields first.
 
     Parameters
     ----------
     error : ValidationError
-        What pydantic says.
+        From pydantic.
     model : type
-        That the fields were checked by; it knows the names and what they mean.
+        The model that checked the fields, for their names and descriptions.
     whole : str
-        Called so where no field but all of them together are wrong.
+        Name to use where the fields are wrong together.
 
     Returns
     -------
@@ -174,22 +174,22 @@ def first_wrong(error: ValidationError, model: type[BaseModel], whole: str) -> s
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     where = ".".join(str(key) for key in first["loc"]) or whole
     known, meaning = _known_of(model, first["loc"])
-    told = f": {meaning}" if meaning else ""
+    meaning = f": {meaning}" if meaning else ""
     if first["type"] == "extra_forbidden":
-        return f"{where}: there is no such field; known are {', '.join(known)}"
+        return f"{where}: unknown field; choose one of {', '.join(known)}"
     if first["type"] == "missing":
-        return f"{where}: missing; give it{told}"
+        return f"{where}: missing; give it{meaning}"
     allowed = _ALLOWED.get(first["type"])
     if allowed is None:
         return (
             f"{where}: {' '.join(first['msg'].split()).removeprefix('Value error, ').rstrip('.')}"
         )
     wanted = allowed.format(**first.get("ctx", {}))
-    return f"{where}: {_shown(first['input'])} is given; give {wanted}{told}"
+    return f"{where}: {_shown(first['input'])} is given; give {wanted}{meaning}"
 
 
 def _known_of(model: type[BaseModel], keys: tuple[int | str, ...]) -> tuple[list[str], str]:
-    """Names of all fields beside the last key, and what its own is for."""
+    """Names of the last key's sibling fields, and its own description."""
     own: type[BaseModel] | None = model
     names: list[str] = []
     meaning = ""
@@ -204,7 +204,7 @@ def _known_of(model: type[BaseModel], keys: tuple[int | str, ...]) -> tuple[list
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Those that a type is made of."""
+    """The models within a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -237,7 +237,7 @@ class Recipe(BaseModel):
 
     name: str = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
-        description="name of the model that comes out and of its file",
+        description="name of the trained model and of its file",
     )
     scale: Scale
     architecture: str = Field(CWTNET, description="see napari_cwtnet.model.architectures")
@@ -247,7 +247,7 @@ class Recipe(BaseModel):
     sources: tuple[ImageSource, ...] = Field((), description="folders of images")
     slides: tuple[SlideSource, ...] = Field((), description="slides, split by place")
     loss: Loss = Loss()
-    adversarial: Adversarial | None = Field(None, description="none, but for SRGAN")
+    adversarial: Adversarial | None = Field(None, description="set for SRGAN only")
     reference_share: float = Field(
         0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
     )
@@ -258,7 +258,7 @@ class Recipe(BaseModel):
     late_patch: int | None = Field(
         None, ge=16, multiple_of=2, description="patch side in the last part of the budget"
     )
-    late_share: float = Field(0.1, gt=0, lt=1, description="how much of it that part is")
+    late_share: float = Field(0.1, gt=0, lt=1, description="share of the budget for late_patch")
     batch: int = Field(8, ge=1, description="patches a step")
     learning_rate: float = Field(5e-4, gt=0, description="Adam's peak rate; cosine to 1 % of it")
     warm_up: int = Field(100, ge=0, description="steps of linear warm-up")
@@ -283,7 +283,7 @@ class Recipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _architecture_s_own_defaults(cls, fields: Any) -> Any:
-        """What is not said is as the architecture's paper has it, as far as that differs."""
+        """Fill in the architecture's own defaults for missing fields."""
         if not isinstance(fields, dict) or not isinstance(fields.get("architecture"), str):
             return fields
         try:
@@ -303,28 +303,26 @@ class Recipe(BaseModel):
         Raises
         ------
         ValueError
-            If the preset or a field of ``network`` is unknown or out of range, or references are
-            asked for that the network cannot take.
+            If the preset or a field of ``network`` is unknown or out of range, or the recipe
+            trains with references that the network cannot take.
         """
         architecture = find_architecture(self.architecture)
         if "scale" in self.network:
-            raise ValueError("network.scale: the recipe's own scale says it; leave it out")
+            raise ValueError("network.scale: set by the recipe's own scale; leave it out")
         known = [name for name in architecture.config.model_fields if name != "scale"]
         for name in self.network.keys() - set(known):
-            raise ValueError(
-                f"network.{name}: there is no such field; known are {', '.join(known)}"
-            )
+            raise ValueError(f"network.{name}: unknown field; choose one of {', '.join(known)}")
         config = architecture.preset(self.preset, self.scale, **self.network)
         if self.architecture != CWTNET and self.reference_share > 0 and not config.wt_branch:
             raise ValueError(f"reference_share: {self.architecture} takes no reference; give 0")
         return config
 
     def new_network(self) -> Network:
-        """An untrained one of :meth:`network_config`; draws from torch's random numbers."""
+        """An untrained network of :meth:`network_config`; draws from torch's random numbers."""
         return find_architecture(self.architecture).network(self.network_config())
 
     def without_paths(self) -> Recipe:
-        """The same recipe with slides by their fingerprint only, and no folder of this machine."""
+        """The recipe with slides named by fingerprint only, without folders of this machine."""
         slides = tuple(slide.model_copy(update={"path": ""}) for slide in self.slides)
         start = self.start
         if start is not None:
@@ -354,7 +352,7 @@ def read_fields(path: Path) -> Any:
     Raises
     ------
     TrainingError
-        If the file is missing or no YAML.
+        If the file is missing or not YAML.
     """
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))

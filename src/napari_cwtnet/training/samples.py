@@ -35,7 +35,7 @@ class SampleLevel:
     side: int
     """Pixels along a side of a sample."""
     stored: bool
-    """Whether the slide holds it, or it is made from the next finer level."""
+    """Whether the slide stores it; otherwise it is made from the next finer level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class Sample:
 
 
 def sample_levels(slide: Slide, magnifications: Sequence[int]) -> tuple[SampleLevel, ...]:
-    """The levels of a slide that have the magnifications, finest first.
+    """The levels of a slide at the given magnifications, finest first.
 
     Raises
     ------
     TrainingError
-        If the slide's pixel size is unknown or no such label, or it is coarser than asked for.
+        If the slide's pixel size is unknown or of no common magnification, or too coarse.
     """
     name, native = slide.path.name, magnification(slide.mpp)
     if native is None:
@@ -80,14 +80,14 @@ def sample_levels(slide: Slide, magnifications: Sequence[int]) -> tuple[SampleLe
 
 
 def square_at(x: float, y: float, levels: Sequence[SampleLevel]) -> Region:
-    """The sample whose upper left corner is next to a point, on whole pixels of every level."""
+    """The sample with its upper left corner next to a point, on whole pixels of every level."""
     step = levels[-1].downsample
     side = levels[0].side * levels[0].downsample
     return Region(round(x / step) * step, round(y / step) * step, side, side)
 
 
 def grid(bounds: Region, levels: Sequence[SampleLevel]) -> list[Region]:
-    """Squares over a slide that keep the guard band between all of them."""
+    """Squares over a slide, with the guard band between all of them."""
     side = levels[0].side * levels[0].downsample
     stride = side + GUARD * levels[-1].downsample
     return [
@@ -100,7 +100,7 @@ def grid(bounds: Region, levels: Sequence[SampleLevel]) -> list[Region]:
 def split_samples(
     samples: Sequence[Sample], guard: Sequence[float], seed: int
 ) -> tuple[list[Sample], int]:
-    """Five to one: by slide where there are six or more, else the right-hand part of each.
+    """Split five to one: by slide if there are six or more, else the right-hand part of each.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ def split_samples(
     Returns
     -------
     samples, near : list of Sample, int
-        With ``test`` set; training samples nearer to a test sample than the guard band are left
-        out, and counted.
+        With ``test`` set, without training samples closer to a test sample than the guard band,
+        and the number of these.
     """
     slides = sorted({sample.slide for sample in samples})
     if len(slides) >= _SLIDES_TO_SPLIT_BY:

@@ -24,7 +24,7 @@ from napari_cwtnet.training.recipe import SlideSource
 from napari_cwtnet.training.split import Split, grown
 
 LEAST_TISSUE = 0.25
-"""Share of a field that shows tissue; one with less is as good as blank."""
+"""Share of tissue below which a field counts as blank."""
 
 _LEAST_COLOUR = 18
 _BRIGHTEST_GREY = 180
@@ -53,10 +53,10 @@ def sharpness(image: NDArray[np.uint8]) -> float:
 
 
 TRAINING_SIDE = 512
-"""LR pixels along a side of the largest field that is trained on."""
+"""Side of the largest training field, LR pixels."""
 
 VALIDATION_SIDE = 96
-"""LR pixels along a side of the largest field that is measured on."""
+"""Side of the largest validation field, LR pixels."""
 
 _LEAST_VALIDATION_SIDE = 32
 _LARGEST_READ = 8192
@@ -67,7 +67,7 @@ _THUMBNAIL = 2048
 
 @dataclass(frozen=True, slots=True)
 class PlacedField:
-    """A field and the level-0 region that it shows."""
+    """A field and its level-0 region."""
 
     field: Field
     region: Region
@@ -75,7 +75,7 @@ class PlacedField:
 
 @dataclass(frozen=True, slots=True)
 class SlideCut:
-    """What a slide gives, and how much was left out because it teaches nothing."""
+    """The fields of a slide, and how many were left out as blank or blurred."""
 
     training: tuple[PlacedField, ...]
     held_out: tuple[PlacedField, ...]
@@ -86,7 +86,7 @@ class SlideCut:
     def words(self) -> str:
         """How much is trained on, held out and left out.
 
-        In LR pixels, too: fields to train on are larger, and their number says little.
+        Also in LR pixels, since training fields are larger than validation fields.
         """
         train, kept = (
             sum(math.prod(placed.field.lr.shape[:2]) for placed in fields)
@@ -118,7 +118,7 @@ def cut_fields(
 ) -> SlideCut:
     """Cut a slide into fields; the same seed, the same fields.
 
-    No more than ``source.memory`` of training pixels is held, and the slide is not needed after.
+    Keeps at most ``source.memory`` of training pixels; the slide can be closed afterwards.
 
     Parameters
     ----------
@@ -133,14 +133,14 @@ def cut_fields(
     patch : int
         Side of the smallest field worth training on, LR pixels.
     seed : int
-        Chooses among more fields than the limits allow.
+        Chooses among the fields if there are more than the limits allow.
     cancel : CancelToken, optional
-        Breaks off the reading.
+        Interrupts the reading.
 
     Raises
     ------
     TrainingError
-        If a part that was asked for has no field with sharp tissue.
+        If training or validation has no field with sharp tissue.
     SlideError
         If the file cannot be read.
     CancelledError
@@ -250,7 +250,7 @@ def read_field(
         Everything from level 0, or from the coarsest stored level that is fine enough; own: as a
         check reads it.
     likely : Kernel
-        Of own levels that the slide lacks, where its levels do not tell.
+        Kernel of own levels that the slide lacks, where its levels do not reveal one.
     """
     name = f"{slide.path.name} at {downsample}: {region}"
     downsamples = (downsample * scale, downsample * scale // 2, downsample)

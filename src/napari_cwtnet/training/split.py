@@ -1,4 +1,4 @@
-"""Training and validation apart by place, with a guard band between them."""
+"""Training and validation split by place, with a guard band between them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_cwtnet.training.recipe import Box, SlideSource
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Where a slide is trained on and where it is not, level-0 pixels."""
+    """Training and held-out regions of a slide, level-0 pixels."""
 
     training: tuple[Region, ...]
     held_out: tuple[Region, ...]
@@ -21,14 +21,14 @@ class Split:
 
 
 def split_by_place(source: SlideSource, name: str, bounds: Region, guard: float) -> Split:
-    """Divide a slide as its source says.
+    """Split a slide as its source specifies.
 
     Parameters
     ----------
     source : SlideSource
         Regions, held-out regions or share.
     name : str
-        Of the slide, for messages.
+        Name of the slide, for messages.
     bounds : Region
         The whole slide.
     guard : float
@@ -37,8 +37,8 @@ def split_by_place(source: SlideSource, name: str, bounds: Region, guard: float)
     Raises
     ------
     TrainingError
-        If a region lies outside the slide, or a region to train on and one that is held out are
-        closer than the guard band.
+        If a region lies outside the slide, or a training and a held-out region are closer than
+        the guard band.
     """
     regions = _inside(source.regions, name, bounds) or [bounds]
     held_out = _inside(source.held_out, name, bounds)
@@ -56,7 +56,7 @@ def split_by_place(source: SlideSource, name: str, bounds: Region, guard: float)
 def refuse_near(
     name: str, training: Iterable[Region], held_out: Sequence[Region], guard: float
 ) -> None:
-    """Raise :class:`TrainingError` where training pixels come as near as the guard band."""
+    """Raise :class:`TrainingError` where training pixels lie within the guard band."""
     for region in training:
         for kept in held_out:
             if region.intersection(grown(kept, guard)) is None:
@@ -79,7 +79,7 @@ def grown(region: Region, margin: float) -> Region:
 
 
 def subtract(region: Region, hole: Region) -> list[Region]:
-    """What is left of a region without a hole: none to four regions that do not overlap.
+    """A region minus a hole: none to four regions that do not overlap.
 
     >>> [str(part) for part in subtract(Region(0, 0, 9, 9), Region(6, 3, 9, 9))]
     ['0,0,6,9', '6,0,3,3']

@@ -1,4 +1,4 @@
-"""The training loop, as a generator: whoever drives it decides how fast, and when to stop."""
+"""The training loop, as a generator: its caller sets the pace and decides when to stop."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ from napari_cwtnet.training.workers import Workers, refuse_wrong_gradients, work
 
 
 def load_start(recipe: Recipe) -> Model | None:
-    """The model that a recipe goes on from.
+    """The start model of a recipe.
 
     Raises
     ------
     TrainingError
-        If it is another file or another network than the recipe says.
+        If its file or network differs from the recipe's.
     ModelError
         If it cannot be read.
     """
@@ -54,11 +54,11 @@ def load_start(recipe: Recipe) -> Model | None:
     if recipe.start.sha256 not in (None, model.sha256):
         raise TrainingError(
             f"Model {model.name!r} has sha256 {model.sha256}, the recipe wants "
-            f"{recipe.start.sha256}; give the model that the run was begun with."
+            f"{recipe.start.sha256}; give the model that the run started from."
         )
     if model.config != recipe.network_config():
         raise TrainingError(
-            f"Model {model.name!r} is another network than the recipe's; leave preset and network "
+            f"Model {model.name!r} differs from the recipe's network; leave preset and network "
             "out of the recipe, or choose another start model."
         )
     return model
@@ -67,7 +67,7 @@ def load_start(recipe: Recipe) -> Model | None:
 def provenance(
     recipe: Recipe, state: RunState, start: Model | None, data: TrainingData
 ) -> dict[str, Any]:
-    """What the best weights say of themselves: slides by fingerprint, never by path."""
+    """Provenance of the best weights; names slides by fingerprint, never by path."""
     known: dict[str, Any] = {}
     if start is not None:
         known["parent"] = {"name": start.name, "sha256": start.sha256}
@@ -98,15 +98,15 @@ class Trainer:
     Parameters
     ----------
     recipe : Recipe
-        What to do. With ``start``, the run goes on from that model, which is the best so far.
+        The recipe. With ``start``, the run continues from that model, the best so far.
     data_root : Path
         Folder that the recipe's folders and slides are relative to.
     output : Path
         Holds ``last.safetensors`` (the run's state), ``NAME.safetensors`` (the best model),
-        ``recipe.yaml`` and ``log.csv``. A run found there is taken up. The folder is locked until
-        :meth:`run` has ended or the trainer is gone.
+        ``recipe.yaml`` and ``log.csv``. The trainer resumes a run found there, and locks the
+        folder until :meth:`run` ends or the trainer is deleted.
     cancel : CancelToken, optional
-        Breaks off the reading of slides.
+        Interrupts the reading of slides.
 
     Raises
     ------
@@ -169,7 +169,7 @@ class Trainer:
 
     @property
     def leads(self) -> bool:
-        """Whether this process reports; false in all but one of those that torchrun starts."""
+        """Whether this process reports; true in one of the processes that torchrun starts."""
         return self._workers.leads
 
     @property
@@ -182,7 +182,7 @@ class Trainer:
         return self.output / f"{self.recipe.name}.safetensors"
 
     def best_network(self) -> Network:
-        """The best model so far, read from its file and placed as the run measured it.
+        """The best model so far, read from its file and placed on the run's device.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Trainer:
 
     @property
     def done_share(self) -> float:
-        """How much of the budget is used, 0..1."""
+        """Used share of the budget, 0..1."""
         share = self.state.step / self.recipe.steps
         if self.recipe.minutes is not None:
             share = max(share, self.state.seconds / (60 * self.recipe.minutes))
@@ -201,13 +201,13 @@ class Trainer:
 
     @property
     def seconds_left(self) -> float | None:
-        """Work left until the budget is used; None while nothing can be said."""
+        """Working time left in the budget; None before the first step."""
         share = self.done_share
         return self.state.seconds / share * (1 - share) if share > 0 else None
 
     @property
     def improved(self) -> bool:
-        """Whether the best model is better than the one that the run started from."""
+        """Whether the best model is better than the start model."""
         start = self.state.start_psnr
         if start is None:
             return math.isfinite(self.state.best_psnr)
@@ -215,9 +215,9 @@ class Trainer:
         return self.state.best_psnr > (alone if paired is None else (alone + paired) / 2)
 
     def run(self, cancel: CancelToken | None = None) -> Generator[Event, None, None]:
-        """Train to the end of the budget, or until ``cancel``; the best model is on disk then.
+        """Train to the end of the budget, or until ``cancel``, and leave the best model on disk.
 
-        Nothing is computed between two events: not to ask for the next one is to pause.
+        Nothing runs between two events: to pause, do not ask for the next one.
 
         Raises
         ------
@@ -236,10 +236,10 @@ class Trainer:
             self._lock.give_back()
 
     def save(self) -> None:
-        """Write the state between two events, without measuring; a run goes on from there.
+        """Write the state between two events, without measuring, to resume from.
 
-        It takes a fraction of a second, for those who have no time for the measurement that ends a
-        run that is cancelled. The best model is on disk already.
+        Takes a fraction of a second, unlike the measurement that ends a cancelled run. The best
+        model is on disk already.
 
         Raises
         ------
@@ -258,11 +258,11 @@ class Trainer:
                 yield from self._check()
         if state.measured != state.step:
             yield from self._check()
-        self._workers.wait()  # the others leave no process group that the leader is still in
+        self._workers.wait()  # no process may leave the group before the leader
         yield Done(state.step, self.weights, state.best_psnr, cancel.cancelled)
 
     def _check_is_due(self) -> bool:
-        """After so many steps, at the end, and before the first where there is a start model."""
+        """At intervals, at the end, and with a start model also before the first step."""
         state, recipe = self.state, self.recipe
         due = state.step % recipe.validate_every == 0 or state.step == recipe.steps
         return due and state.measured != state.step and (state.step > 0 or self.start is not None)
@@ -330,7 +330,7 @@ class Trainer:
         return loss, sr
 
     def _check(self) -> Iterator[Event]:
-        """Measure, keep the best model, and save the state, before anybody is published."""
+        """Measure, keep the best model and save the state, then yield the events."""
         if not self.leads:
             return
         state = self.state
@@ -358,7 +358,7 @@ class Trainer:
     def _judge(self, alone: float, paired: float | None) -> Validation:
         """Keep the weights if they are the best so far and, in each mode, not below the start.
 
-        Adversarial training gives PSNR away for sharpness: there the last ones are the best.
+        Adversarial training trades PSNR for sharpness, so there the last weights count as best.
         """
         state = self.state
         if self.start is not None and state.start_psnr is None:

@@ -1,4 +1,4 @@
-"""PSNR on fields that training never sees."""
+"""Validation: PSNR on fields that training never sees."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from napari_cwtnet.enhancement.forward import to_pixels
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.base import Network, NetworkOutput
@@ -19,12 +19,6 @@ from napari_cwtnet.training.events import Preview
 from napari_cwtnet.training.fields import Batch, Field, batch_of
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import sharpness
-
-
-def to_image(tensor: Tensor) -> NDArray[np.uint8]:
-    """``(1, 3, H, W)`` in 0..1 to ``(H, W, 3)`` uint8, rounded and clipped."""
-    array = tensor[0].float().clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
-    return np.ascontiguousarray(array.cpu().numpy())
 
 
 def forward(network: Network, batch: Batch, *, with_reference: bool) -> NetworkOutput:
@@ -56,26 +50,26 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
 
 @torch.no_grad()
 def enhanced(network: Network, field: Field, *, with_reference: bool) -> NDArray[np.uint8]:
-    """What the network makes of a field, ``(H, W, 3)`` uint8.
+    """The network's SR of a field, ``(H, W, 3)`` uint8.
 
     Raises
     ------
     FloatingPointError
-        If that is not finite.
+        If it is not finite.
     """
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     batch = batch_of(field).to(device)
     sr = forward(network, batch, with_reference=with_reference).sr
     if not bool(sr.isfinite().all()):
-        raise FloatingPointError(f"what the network makes of {field.name} is not finite")
-    return to_image(sr)
+        raise FloatingPointError(f"the network's output for {field.name} is not finite")
+    return to_pixels(sr[0].float())
 
 
 def enlarged(field: Field, scale: int, *, of_reference: bool) -> NDArray[np.uint8]:
     """Bicubic enlargement of LR, or of the reference, to the size of the truth."""
     batch = batch_of(field)
     image = bicubic(batch.reference, scale / 2) if of_reference else bicubic(batch.lr, scale)
-    return to_image(image)
+    return to_pixels(image[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,7 @@ def _figures(images: Iterable[NDArray[np.uint8]], fields: Sequence[Field], scale
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """PSNR (dB) without and with reference, the shown field, and the seconds that it took."""
+    """PSNR (dB) without and with reference, the shown field, and the seconds it took."""
 
     alone: float
     paired: float | None
@@ -123,11 +117,11 @@ class Validator:
     Parameters
     ----------
     fields : list of Field
-        No pixel of them is trained on.
+        Held-out fields.
     recipe : Recipe
-        Its scale, and whether it trains with references.
+        For its scale, and whether it trains with references.
     start : Model, optional
-        Where the run starts from: what the preview shows as before.
+        The start model, shown as "before" in the preview.
     """
 
     def __init__(self, fields: list[Field], recipe: Recipe, start: Model | None) -> None:
@@ -145,12 +139,12 @@ class Validator:
         return self.fields[self._shown]
 
     def measure(self, network: Network) -> Generator[tuple[int, int], None, Measured]:
-        """Yields fields done, and how many there are, after each; gives the figures at the end.
+        """Yield the number of fields done and the total after each; return the figures.
 
         Raises
         ------
         FloatingPointError
-            If what the network makes of a field is not finite.
+            If the network's output is not finite.
         """
         modes = (False, True) if self._paired else (False,)
         total, done, spent = len(modes) * len(self.fields), 0, 0.0
@@ -173,7 +167,7 @@ class Validator:
         return Measured(means[False], means.get(True), shown, spent)
 
     def bicubic(self) -> tuple[float, float | None]:
-        """PSNR (dB) of the bicubic enlargement of LR, and of the reference where there is one."""
+        """PSNR (dB) of the bicubic enlargement of LR, and of the reference if used."""
         if self._bicubic is None:
             fields, scale = self.fields, self._scale
             self._bicubic = (
@@ -183,7 +177,7 @@ class Validator:
         return self._bicubic
 
     def preview(self, step: int, now: NDArray[np.uint8]) -> Preview:
-        """The shown field as the start model makes it, or bicubic where there is none, and now."""
+        """The shown field by the start model (or bicubic) and now."""
         field = self.shown
         if self._before is None:
             self._before = (

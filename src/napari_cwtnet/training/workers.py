@@ -1,10 +1,10 @@
 """Several processes that train one network together, started by torchrun.
 
-Every process draws the same batch and computes its own part of it; the mean of their gradients is
-the gradient of the whole batch. So a run with several workers is the run with one, but for the
-order in which sums are rounded, and a checkpoint of one goes on with any number. Batch
-normalisation (SRResNet, the discriminator) is another matter: each worker normalises its own part
-of the batch, and the leader's running statistics are those that are kept.
+Every process draws the same batch and computes its own part; the mean of their gradients is the
+gradient of the whole batch. A run with several workers therefore equals a run with one up to
+rounding, and any number of workers can resume a checkpoint. Batch normalisation (SRResNet, the
+discriminator) is the exception: each worker normalises its own part of the batch, and the run
+keeps the leader's running statistics.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from napari_cwtnet.training.recipe import Recipe
 
 
 class Workers:
-    """The processes of a run, seen from one of them; it is alone where torchrun started none.
+    """The processes of a run, seen from one of them; a single one without torchrun.
 
     Parameters
     ----------
     device : torch.device
-        Where this process computes; tensors are exchanged by NCCL where each process has a GPU of
-        its own, else by Gloo.
+        Device of this process. Processes exchange tensors by NCCL if each has its own GPU, else
+        by Gloo.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -82,7 +82,7 @@ class Workers:
         return float(shared) / self.count
 
     def as_leader_says(self, value: float) -> float:
-        """The leader's value, for all: clocks and wishes to stop differ between processes."""
+        """The leader's value for all processes, whose clocks and stop requests differ."""
         if self.count == 1:
             return value
         shared = torch.tensor(value, dtype=torch.float64, device=self._device)
@@ -90,7 +90,7 @@ class Workers:
         return float(shared)
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all processes arrive here."""
         if self.count > 1:
             dist.barrier()
 
@@ -100,9 +100,9 @@ def _local_count() -> int:
 
 
 def worker_device(name: str) -> str:
-    """The device of this process: with torchrun, ``auto`` and ``cuda`` are a GPU of its own.
+    """The device of this process: with torchrun, ``auto`` and ``cuda`` mean its own GPU.
 
-    Where there are more processes than GPUs, they share them.
+    If there are more processes than GPUs, they share them.
     """
     local = os.environ.get("LOCAL_RANK")
     if local is not None and name in ("auto", "cuda") and torch.cuda.is_available():
@@ -111,21 +111,21 @@ def worker_device(name: str) -> str:
 
 
 _WHOLE = 16
-"""bfloat16 numbers that a kernel takes at once."""
+"""bfloat16 numbers that a kernel processes at once."""
 
 
 def refuse_wrong_gradients(recipe: Recipe, device: torch.device) -> None:
     """Refuse to train some dilated convolutions in bfloat16 on a processor.
 
-    Where features are laid out channels last, as the trainer has them, and the channels that go in
-    are no multiple of 16, weight gradients are NaN or wrong, or the process ends with a
-    segmentation fault (torch 2.13 with oneDNN, dilations 2 and 3, seen for 17 to 56 channels).
-    Fewer than 16 went well, but by no promise. Outputs and other gradients are right.
+    With channels-last features, as in the trainer, and input channels that are no multiple of 16,
+    weight gradients are NaN or wrong, or the process crashes (torch 2.13 with oneDNN, dilations 2
+    and 3, seen for 17 to 56 channels). Fewer than 16 channels worked, without guarantee. Outputs
+    and other gradients are right.
 
     Raises
     ------
     TrainingError
-        If the recipe asks for that.
+        If the recipe has such a network.
     """
     if recipe.dtype != "bfloat16" or device.type != "cpu":
         return

@@ -1,9 +1,9 @@
-"""The systems that CWT-Net is compared with, each after its own paper.
+"""The networks that CWT-Net is compared with, each after its own paper.
 
 They are architectures like CWT-Net (see :mod:`napari_cwtnet.model.architectures`): a recipe names
 one, the same trainer trains it, and its weights load wherever a model does. None takes a reference.
 
 Each has two sizes. ``published`` is that of its paper. ``matched`` has about as many parameters as
-``cwtnet-lite`` at the same scale (±10 %) and, as that has it too, the bicubic enlargement as global
-skip, so that an equal number of steps is a fair one.
+``cwtnet-lite`` at the same scale (±10 %) and the same global bicubic skip, so an equal number of
+steps is fair.
 """

@@ -1,4 +1,4 @@
-"""Bicubic enlargement with the package's own kernel, in the shape of a network without weights."""
+"""Bicubic enlargement with the package's own kernel, as a network without weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_cwtnet.model.architectures import Architecture, preset_of
 
 
 class BicubicConfig(BaselineConfig):
-    """Nothing to choose."""
+    """Config without choices."""
 
     architecture: ClassVar[str] = "bicubic"
     skip: Literal["bicubic"] = "bicubic"
@@ -23,10 +23,10 @@ class BicubicConfig(BaselineConfig):
 
 
 class Bicubic(Baseline):
-    """The antialiased kernel with a = -0.5 that LR is made with; it has nothing to learn."""
+    """The antialiased kernel with a = -0.5 that makes LR; nothing to train."""
 
     def image(self, lr: Tensor) -> Tensor:
-        """Nothing is added to the skip."""
+        """Zero: the skip is the result."""
         return lr.new_zeros(())
 
 

@@ -1,4 +1,4 @@
-"""What all baselines have in common: LR alone goes in, and one image comes out."""
+"""Base classes of all baselines, which take LR alone and return one image."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class BaselineConfig(BaseConfig):
         "none", description="global skip: none, or the bicubic enlargement of LR is added"
     )
     mean: tuple[float, float, float] | None = Field(
-        None, description="RGB mean that is taken from LR and given back, 0..1"
+        None, description="RGB mean, 0..1, subtracted from LR and added to SR"
     )
 
 
 class Baseline(Network):
-    """A network that is given LR alone; subclasses say what they make of it.
+    """A network of LR alone; subclasses implement :meth:`image`.
 
-    With the bicubic skip, ``last`` (the convolution that gives the image) begins at zero, so that
-    the untrained network is the bicubic enlargement.
+    With the bicubic skip, ``last`` (the convolution that outputs the image) starts at zero, so the
+    untrained network is the bicubic enlargement.
     """
 
     config: BaselineConfig
@@ -55,12 +55,12 @@ class Baseline(Network):
     def forward(
         self, lr: Tensor, reference: Tensor | None = None, *, record: bool = False
     ) -> NetworkOutput:
-        """Super-resolve ``(N, 3, h, w)`` RGB in 0..1; there is nothing to ``record``.
+        """Super-resolve ``(N, 3, h, w)`` RGB in 0..1; ``record`` has no effect.
 
         Raises
         ------
         ValueError
-            If ``lr`` is not such a batch, or a reference is given.
+            If ``lr`` is not such a batch, or there is a reference.
         """
         del record
         if lr.ndim != 4 or lr.shape[1] != 3 or 0 in lr.shape:
@@ -69,7 +69,7 @@ class Baseline(Network):
             raise ValueError(f"{self.config.architecture} takes no reference")
         mean = self.config.mean
         centre = None if mean is None else lr.new_tensor(mean).view(1, 3, 1, 1)
-        # Weights may be of half precision; the image that is added to is not.
+        # Weights may be of half precision, the skip is float32.
         given = lr if centre is None else lr - centre
         sr = self.image(given.to(next(self.parameters(), lr).dtype)).to(lr.dtype)
         if self.config.skip == "bicubic":
@@ -80,10 +80,10 @@ class Baseline(Network):
 
     @abstractmethod
     def image(self, lr: Tensor) -> Tensor:
-        """SR ``(N, 3, s·h, s·w)`` less what is added to it: the skip or the mean."""
+        """SR ``(N, 3, s·h, s·w)`` before adding the skip or the mean."""
 
     def begin_for_relu(self) -> None:
-        """He's initialisation, which keeps the spread of features through layers with ReLU."""
+        """He's initialisation, which keeps the variance of features through layers with ReLU."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -91,7 +91,7 @@ class Baseline(Network):
                     nn.init.zeros_(module.bias)
 
     def begin_at_skip(self, last: nn.Module) -> None:
-        """Let the last convolution begin at zero where there is a skip."""
+        """Start the last convolution at zero if there is a skip."""
         if self.config.skip == "bicubic":
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
@@ -104,5 +104,5 @@ def split(features: Tensor) -> Tensor:
 
 
 def joined(packed: Tensor) -> Tensor:
-    """What :func:`split` was given, exactly."""
+    """The exact inverse of :func:`split`."""
     return idwt(dict(zip(BANDS, packed.chunk(4, 1), strict=True)))

@@ -95,7 +95,7 @@ class Mwcnn(Baseline):
         """What is added to the bicubic enlargement."""
         enlarged = bicubic(lr, self.config.scale)
         height, width = enlarged.shape[-2:]
-        missing = (0, -width % _STEP, 0, -height % _STEP)  # every level wants even sizes
+        missing = (0, -width % _STEP, 0, -height % _STEP)  # every level needs even sizes
         given = F.pad(enlarged, missing, mode="replicate")
         features = self.head(given)
         kept = []

@@ -1,14 +1,14 @@
 """SWD-Net: a spatial stage, and a wavelet stage that refines its image.
 
 Chen, Guo, Yang, Ibragimov, Yuan: Joint spatial-wavelet dual-stream network for super-resolution,
-MICCAI 2020. Built after what the paper's summary and the CWT-Net paper say of it, not after its
-code, and so a reconstruction. Theirs: two stages; in the first, two streams of different receptive
-fields that correct each other again and again (refined context fusion, RCF); in the second, the
-sub-bands of the first image brought to a common range (wavelet features adaptation, WFA) and
-convolved with regard to which band they are (wavelet-aware convolutions, WAC). Ours: the inside of
-an RCF, a WFA and a WAC; their numbers (12 and 11), chosen so that ×2 has the published 3.158
-million parameters within 1 %; more sub-pixel shuffles for ×4 and ×8. Their loss has terms for the
-first image and for the sub-bands; here the final image alone is compared with the truth.
+MICCAI 2020. A reconstruction from the paper's summary and the CWT-Net paper, not from its code.
+Theirs: two stages; in the first, two streams of different receptive fields that correct each other
+repeatedly (refined context fusion, RCF); in the second, the sub-bands of the first image, scaled to
+a common range (wavelet features adaptation, WFA) and convolved band by band (wavelet-aware
+convolutions, WAC). Ours: the inside of an RCF, a WFA and a WAC; their numbers (12 and 11), chosen
+to match the published 3.158 million parameters at ×2 within 1 %; more sub-pixel shuffles for ×4 and
+×8. Their loss has terms for the first image and for the sub-bands; ours compares only the final
+image with the truth.
 """
 
 from __future__ import annotations

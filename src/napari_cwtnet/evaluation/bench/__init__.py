@@ -1,4 +1,4 @@
-"""How fast, on this machine: ratios from one run in which everything takes turns."""
+"""Benchmarks on this machine: ratios from one run in which tasks take turns."""
 
 from napari_cwtnet.evaluation.bench.naive import against_naive, naive_memory
 from napari_cwtnet.evaluation.bench.slides import Viewport, memory, reading, untrained, viewport

@@ -1,7 +1,7 @@
-"""The attention as one would first write it, and the network with it: what there is to beat.
+"""Baseline for speed: the attention as one would first write it, and the network with it.
 
-The full matrix of relevances over 3×3 patches, unfolded to 9·C numbers each, float32 (TTSR's way to
-compute Eq. 8). Kept for measuring and for tests; nothing else calls it.
+The full matrix of relevances over 3×3 patches, unfolded to 9·C numbers each, float32 (as in TTSR).
+Only benchmarks and tests use it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def naive_network(config: NetworkConfig) -> CwtNet:
 
 
 def networks(size: str, **changes: Any) -> dict[str, CwtNet]:
-    """The ×2 network of a preset by every search, as shipped, and the naive one; untrained."""
+    """The untrained ×2 network of a preset with every search, and the naive one."""
     found = {
         name: CwtNet(preset(size, 2, **(changes | search))).eval()
         for name, search in SEARCHES.items()
@@ -76,9 +76,9 @@ def networks(size: str, **changes: Any) -> dict[str, CwtNet]:
 
 
 def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> dict[str, Task]:
-    """One LR tile of each side through the ×2 network, by every search and the naive way.
+    """One LR tile of each side through the ×2 network of preset ``size``, by search and naively.
 
-    The network, of the preset ``size``, is untrained: time does not depend on its weights.
+    The network is untrained: time does not depend on its weights.
     """
     tasks: dict[str, Task] = {}
     for side in sides:
@@ -120,16 +120,16 @@ print(json.dumps(found))
 """
 
 
-# Memory given back goes to the system at once, so that no search lives on what another one left.
-_GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+# Freed memory returns to the system at once, so that no search reuses memory of another.
+_TRIM_AT_ONCE = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
 
 
 def naive_memory(sides: tuple[int, ...], size: str) -> dict[str, float]:
-    """MiB that one pass takes beyond what the process held before it, at the most.
+    """Peak MiB of one pass, above what the process held before it.
 
-    Of a network of one block, on the processor and in a process of its own: blocks follow one
-    another, so that more of them take no more. Only Linux tells a process's peak from a moment on;
-    elsewhere nothing is given.
+    Measured for a network of one block, on the CPU and in a process of its own; more blocks need
+    no more, since they run one after another. Only Linux can reset a process's peak; elsewhere
+    the result is empty.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def naive_memory(sides: tuple[int, ...], size: str) -> dict[str, float]:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | _GIVE_BACK,
+        env=os.environ | _TRIM_AT_ONCE,
     )
     if run.returncode:
         raise RequestError(f"Memory of the attention not measured: {run.stderr.strip()[-300:]}")

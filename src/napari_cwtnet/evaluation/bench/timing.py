@@ -1,25 +1,23 @@
-"""Several things timed in turns, so that a busy moment of the machine is unfair to none."""
+"""Timing of several tasks in turns, so that a busy moment of the machine affects them equally."""
 
 from __future__ import annotations
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from napari_cwtnet.enhancement import dtype_name, own_dtype
-from napari_cwtnet.enhancement.devices import free_cores, granted_cores
+from napari_cwtnet.enhancement.devices import free_cores, granted_cores, processor_name
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Wall seconds of one thing, over the rounds."""
+    """Wall seconds of one task, over the rounds."""
 
     median: float
     least: float
@@ -36,7 +34,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something to time, and what must be done before and after it, which is not timed."""
+    """A function to time, with untimed set-up and clean-up."""
 
     run: Callable[[], object]
     before: Callable[[], object] = lambda: None
@@ -44,22 +42,22 @@ class Task:
 
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is measured next, how many are over, and how many there are in all."""
+"""Called with the name of the next task, the number of tasks done, and the total."""
 
 
 def in_turns(
     tasks: Mapping[str, Task], repeats: int, progress: Progress | None = None
 ) -> dict[str, Timing]:
-    """Do every task once a round, each round beginning with the next one.
+    """Run every task once a round, each round starting with the next one.
 
     Parameters
     ----------
     tasks : mapping of str to Task
-        What to time. One round that is not counted comes first.
+        The tasks to time, after one uncounted round.
     repeats : int
         Rounds that count, at least 1.
     progress : callable, optional
-        Progress the name of each task before it begins, the tasks over, and those of all rounds.
+        Called before each task with its name, the number of tasks done and the total.
 
     Returns
     -------
@@ -91,8 +89,8 @@ _DTYPES = (torch.float32, torch.bfloat16)
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """What was measured on, as JSON values."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    """Description of the machine, as JSON values."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     return {
         "device": str(device),
         "name": name,
@@ -104,18 +102,8 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    """Its name where Linux tells it, else what Python knows, which may be the kind alone."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return next(iter(names), "") or platform.processor() or platform.machine()
-
-
 def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:
-    """Floating point operations, and what does them: a GEMM and a 3×3 convolution by dtype.
+    """Floating point operations and the task that performs them: GEMM and 3×3 convolution by dtype.
 
     A multiplication and an addition count as two.
     """
@@ -139,6 +127,6 @@ def _finished(function: Callable[..., torch.Tensor], *given: Any, **more: Any) -
     @torch.inference_mode()
     def run() -> None:
         result = function(*given, **more)
-        result.flatten()[0].item()  # waits for a device that works by itself
+        result.flatten()[0].item()  # waits for an asynchronous device
 
     return Task(run)

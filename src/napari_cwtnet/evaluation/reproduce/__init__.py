@@ -1,4 +1,4 @@
-"""The paper's tables, run again: trained, tested and written beside the paper's figures."""
+"""Reproduction of the paper's tables: train, test, and write beside the paper's figures."""
 
 from napari_cwtnet.evaluation.reproduce.driver import TABLES, Driver, Plan
 from napari_cwtnet.evaluation.reproduce.experiment import read_budget

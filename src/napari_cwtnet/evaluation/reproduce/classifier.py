@@ -1,4 +1,4 @@
-"""Training the classifier on original patches, and asking it about any others."""
+"""The classifier of Table VI: a ResNet-50, its patches, training and predictions."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """Two classes; ``(N, 3, h, w)`` of any size, about 0 with a spread of about 1.
+    """ResNet-50 for ``(N, 3, h, w)`` of any size, with mean about 0 and deviation about 1.
 
     Parameters
     ----------
     classes : int
-        Logits that come out.
+        Number of logits.
     """
 
     def __init__(self, classes: int = 2) -> None:
@@ -89,14 +89,14 @@ _WANTED = ("patches", "label", "image_id")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patches:
-    """Images ``(n, h, w, 3)`` uint8, their labels 0 or 1, and the image that each is of."""
+    """Patches ``(n, h, w, 3)`` uint8, their labels 0 or 1, and the image that each is from."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     sources: NDArray[np.str_]
 
     def where(self, chosen: NDArray[np.bool_]) -> Patches:
-        """Some of them."""
+        """The chosen patches."""
         return Patches(self.images[chosen], self.labels[chosen], self.sources[chosen])
 
 
@@ -106,9 +106,9 @@ def read_patches(path: Path) -> Patches:
     Raises
     ------
     RequestError
-        If the file cannot be read, lacks one of them, or they do not go together.
+        If the file cannot be read, lacks one of them, or they do not match.
     """
-    if path.is_file() and not is_zipfile(path):  # numpy would speak of pickles
+    if path.is_file() and not is_zipfile(path):  # numpy's own error mentions pickles
         raise RequestError(f"Patches {path} are no .npz file; give one with {', '.join(_WANTED)}.")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -122,11 +122,11 @@ def read_patches(path: Path) -> Patches:
     if not fits or len({len(images), len(labels), len(sources)}) != 1:
         raise RequestError(
             f"Patches {path} have shape {images.shape} and type {images.dtype} with "
-            f"{len(labels)} labels; (n, h, w, 3) of uint8 and as many labels are wanted."
+            f"{len(labels)} labels; give (n, h, w, 3) of uint8 and as many labels."
         )
     if not set(np.unique(labels).tolist()) <= {0, 1}:
         raise RequestError(
-            f"Patches {path} have the labels {np.unique(labels).tolist()[:5]}; 0 and 1 are wanted."
+            f"Patches {path} have the labels {np.unique(labels).tolist()[:5]}; give 0 and 1."
         )
     height, width = (side - side % 2 for side in images.shape[1:3])
     even = np.ascontiguousarray(images[:, :height, :width])
@@ -134,14 +134,14 @@ def read_patches(path: Path) -> Patches:
 
 
 def split_patches(patches: Patches, recipe: Recipe, data: Path) -> tuple[Patches, Patches]:
-    """For training the classifier, and for testing: images that no method was trained on.
+    """Patches to train the classifier, and to test: from images that no method was trained on.
 
     Parameters
     ----------
     patches : Patches
-        Their sources are file names without ending.
+        Their sources are file names without extension.
     recipe : Recipe
-        Of the methods; what it holds out is what is tested on.
+        Recipe of the methods; its held-out images are for testing.
     data : Path
         Its data root.
 
@@ -159,7 +159,7 @@ def split_patches(patches: Patches, recipe: Recipe, data: Path) -> tuple[Patches
         if len(set(part.labels.tolist())) < 2:
             raise RequestError(
                 f"{len(part.labels)} patches are left {what}, with fewer than two classes; "
-                "patches must be of the images that the recipes' sources hold, by image_id."
+                "patches must be from images in the recipes' sources, by image_id."
             )
     return parts
 
@@ -172,15 +172,14 @@ _WEIGHT_DECAY = 1e-4
 def trained_judge(
     patches: Patches, epochs: int, seed: int, path: Path, *, cancel: CancelToken, say: Say
 ) -> ResNet50:
-    """A ResNet-50 in eval mode, trained on originals; taken from ``path`` if it is there.
+    """A ResNet-50 in eval mode, trained on originals, or loaded from ``path`` if that exists.
 
-    AdamW with a cosine, flips and turns, and a little more or less light; bfloat16 where that is
-    enough.
+    AdamW with cosine decay; flips, turns and slight changes of brightness; bfloat16 autocast.
 
     Raises
     ------
     CancelledError
-        After a batch, if ``cancel`` was called; the next call begins anew.
+        After a batch, if ``cancel`` was called; the next call starts over.
     """
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
@@ -198,7 +197,7 @@ def trained_judge(
         order = generator.permutation(len(patches.labels))
         for start in range(0, len(order), _BATCH):
             chosen = order[start : start + _BATCH]
-            if len(chosen) < 2:  # BatchNorm wants more than one
+            if len(chosen) < 2:  # BatchNorm needs more than one
                 continue
             for group in optimiser.param_groups:
                 group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * done / steps))
@@ -211,7 +210,7 @@ def trained_judge(
             optimiser.step()
             done += 1
             if cancel.cancelled:
-                raise CancelledError("Interrupted; the same command trains the classifier anew.")
+                raise CancelledError("Interrupted; the same command starts over.")
     state = {name: value.contiguous() for name, value in judge.state_dict().items()}
     with written_whole(path) as partial:
         save_file(state, partial)
@@ -220,7 +219,7 @@ def trained_judge(
 
 @torch.no_grad()
 def probabilities(judge: ResNet50, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Of class 1, for ``(n, h, w, 3)`` uint8."""
+    """Probabilities of class 1, for ``(n, h, w, 3)`` uint8."""
     parts = [
         judge(_tensor(images[start : start + _BATCH])).softmax(1)[:, 1].double().numpy()
         for start in range(0, len(images), _BATCH)

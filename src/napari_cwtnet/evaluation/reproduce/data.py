@@ -1,4 +1,4 @@
-"""Where a table's pixels come from, and the fields that it is tested on."""
+"""Data of a table: its sources, their fingerprint, and the test fields."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LIKE = "{name: mine, folder: pngs, licence: CC0-1.0, held_out: ['7_*']}"
 
 
 def read_sources(path: Path) -> list[ImageSource]:
-    """The sources that a file lists; their folders are relative to its own.
+    """The sources listed in a file, with folders relative to its own.
 
     Raises
     ------
     RequestError
-        If it cannot be read, a field of an entry is missing, unknown or out of range, or there is
-        nothing to train on or nothing to test on.
+        If it cannot be read, a field of an entry is missing, unknown or out of range, or nothing
+        is left to train on or to test on.
     TrainingError
         If a folder holds no image.
     """
@@ -45,13 +45,13 @@ def read_sources(path: Path) -> list[ImageSource]:
 
 
 def _refuse_one_sided(path: Path, sources: list[ImageSource]) -> None:
-    """A source may be there to train on alone, or to test on; not all of them."""
-    told = " and ".join(
+    """Refuse sources that together leave nothing to train on, or nothing to test on."""
+    patterns = " and ".join(
         f"{_title({'name': source.name}, number)}, {list(source.held_out)}"
         for number, source in enumerate(sources, start=1)
         if source.held_out
     )
-    if not told:
+    if not patterns:
         raise RequestError(
             f"No source in {path} keeps images for testing; give held_out, a list of file name "
             "patterns, to one of them."
@@ -62,13 +62,13 @@ def _refuse_one_sided(path: Path, sources: list[ImageSource]) -> None:
     )
     if not to_train:
         raise RequestError(
-            f"{path}: nothing is left to train on, for held_out ({told}) keeps all {to_test} "
+            f"{path}: nothing is left to train on: held_out ({patterns}) keeps all {to_test} "
             "images for testing; give patterns that only some file names match."
         )
     if not to_test:
         raise RequestError(
-            f"{path}: nothing is kept for testing, for no file name of {to_train} images matches "
-            f"held_out ({told}); give patterns that some of them match."
+            f"{path}: nothing is kept for testing: no file name of {to_train} images matches "
+            f"held_out ({patterns}); give patterns that some of them match."
         )
 
 
@@ -80,13 +80,13 @@ def _entries(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise RequestError(f"{path}{where}: no YAML: {error.problem}.") from error
+        raise RequestError(f"{path}{where}: not YAML: {error.problem}.") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise RequestError(f"{path}: no YAML: {' '.join(str(error).split())[:200]}.") from error
+        raise RequestError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}.") from error
 
 
 def _title(fields: Any, number: int) -> str:
-    """The entry's number, and its name if it says one."""
+    """The entry's number, and its name if it has one."""
     name = fields.get("name") if isinstance(fields, dict) else None
     return f"entry {number}" + (f" ({name!r})" if isinstance(name, str) else "")
 
@@ -104,17 +104,17 @@ SOURCES_FILE = "sources.yaml"
 _OWN_SOURCES = Path(__file__).with_name("table_sources.yaml")
 _STORED = 0.01
 _LEAST_SIDE = 44
-"""Truth pixels: less is left for SSIM after the crop by a scale of 8 than its window asks for."""
+"""Truth pixels; after the crop by a scale of 8, a smaller image has too few for SSIM's window."""
 
 
 def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, Any]:
-    """The ``sources`` or ``slides`` of a recipe, for the pixels that are there.
+    """The ``sources`` or ``slides`` of a recipe, from the data that exist.
 
     Parameters
     ----------
     data : Path
         For ``bicubic``: folders named as in ``table_sources.yaml``, or a ``sources.yaml`` with a
-        list of such sources. For ``levels``: slides, of which those count that store the levels.
+        list of such sources. For ``levels``: slides that store the levels; others are ignored.
     degradation : {"bicubic", "levels"}
         How LR and reference are made.
     scale : int
@@ -123,7 +123,7 @@ def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, An
     Raises
     ------
     RequestError
-        If there is nothing to train on, or nothing that is held out.
+        If there is nothing to train on, or nothing held out.
     """
     if not data.is_dir():
         raise RequestError(f"Data folder {data} does not exist; check --data.")
@@ -172,8 +172,8 @@ def fingerprint(recipe: Recipe, data: Path) -> str:
     for source in recipe.sources:
         for held_out in (False, True):
             for path in source_files(source, data, held_out=held_out):
-                told = f"{source.name} {path.name} {held_out} "
-                total.update(told.encode() + _digest_of(path))
+                label = f"{source.name} {path.name} {held_out} "
+                total.update(label.encode() + _digest_of(path))
     for slide in recipe.slides:
         total.update(_digest_of(data / slide.path))
     return total.hexdigest()[:16]
@@ -192,39 +192,38 @@ def _digest(path: Path, _size: int, _changed: int) -> bytes:
 
 
 def fields_to_test(recipe: Recipe, data: Path, side: int, per_image: int) -> list[Field]:
-    """The middle of every held-out image, or several fields of it: the same for all rows.
+    """The middle of every held-out image, or several fields around it: the same for all rows.
 
-    Of slides, those count that show tissue, as in training.
+    Fields of slides must show tissue, as in training.
 
     Parameters
     ----------
     recipe : Recipe
-        What is held out from training.
+        Defines what is held out.
     data : Path
         Its data root.
     side : int
-        Of a field, truth pixels; less where an image is smaller.
+        Side of a field, truth pixels; less for smaller images.
     per_image : int
-        1, or the largest number of fields beside one another, around the middle.
+        Largest number of adjacent fields around the middle.
 
     Raises
     ------
     RequestError
         If no image is large enough, or no field of a slide shows tissue.
     TrainingError
-        If none to train on is, or the data cannot be used.
+        If no training image is, or the data cannot be used.
     """
     found = load_data(recipe, data)
-    PatchSampler(found.training, recipe.scale, recipe.patch)  # what a training would refuse
+    PatchSampler(found.training, recipe.scale, recipe.patch)  # raises what training would raise
     fields = crops(found.held_out, recipe.scale, side, per_image)
     return _with_tissue(fields) if recipe.slides else fields
 
 
 def _with_tissue(fields: list[Field]) -> list[Field]:
-    """The fields without those that are as good as blank.
+    """The fields that show tissue.
 
-    What is held out of a slide has tissue by its thumbnail, but the middle of it may have none.
-    Images were chosen by whoever made the folder: all of them count.
+    A held-out field has tissue by the slide's thumbnail, but its middle may have none.
     """
     found = [field for field in fields if tissue_mask(field.truth).mean() >= LEAST_TISSUE]
     if not found:

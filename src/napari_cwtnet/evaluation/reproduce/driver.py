@@ -1,4 +1,4 @@
-"""Doing a table: train what is not trained, test what is not tested, write after every row."""
+"""The driver of a table: trains and tests what is missing, and writes after every row."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ TABLES = {table.key: table for table in (methods.TABLE, *methods.TABLES)}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What was asked for."""
+    """The table to reproduce, and how."""
 
     table: Table
     data: Path
@@ -81,17 +81,17 @@ class Plan:
 
 
 class Driver:
-    """Does one table.
+    """Reproduces one table.
 
     Parameters
     ----------
     plan : Plan
-        What was asked for. Runs that its output folder holds are not trained again, also those
-        of another table or of a half-done call.
+        The table to reproduce. Runs in its output folder are not trained again, including those
+        of another table or of an interrupted call.
     cancel : CancelToken
-        Ends the training at hand, which the next call takes up.
+        Interrupts the current training, which the next call resumes.
     say : callable
-        Told in words what is being done.
+        Called with progress messages.
     """
 
     def __init__(self, plan: Plan, cancel: CancelToken, say: Say) -> None:
@@ -106,32 +106,32 @@ class Driver:
         self._broken: list[str] = []
 
     def run(self) -> list[Cell]:
-        """All cells.
+        """Complete all cells.
 
         Raises
         ------
         CancelledError
-            If ``cancel`` came first; what is done stands in the table's files.
+            If ``cancel`` was called; the table's files hold what is done.
         TrainingError
-            At the end, if the training of a row broke down; the others stand there.
+            At the end, if the training of a row failed; the files hold the other rows.
         CwtnetError
             If data, recipe or folder cannot be used.
         """
         plan = self.plan
-        for scale in plan.scales:  # what is wrong with the data is said before a folder is made
+        for scale in plan.scales:  # check the data before making folders
             self.fields(scale)
         make_folder(plan.output / "tests")
         for number, place in enumerate(self._places):
             self._say.begin(number)
             try:
                 self.cells.append(self._cell(place))
-            except TrainingError as error:  # one row's trouble is not the table's
+            except TrainingError as error:  # the other rows go on
                 self._say(str(error))
                 self._broken.append(str(place))
             write_table(plan.table, self.cells, self._about(), plan.output)
         if self._broken:
             raise TrainingError(
-                f"Training broke down of {'; '.join(self._broken)}; all else stands in "
+                f"Training failed for {'; '.join(self._broken)}; all other rows are in "
                 f"{plan.output / plan.table.key}.md."
             )
         for scale in plan.scales:
@@ -139,7 +139,7 @@ class Driver:
         return self.cells
 
     def _show(self, scale: int) -> None:
-        """Sheets of a few fields, as the networks of the first seed see them."""
+        """Save sheets of a few fields by the networks of the first seed."""
         plan = self.plan
         fields, _ = self.fields(scale)
         folder = plan.output / PICTURES
@@ -152,7 +152,7 @@ class Driver:
             field, name = fields[index], f"{plan.table.key}-x{scale}-{number + 1}"
             given = {"LR": middle(field.lr, SIDE // scale)}
             self._strip(alone, given, field, scale, folder / f"{name}.jpg")
-            if paired:  # a picture of their own: nobody shall compare them with the others
+            if paired:  # on a sheet of their own: not comparable with the others
                 given["the reference,\nGIVEN to all of these"] = middle(
                     field.reference, 2 * SIDE // scale
                 )
@@ -181,9 +181,9 @@ class Driver:
         return read_weights(folder / WEIGHTS)[0]
 
     def planned(self, row: Row, scale: int, seed: int) -> Run:
-        """The training behind a row: for a test on the reference, that of half the scale."""
+        """The training of a row; for a test on the reference, that of half the scale."""
         key = (row.name, scale, seed)
-        if key not in self._runs:  # a plan reads all pixels, for their fingerprint
+        if key not in self._runs:  # planning reads all files, for the fingerprint
             plan = self.plan
             own = scale // 2 if row.test.startswith("half") else scale
             self._runs[key] = plan_run(
@@ -198,7 +198,7 @@ class Driver:
         return self._runs[key]
 
     def progress(self, table: str, places: Sequence[Place], say: Say) -> TableProgress:
-        """Words on the trainings of these places, by the table's number."""
+        """Progress messages for the trainings of these places, by the table's number."""
         minutes = self.plan.budget.minutes
         expected = None if minutes is None else 60 * minutes
         return TableProgress(table, places, self._training, say, expected)
@@ -209,19 +209,19 @@ class Driver:
         try:
             run = self.planned(place.row, place.scale, place.seed)
             record = read_record(self.plan.output / "runs" / run.folder, run)
-        except TrainingError:  # which is told when it is its turn
+        except TrainingError:  # raised again in its turn
             return None
         return Training(run.folder, None if record is None else record.seconds)
 
     def trained(self, progress: TableProgress) -> tuple[Path, RunRecord]:
-        """The folder of the training behind the place at hand, now that it is done, and its record.
+        """Train the current place if needed; return the run's folder and record.
 
         Raises
         ------
         CancelledError
-            If ``cancel`` came first; the next call goes on.
+            If ``cancel`` was called; the next call resumes.
         TrainingError
-            If the training breaks down.
+            If the training fails.
         OutputError
             If the folder cannot be written to.
         """
@@ -271,12 +271,12 @@ class Driver:
         return measured(row, network, fields, scale, perceptual=self._metrics, cancel=self._cancel)
 
     def _left(self) -> str:
-        """How many cells of how many there are, while some are missing."""
+        """The number of finished cells of all cells, while some are missing."""
         done, total = len(self.cells), len(self._places)
         return "" if done == total else f"{done} of {total} rows and seeds"
 
     def _steps(self) -> str:
-        """What a budget of time came to, which differs from network to network."""
+        """Steps within a time budget, which differ between networks."""
         steps = [cell.run.steps for cell in self.cells if cell.run is not None]
         if self.plan.budget.minutes is None or not steps:
             return ""
@@ -289,7 +289,7 @@ class Driver:
         images = {s: len({image_name(field.name) for field in f}) for s, (f, _) in fields.items()}
         return {
             "Not all is done yet": self._left(),
-            "Training broke down": "; ".join(self._broken),
+            "Training failed": "; ".join(self._broken),
             "Budget": f"{plan.budget} {'of time' if plan.budget.minutes else 'steps'} a network",
             "Degradation": plan.degradation,
             "Data": f"fingerprint {data}" if data else "",
@@ -305,7 +305,7 @@ class Driver:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; :class:`OutputError` if that cannot be."""
+    """Make a folder and its parents; raise :class:`OutputError` if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -315,7 +315,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _places(plan: Plan) -> Iterator[Place]:
-    """Seeds one after another, so that there is a whole table early."""
+    """Cells, one seed after another, to have a whole table early."""
     for seed in range(plan.seeds):
         for scale in plan.scales:
             for row in plan.table.rows(scale, plan.degradation):
@@ -324,7 +324,7 @@ def _places(plan: Plan) -> Iterator[Place]:
 
 
 def _named(table: Table, scale: int, degradation: Degradation) -> Row:
-    """The row that all are held against, at another scale."""
+    """The row that all are compared with, at another scale."""
     return next(row for row in table.rows(scale, degradation) if row.name == table.compared)
 
 

@@ -1,4 +1,4 @@
-"""What a table of the paper is made of: rows, and how each is trained and tested."""
+"""The paper's figures, and what defines a table: rows, budgets and runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_cwtnet.training.recipe import Recipe
 
 
 class PaperFigures(NamedTuple):
-    """PSNR in dB, SSIM; None where the paper does not print one."""
+    """PSNR in dB, and SSIM; None where the paper prints none."""
 
     psnr: float
     ssim: float | None
@@ -55,7 +55,7 @@ TABLE_2 = {
     "+ DWT": PaperFigures(float("nan"), 0.9683),
     "+ WR: CWT-Net": PaperFigures(39.333, 0.9797),
 }
-"""MLCamSR ×2. Of the third row the text says only that its PSNR is lower again."""
+"""MLCamSR ×2. For the third row the text states only that its PSNR is lower again."""
 
 TABLE_3 = {
     "I_GT": PaperFigures(44.035, 0.9933),
@@ -114,12 +114,12 @@ Test = Literal[
     "bicubic of the reference",
     "half the scale, on the reference",
 ]
-"""What the truth is compared with; see :func:`~.testing.image_of`."""
+"""What is compared with the truth; see :func:`~.results.image_of`."""
 
 GIVEN_THE_REFERENCE = frozenset(
     {"cross-scale", "bicubic of the reference", "half the scale, on the reference"}
 )
-"""Tests that use the next-higher level, so that they compare with one another only."""
+"""Tests that use the next-higher level, comparable only with one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,38 +129,38 @@ class Row:
     name: str
     test: Test
     changes: Mapping[str, Any] | None = None
-    """Fields of the recipe that differ from the table's; None where nothing is trained."""
+    """Fields of the recipe that differ from the table's; None for a row without training."""
     paper: PaperFigures | None = None
     note: str = ""
 
     @property
     def is_oracle(self) -> bool:
-        """Whether the answer is among what the network is given."""
+        """Whether the network is given the answer."""
         return self.test == "oracle"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table of the paper, as it is done here."""
+    """One table of the paper, as reproduced here."""
 
     key: str
     title: str
     setting: str
-    """What is the same in all rows, and what differs from the paper, in words."""
+    """What all rows share, and what differs from the paper, in words."""
     rows: Callable[[int, Degradation], tuple[Row, ...]]
-    """Of a scale."""
+    """Rows at a scale."""
     base: Mapping[str, Any]
     """Fields of every row's recipe."""
     compared: str
-    """The row that every other is held against."""
+    """The row that every other is compared with."""
     compared_paired: str = ""
-    """The same for rows that are given the next-higher level."""
+    """The same for rows with the next-higher level."""
     side: int = 384
-    """Of a test field, truth pixels."""
+    """Side of a test field, truth pixels."""
     per_image: int = 1
     """Most test fields of one image."""
     perceptual: bool = False
-    """Whether ST-LPIPS is reported, where it is installed."""
+    """Whether to report ST-LPIPS, if installed."""
 
     @property
     def number(self) -> str:
@@ -180,12 +180,12 @@ class Budget:
     minutes: float | None = None
 
     def __str__(self) -> str:
-        """As it is typed."""
+        """As on the command line."""
         return f"{self.minutes:g}m" if self.minutes is not None else str(self.steps)
 
     @property
     def words(self) -> str:
-        """As it is told: ``2000 steps``, ``3 min``."""
+        """``2000 steps``, ``3 min``."""
         return f"{self.minutes:g} min" if self.minutes is not None else f"{self.steps} steps"
 
 
@@ -199,19 +199,19 @@ class Run:
 
     @property
     def hash(self) -> str:
-        """Of everything that the trained weights depend on."""
-        said = self.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-        text = json.dumps([said, self.data], sort_keys=True)
+        """Hash of everything that the trained weights depend on."""
+        fields = self.recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        text = json.dumps([fields, self.data], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> str:
-        """Name of its folder; the same training in two tables is one run."""
+        """Name of its folder; two tables share a run if the training is the same."""
         return f"{self.recipe.name}-{self.hash}"
 
 
 def read_budget(text: str) -> Budget:
-    """A budget as it is typed.
+    """A budget from the command line.
 
     >>> read_budget("2000"), read_budget("1.5m")
     (Budget(steps=2000, minutes=None), Budget(steps=None, minutes=1.5))

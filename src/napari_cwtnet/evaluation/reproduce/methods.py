@@ -24,8 +24,8 @@ _PEERS = {
 }
 _IN_FLOAT32 = ("mwcnn", "swdnet")
 _IN_FLOAT32_NOTE = (
-    "trained in float32, for torch's bfloat16 gradients of its dilated convolutions are wrong on a "
-    "CPU; the others are trained in bfloat16"
+    "trained in float32, since torch's bfloat16 gradients of its dilated convolutions are wrong on "
+    "a CPU; the others are trained in bfloat16"
 )
 _ADVERSARIAL = {"weight": 1e-3, "channels": 16}
 CWTNET_CHANGES: dict[str, Any] = {
@@ -35,46 +35,46 @@ CWTNET_CHANGES: dict[str, Any] = {
 
 
 def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
-    experiment = {name: figures[scale] for name, figures in TABLE_1[degradation].items()}
-    rows = [Row("bicubic", "bicubic", None, experiment["bicubic"])]
+    paper = {name: figures[scale] for name, figures in TABLE_1[degradation].items()}
+    rows = [Row("bicubic", "bicubic", None, paper["bicubic"])]
     for name, architecture in _PEERS.items():
         changes = peer(architecture)
         note = _IN_FLOAT32_NOTE if architecture in _IN_FLOAT32 else ""
-        rows.append(Row(name, "single-image", changes, experiment.get(name), note))
+        rows.append(Row(name, "single-image", changes, paper.get(name), note))
         if name == "SRResNet":
             note = "trained against a discriminator, which costs PSNR by intent"
             against = changes | {"adversarial": _ADVERSARIAL}
-            rows.append(Row("SRGAN", "single-image", against, experiment["SRGAN"], note))
+            rows.append(Row("SRGAN", "single-image", against, paper["SRGAN"], note))
     if scale == 2:
-        rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, experiment[CWTNET]))
+        rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, paper[CWTNET]))
     else:
-        note = "without the next-higher level, of which the paper has no figures"
+        note = "without the next-higher level, for which the paper has no figures"
         rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, note=note))
-        rows += _given_the_reference(scale, experiment[CWTNET])
+        rows += _given_the_reference(scale, paper[CWTNET])
     return tuple(rows)
 
 
-def _given_the_reference(scale: int, experiment: PaperFigures) -> list[Row]:
+def _given_the_reference(scale: int, paper: PaperFigures) -> list[Row]:
     half = scale // 2
     return [
         Row(
             f"bicubic ×{half} of the reference",
             "bicubic of the reference",
-            note="what anybody has who has the reference",
+            note="available to anyone with the reference",
         ),
         Row(
             f"{CWTNET} ×{half} on the reference",
             "half the scale, on the reference",
             CWTNET_CHANGES,
-            note="the single-image network of half the scale, of this very table",
+            note="the single-image network of half the scale, from this table",
         ),
         Row(
             f"{CWTNET}, cross-scale",
             "cross-scale",
             CWTNET_CHANGES | {"reference_share": 1.0},
-            experiment,
-            note="LR and the next-higher level, which the paper's CWT-Net is given, too, while the "
-            "methods that it is compared with there are not",
+            paper,
+            note="LR and the next-higher level, as for the paper's CWT-Net, but not for the "
+            "methods that the paper compares it with",
         ),
     ]
 
@@ -82,7 +82,7 @@ def _given_the_reference(scale: int, experiment: PaperFigures) -> list[Row]:
 def peer(architecture: str) -> dict[str, Any]:
     """Fields of the recipe of a network that CWT-Net is compared with."""
     size: dict[str, Any] = {"preset": "matched"}
-    if architecture == "srcnn":  # it works on the enlarged grid: matched, a step takes ten times
+    if architecture == "srcnn":  # works on the enlarged grid; matched, a step is ten times slower
         size = {"preset": "published", "network": {"skip": "bicubic"}}
     if architecture in _IN_FLOAT32:
         size |= {"dtype": "float32"}
@@ -99,18 +99,18 @@ BASE: dict[str, Any] = {
     "ema": 0.99,
     "dtype": "bfloat16",
 }
-"""What every recipe of every table has."""
+"""Fields of every recipe of every table."""
 
 TABLE = Table(
     key="table1",
     title="Table I: methods",
-    setting="Every network has about as many parameters as cwtnet-lite at its scale (but SRCNN, "
-    "which has the size that it was published in), a bicubic enlargement as global skip, and the "
-    "same patches, budget, batch, Adam, schedule and seeds. CWT-Net enlarges the reference there "
-    "or, without one, what its WR module makes of LR, which begins as the bicubic enlargement. "
-    "The loss of the image is L1 for all; CWT-Net has its WT loss beside it. How rate, "
-    "clipping and the lite preset were chosen is told in decision 0015. Tested are the averaged "
-    "weights of the last step, so that no held-out image chooses anything.",
+    setting="Every network has about as many parameters as cwtnet-lite at its scale (except SRCNN, "
+    "which has its published size), a bicubic enlargement as global skip, and the same patches, "
+    "budget, batch, Adam, schedule and seeds. The skip of CWT-Net enlarges the reference or, "
+    "without one, the output of its WR module, which starts as the bicubic enlargement. The image "
+    "loss is L1 for all; CWT-Net adds its WT loss. Decision 0015 explains the choice of rate, "
+    "clipping and lite preset. Tests use the averaged weights of the last step, so no held-out "
+    "image chooses anything.",
     rows=_rows,
     base=BASE | {"learning_rate": 1e-3, "gradient_clip": 0.1},
     compared=CWTNET,
@@ -126,14 +126,12 @@ _SIZE: dict[str, Any] = {
     "window_radius": 4,
 }
 _SMALL = (
-    "The paper preset (HH alone, WR in training as in testing, the paper's loss), cut down for all "
-    "rows alike: 4 blocks of 32 channels in place of 12 of 64, a search within 4 pixels in place "
-    "of the full one, and the bicubic enlargement of LR as global skip, which the paper does not "
+    "The paper preset (HH alone, WR in training as in testing, the paper's loss), reduced for all "
+    "rows alike: 4 blocks of 32 channels instead of 12 of 64, a search within 4 pixels instead of "
+    "the full one, and the bicubic enlargement of LR as global skip, which the paper does not "
     "have. "
 )
-_LAST = (
-    "Tested are the averaged weights of the last step, so that no held-out image chooses anything."
-)
+_LAST = "Tests use the averaged weights of the last step, so no held-out image chooses anything."
 
 
 def _row(
@@ -184,7 +182,7 @@ def _inputs(_scale: int, _degradation: Degradation) -> tuple[Row, ...]:
             changes=given,
             note=note(
                 "I_GT down and up",
-                "the truth without its finest octave, which is what LR has, feeds the WT branch; ",
+                "the truth without its finest octave, like LR, feeds the WT branch; ",
             ),
         ),
         _row("I_LR", figures, {"wt_source": "lr_up"}, note=note("I_LR")),
@@ -201,7 +199,7 @@ def _losses(_scale: int, _degradation: Degradation) -> tuple[Row, ...]:
         "WT loss alone": {"sr": 0.0, "wt": 1.0},
         "λ = 0.7, 0.3": {"sr": 0.7, "wt": 0.3},
     }
-    notes = {"WT loss alone": "the image is not trained: the global skip, bicubic, comes out"}
+    notes = {"WT loss alone": "the image is not trained: the result is the bicubic global skip"}
     return tuple(
         _row(name, experiment.TABLE_4, {}, changes={"loss": loss}, note=notes.get(name, ""))
         for name, loss in losses.items()
@@ -232,8 +230,8 @@ TABLES = (
         "Table II: components",
         _components,
         "+ WR: CWT-Net",
-        setting="What is added makes the network larger and slower, as in the paper: the rows are "
-        "not of one size. ",
+        setting="Each component makes the network larger and slower, as in the paper: the rows "
+        "differ in size. ",
     ),
     _table(
         "table3",
@@ -241,9 +239,9 @@ TABLES = (
         _inputs,
         "WR (CWT-Net)",
         perceptual=True,
-        setting="A row marked ORACLE is given the truth, in training and in testing: it says what "
-        "the answer is worth, and is no result. LPIPS is left out, for its weights are at hand for "
-        "nobody offline; ST-LPIPS, another measure, stands here where its package can be loaded. ",
+        setting="A row marked ORACLE has the truth, in training and in testing: it shows what the "
+        "answer is worth and is no result. LPIPS is left out, since its weights need a download; "
+        "ST-LPIPS, another measure, is given where its package can be loaded. ",
     ),
     _table("table4", "Table IV: loss", _losses, "L1 + SSIM, λ = 0.3, 0.7"),
     _table(

@@ -1,4 +1,4 @@
-"""PSNR against time and against parameters, as small JPEG pictures."""
+"""Pictures of a table: plots of PSNR against time or parameters, and sheets of test fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AXES = {
     "time": ("cpu_seconds_per_megapixel", "CPU seconds per megapixel of SR", 1),
     "parameters": ("parameters", "parameters, thousands", 1000),
 }
-"""What is across: a field of a table's rows, how it is called, and what it is told in."""
+"""Horizontal axes: field of a table's rows, label, and unit."""
 
 _QUALITY = 85
 _CLEAR = 0.55
@@ -40,7 +40,7 @@ _OTHERS = (
     (">", "#8a8a00"),
     ("*", "#7f7f7f"),
 )
-"""Marker and colour: told apart by either, also in grey and by those who see few colours."""
+"""Marker and colour; either distinguishes rows, also in grey and for colour-blind readers."""
 
 
 def require_matplotlib() -> None:
@@ -74,18 +74,18 @@ def plot_rows(
 
 
 def figure_of(rows: Sequence[dict[str, Any]], what: str, title: str, compared: str) -> Figure:
-    """Marks, and beside them whose they are and where they stand, the best on top.
+    """Plot with one mark a row and a legend of names and values, the best on top.
 
     Parameters
     ----------
     rows : sequence of dict
-        As in a table's JSON file; those that are trained, and none that was given the reference.
+        Trained rows of a table's JSON file, without those given the reference.
     what : {"training", "time", "parameters"}
-        What is across.
+        The horizontal axis.
     title : str
-        Above it.
+        Title of the plot.
     compared : str
-        The row that has the same mark in every picture.
+        The row with the same mark in every picture.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def figure_of(rows: Sequence[dict[str, Any]], what: str, title: str, compared: s
             up,
             marker=marker,
             markersize=10,
-            markerfacecolor=(*to_rgb(colour), _CLEAR),  # of marks on one another both are seen
+            markerfacecolor=(*to_rgb(colour), _CLEAR),  # overlapping marks both stay visible
             color=colour,
             linestyle="none",
             zorder=depth,
@@ -134,7 +134,7 @@ def figure_of(rows: Sequence[dict[str, Any]], what: str, title: str, compared: s
 
 
 def marks_of(names: Sequence[str], compared: str) -> dict[str, tuple[str, str]]:
-    """Marker and colour of every row, by their order in the table; no two alike.
+    """Marker and colour of every row, all different, by their order in the table.
 
     Raises
     ------
@@ -147,16 +147,16 @@ def marks_of(names: Sequence[str], compared: str) -> dict[str, tuple[str, str]]:
 
 
 GIVEN = "-given-the-reference"
-"""In the name of a sheet whose rows start from the next-higher level."""
+"""Part of the file name of a sheet whose rows start from the next-higher level."""
 
 SIDE = 112
-"""Truth pixels of a part that is shown, which is shown twice as large."""
+"""Side of a shown part, truth pixels; shown at twice the size."""
 
 SHOWN = 2
-"""Fields of a table that have a sheet."""
+"""Number of fields with a sheet."""
 
 LEAST_SHOWN_TISSUE = 0.5
-"""Share of tissue in the part that is shown; with less it is mostly empty glass."""
+"""Least share of tissue in the shown part; with less it is mostly empty glass."""
 
 RULE = (
     f"{SHOWN} by chance (seed 0) from those whose middle, as shown, is tissue in "
@@ -180,7 +180,7 @@ def middle(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def chosen_for_sheets(truths: Sequence[NDArray[np.uint8]]) -> list[int]:
-    """Indices of the fields that are shown, as `RULE` says, by their truths ``(h, w, 3)``."""
+    """Indices of the fields to show, by `RULE`, from their truths ``(h, w, 3)``."""
     drawn: list[int] = np.random.default_rng(0).permutation(len(truths)).tolist()
     tissue = [tissue_mask(middle(truth, SIDE)).mean() for truth in truths]
     drawn.sort(key=lambda index: bool(tissue[index] < LEAST_SHOWN_TISSUE))  # else as drawn
@@ -193,7 +193,7 @@ def save_strip(parts: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
     Parameters
     ----------
     parts : mapping of str to array
-        ``(h, w, 3)`` uint8; LR may be smaller: it is shown as it is, in larger pixels.
+        ``(h, w, 3)`` uint8; a smaller LR is shown with larger pixels.
     path : Path
         Ends in ``.jpg``.
     """
@@ -207,7 +207,7 @@ def save_strip(parts: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
     for number, (name, image) in enumerate(parts.items()):
         x = _GAP + (number % columns) * (side + _GAP)
         y = _GAP + (number // columns) * (side + _CAPTION + _GAP)
-        caption = name.replace("×", "x")  # Pillow's own font has no such sign
+        caption = name.replace("×", "x")  # missing from Pillow's font
         draw.multiline_text((x, y), caption, fill="black", font=font, spacing=2)
         shown = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(shown, (x, y + _CAPTION))

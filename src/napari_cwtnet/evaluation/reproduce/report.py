@@ -30,9 +30,9 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
     Parameters
     ----------
     table : Table
-        What it is.
+        The table.
     cells : sequence of Cell
-        What is done of it so far.
+        Its finished cells.
     about : dict
         Budget, data, machine and software; JSON values.
     output : Path
@@ -55,7 +55,7 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
 
 
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
-    """The table, one part for each scale and for what is given the reference."""
+    """The table, in parts by scale and by whether rows have the reference."""
     setting = [about["Budget"]] if about.get("Budget") else []
     setting += ["real levels"] if about.get("Degradation") == "levels" else []
     yield f"## {table.title}" + (f" ({', '.join(setting)})" if setting else "")
@@ -68,7 +68,7 @@ def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -
         paired = [line for line in own if line.row.test in GIVEN_THE_REFERENCE]
         yield from _part(f"×{scale}", [line for line in own if line not in paired], table)
         if paired:
-            title = f"×{scale}, given the next-higher level: not to be compared with the above"
+            title = f"×{scale}, given the next-higher level: not comparable with the above"
             yield from _part(title, paired, table)
 
 
@@ -83,10 +83,10 @@ def _part(title: str, lines: Sequence[RowSummary], table: Table) -> Iterator[str
     yield "|" + "---|" * len(heads)
     for line in lines:
         paper = line.row.paper
-        said = "" if paper is None else f"{_plain(paper.psnr, 3)} / {_plain(paper.ssim, 4)}"
+        printed = "" if paper is None else f"{_plain(paper.psnr, 3)} / {_plain(paper.ssim, 4)}"
         cells = [shown_name(line), _pm(line.psnr, 2), _pm(line.ssim, 4)]
         cells += [_plain(line.lpips.get(name), 4) for name in lpips]
-        cells += [_lead(line), said]
+        cells += [_lead(line), printed]
         cells += [f"{line.parameters:,}", f"{line.cpu_seconds:.0f}"] if line.hashes else ["0", "0"]
         cells += [f"{line.cpu_seconds_per_megapixel:.2f}"]
         cells += [str(len(line.seeds)) if line.hashes else ""]
@@ -97,7 +97,7 @@ def _part(title: str, lines: Sequence[RowSummary], table: Table) -> Iterator[str
 
 
 def shown_name(line: RowSummary) -> str:
-    """The row's name, with a mark nobody can miss where it is given the answer."""
+    """The row's name, with a conspicuous mark if it has the answer."""
     return f"{ORACLE}{line.row.name}" if line.row.is_oracle else line.row.name
 
 
@@ -116,7 +116,7 @@ def _lead(line: RowSummary) -> str:
 
 
 def with_interval(lead: float, within: Sequence[float] | None) -> str:
-    """A difference in dB, and what is known of how sure it is."""
+    """A difference in dB with its confidence interval."""
     if within is None:
         return f"{lead:+.2f} (too few images)"
     low, high = within
@@ -164,7 +164,7 @@ def _everything(
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no nan and no infinity: null stands for both."""
+    """The value with null for nan and infinity, which JSON lacks."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
@@ -175,9 +175,9 @@ def _finite(value: Any) -> Any:
 
 
 def verdict(table: dict[str, Any]) -> Iterator[str]:
-    """Sentences on a table, out of its JSON; none for a table without PSNR.
+    """Sentences about a table from its JSON; none for a table without PSNR.
 
-    A difference whose interval has both signs is called none.
+    A difference whose interval has both signs counts as none.
     """
     name = table.get("compared")
     for scale in sorted({row["scale"] for row in table["rows"]}) if name else ():
@@ -198,24 +198,24 @@ def verdict(table: dict[str, Any]) -> Iterator[str]:
             yield f"×{scale}: {name} is below {bicubic['row']['name']}: trained too little.\n"
         sure = ""
         if within is None:
-            sure = ", which so few images do not make a difference"
+            sure = ", not significant with so few images"
         elif within[0] <= 0 <= within[1]:
-            sure = ", which is no difference over these images"
+            sure = ", not significant over these images"
         seeds = min(len(row["seeds"]) for row in fair if row["hashes"])
         yield (
             f"×{scale}: {name} is number {place} of {len(fair)} by PSNR; the best other row, "
             f"{best['row']['name']}, is {with_interval(best['lead'], within)} dB from it{sure}. "
-            f"Trainings of each: {seeds}; the interval knows nothing of how they differ.\n"
+            f"Trainings of each: {seeds}; the interval does not cover how they differ.\n"
         )
 
 
 ROWS = "rows.txt"
 _ANY = "surrogateescape"
-"""What a user wrote into it, in whatever encoding, stays, and stops no table."""
+"""Keeps whatever a user wrote into the file, in any encoding."""
 
 
 def note_row(folder: Path, words: str) -> None:
-    """Add a line to the file unless it is there; nothing reads it but people.
+    """Add a line to the file unless it has it already; the file is for people only.
 
     Raises
     ------
@@ -234,35 +234,34 @@ EXPECTED = "expected.md"
 _PLOTTED = {"table1": tuple(AXES), "table5": ("time",)}
 GUIDE = Path("../how-to/reproduce.md")
 _INTRO = """\
-# The paper's tables, done again
+# The paper's tables, reproduced
 
 Made by `napari-cwtnet reproduce page`; {guide} says how to make it again, at any budget.
-The paper's figures stand beside ours and are not to be compared with them: other images, smaller
-networks, and a budget that each table names. What can be compared are the rows of one table with
-one another.
+The paper's figures stand beside ours but are not comparable with them: other images, smaller
+networks, and a budget stated with each table. Only the rows of one table are comparable with one
+another.
 
 **How it is measured.** PSNR and SSIM of 8-bit RGB, with a border of as many pixels as the scale
 cut off; the mean over test fields. A mean over seeds is given with its standard deviation. The
 interval of a difference is a bootstrap over test images, field by field against the same field;
-it tells how the difference depends on the images, not how it depends on the seed, and fields of
-one patient or slide are more alike than it knows. Times are CPU seconds of one process, on a
-machine that may have had other work: good to a tenth or two.
+it shows how the difference depends on the images, not on the seed, and it ignores that fields of
+one patient or slide are alike. Times are CPU seconds of one process, on a machine that may have
+had other work: accurate to a tenth or two.
 
-**What nobody should read into it.** A row under "given the next-higher level" has a picture of
-twice the resolution to start from, and a row marked ORACLE has the answer: neither stands for
-super-resolution of LR alone.
+**What these figures do not show.** A row under "given the next-higher level" starts from a picture
+of twice the resolution, and a row marked ORACLE has the answer: neither is super-resolution of LR
+alone.
 
-**Not reproduced.** The paper's data (MLCamSR, FTMS, PCam), its sizes but for SRCNN (5 million
-parameters for CWT-Net at ×2), its length of training, and LPIPS. Tables and scales that are not
-below were not done.
+**Not reproduced.** The paper's data (MLCamSR, FTMS, PCam), its sizes except SRCNN's (5 million
+parameters for CWT-Net at ×2), its length of training, and LPIPS. Missing tables and scales were not
+run.
 
-**Where this reading of the paper is a choice.** By its text the paper's CWT-Net is given the
-original image at ×2 in its quantitative tests, by its Table III it is not (39.3 dB, against 44.0
-with it): here it is not. At ×4 and ×8 the paper gives CWT-Net the level above LR and the other
-methods nothing: here that is a table of its own, and the single-image CWT-Net stands with the
-other methods. A global bicubic skip, for all rows of a table, is not the paper's. "I_GT up and
-down" of Table III is read as down and up again. CWT-Net of Table I is this package's lite preset,
-not the paper's.
+**Where the paper is ambiguous.** By its text the paper's CWT-Net gets the original image at ×2 in
+its quantitative tests, by its Table III it does not (39.3 dB, against 44.0 with it): here it does
+not. At ×4 and ×8 the paper gives CWT-Net the level above LR and the other methods nothing: here
+that is a separate table, and the single-image CWT-Net is compared with the other methods. A global
+bicubic skip, for all rows of a table, is not in the paper. We read "I_GT up and down" of Table III
+as down and up again. CWT-Net of Table I is this package's lite preset, not the paper's.
 """
 
 
@@ -272,16 +271,16 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     Parameters
     ----------
     folders : sequence of Path
-        Outputs of ``reproduce``; a table that several hold, with different budgets, comes twice.
+        Outputs of ``reproduce``; a table in several of them, with different budgets, comes twice.
     output : Path
-        Made if it is not there.
+        Folder to write to, made if missing.
     remarks : str
-        Name of a page in ``output`` that is linked, if it exists.
+        Name of a page in ``output`` to link, if it exists.
 
     Returns
     -------
     list of Path
-        What was written, the page first.
+        The written files, the page first.
 
     Raises
     ------
@@ -303,9 +302,9 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     files: list[Path] = []
     lines = [_INTRO.format(guide=_guide(output))]
     if (output / EXPECTED).exists():
-        lines.append(f"What was [expected]({EXPECTED}) was written before.\n")
+        lines.append(f"The [expectations]({EXPECTED}) were written before.\n")
     if (output / remarks).exists():
-        lines.append(f"What is to be said of them: [remarks]({remarks}).\n")
+        lines.append(f"See also the [remarks]({remarks}).\n")
     for name, source in found.items():
         table, text = read[name]
         lines += [text.strip(), ""]
@@ -313,7 +312,7 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
         for picture in _pictures(table, name, source.parent, output):
             files.append(picture)
             if GIVEN in picture.stem:
-                lines += ["Given the next-higher level; not to be compared with the above:", ""]
+                lines += ["Given the next-higher level; not comparable with the above:", ""]
             lines += [f"![{picture.stem}]({PICTURES}/{picture.name})", ""]
         copy = output / f"{name}.csv"
         _copied(source.with_suffix(".csv"), copy)
@@ -326,14 +325,14 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
 
 
 def _guide(output: Path) -> str:
-    """The page on how to reproduce: as a link where it stands beside, else by its place."""
+    """The page on how to reproduce: a link if the docs are beside the output, else its name."""
     if (output / GUIDE).is_file():
         return f"[how to reproduce]({GUIDE.as_posix()})"
     return "`docs/how-to/reproduce.md` of napari-cwtnet"
 
 
 def _tables(folders: Sequence[Path]) -> dict[str, Path]:
-    """JSON files by the name that a table has on the page, in the order of the paper."""
+    """JSON files by the table's name on the page, in the order of the paper."""
     found: dict[str, Path] = {}
     for folder in folders:
         own = sorted(folder.glob("table[1-6].json"))
@@ -346,7 +345,7 @@ def _tables(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def _pictures(table: dict[str, Any], name: str, folder: Path, output: Path) -> Iterator[Path]:
-    """Plots of Table I and V, and the strips that their runs left."""
+    """Plots of Tables I and V, and the strips of their runs."""
     if table["table"] in _PLOTTED:
         for scale in sorted({row["scale"] for row in table["rows"]}):
             rows = [
@@ -381,8 +380,8 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         return {"table": table["table"], "rows": table["rows"]} | table, text
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(
-            f"Table {source} or its .md cannot be read: {' '.join(str(error).split())[:200]}; do "
-            "that table again, its trainings are kept."
+            f"Table {source} or its .md cannot be read: {' '.join(str(error).split())[:200]}; "
+            "reproduce that table again, its trainings are kept."
         ) from error
 
 
@@ -392,5 +391,5 @@ def _copied(source: Path, target: Path) -> None:
     except OSError as error:
         raise OutputError(
             f"{source} cannot be copied to {target}: {error.strerror}; choose another --output, or "
-            "do the table again."
+            "reproduce the table again."
         ) from error

@@ -60,39 +60,39 @@ class Perceptual:
 
 
 def available() -> list[Perceptual]:
-    """Both networks, or none where the extra ``evidence`` is not installed or cannot be loaded."""
+    """Both networks, or none if the extra ``evidence`` is missing or fails to load."""
     try:
         return [Perceptual(network) for network in NETWORKS]
-    except (ImportError, RuntimeError, OSError, AttributeError):  # a torchvision of another torch
+    except (ImportError, RuntimeError, OSError, AttributeError):  # torchvision not matching torch
         return []
 
 
 @dataclass(frozen=True, slots=True)
 class FieldFigures:
-    """Figures of every test field, in their order."""
+    """Figures of every test field, in order."""
 
     fields: list[str]
     psnr: list[float]
     ssim: list[float]
     cpu_seconds_per_megapixel: float
-    """Of SR, by one process."""
+    """CPU seconds per megapixel of SR, in one process."""
     lpips: dict[str, list[float]] = field(default_factory=dict)
-    """ST-LPIPS by backbone, where it was asked for."""
+    """ST-LPIPS by backbone, if requested."""
 
 
 def image_of(row: Row, network: Network | None, truth: Field, scale: int) -> NDArray[np.uint8]:
-    """What a row makes of one field, ``(H, W, 3)`` uint8.
+    """The result of a row for one field, ``(H, W, 3)`` uint8.
 
     Parameters
     ----------
     row : Row
-        Its test says what is given to the network.
+        Its test defines the network's input.
     network : Network, optional
-        None where the row trains none. For a test on the reference: of half the scale.
+        None for a row without training. For a test on the reference: of half the scale.
     truth : Field
         LR, reference and truth.
     scale : int
-        Of the truth to LR.
+        Scale from LR to truth.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def measured(
     perceptual: Iterable[Perceptual] = (),
     cancel: CancelToken | None = None,
 ) -> FieldFigures:
-    """Figures of a row: 8-bit RGB, cropped by the scale, as everywhere in this package.
+    """Figures of a row on 8-bit RGB, cropped by the scale, as everywhere in this package.
 
     Raises
     ------
@@ -149,13 +149,13 @@ def measured(
 
 
 def keep(tested: FieldFigures, path: Path) -> None:
-    """Write figures to a JSON file, whole or not at all."""
+    """Write figures to a JSON file atomically."""
     with written_whole(path) as partial:
         partial.write_text(json.dumps(asdict(tested)), encoding="utf-8")
 
 
 def kept(path: Path) -> FieldFigures | None:
-    """Figures that were written before; None where there are none that can be read."""
+    """Figures written before; None if there are none, or they cannot be read."""
     try:
         return FieldFigures(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError):
@@ -176,16 +176,16 @@ def interval(
     values : sequence of float
         One for each field or patch.
     groups : sequence
-        The image that each is of; fields of one image are no independent evidence.
+        The image of each value; fields of one image are not independent.
     share : float
-        Of the resampled means that lie within.
+        Confidence level.
     seed : int
-        Of the drawing.
+        Seed of the resampling.
 
     Returns
     -------
     tuple of float, or None
-        Low and high; None for fewer than three images, which say too little of others.
+        Low and high; None for fewer than three images, which say too little about others.
     """
     if len(set(groups)) < _FEWEST:
         return None
@@ -223,7 +223,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class RowSummary:
-    """What stands in one line of a table."""
+    """One line of a table."""
 
     row: Row
     scale: int
@@ -231,11 +231,11 @@ class RowSummary:
     psnr: Spread
     ssim: Spread
     lead: float | None
-    """PSNR above the row that all are held against, dB."""
+    """PSNR above the row that all are compared with, dB."""
     lead_interval: tuple[float, float] | None
-    """95 %, over test images; None where there is one."""
+    """95 % interval over test images; None for too few."""
     ahead: int | None
-    """Test images on which it is the better one."""
+    """Number of test images on which it is better."""
     images: int
     parameters: int
     steps: int
@@ -251,9 +251,9 @@ def summarise(cells: Sequence[Cell], table: Table) -> list[RowSummary]:
     Parameters
     ----------
     cells : sequence of Cell
-        All that is done.
+        All finished cells.
     table : Table
-        Says which row every other of its scale is held against.
+        Defines the row that others are compared with.
     """
     grouped: dict[tuple[int, str], list[Cell]] = {}
     for cell in cells:
@@ -302,7 +302,7 @@ def _spread(values: list[float]) -> Spread:
 
 
 def image_name(field_name: str) -> str:
-    """The image or slide that a test field is of; a source that is halved shows the same one.
+    """The image or slide of a test field, whatever its downsample.
 
     >>> image_name("a 1.png 0,0"), image_name("a.svs at 1: 20,30,188,188 0,0")
     ('a 1.png', 'a.svs')
@@ -313,7 +313,7 @@ def image_name(field_name: str) -> str:
 def _lead(
     cells: list[Cell], against: list[Cell]
 ) -> tuple[float | None, tuple[float, float] | None, int | None]:
-    """Over the fields that both were tested on, means over seeds."""
+    """Lead, interval and images ahead, over the common fields and means over seeds."""
     if not against or cells[0].row.name == against[0].row.name:
         return None, None, None
     own = np.mean([cell.tested.psnr for cell in cells], axis=0)

@@ -1,4 +1,4 @@
-"""One network trained by the package's own trainer, in a folder of its own, once."""
+"""Runs: train one network by the package's own trainer in its own folder, and report progress."""
 
 from __future__ import annotations
 
@@ -31,42 +31,42 @@ _SHORT, _LONG = 90.0, 5400.0
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One row at a scale with a seed: what stands in one cell of a table."""
+    """One cell of a table: a row at a scale with a seed."""
 
     row: Row
     scale: int
     seed: int
 
     def __str__(self) -> str:
-        """As it is told; what is not trained has no seed."""
+        """For messages; a row without training has no seed."""
         seed = "" if self.row.changes is None else f", seed {self.seed}"
         return f"{self.row.name} ×{self.scale}{seed}"
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What is known of the training behind a place; one may be behind several."""
+    """The training of a place; several places may share one."""
 
     folder: str
     seconds: float | None
-    """That it took; None while it is not done."""
+    """Duration; None until finished."""
 
 
 class TableProgress:
-    """Puts table, row and time left around what is said of the work at one place after another.
+    """Progress messages with table, row and time left.
 
     Parameters
     ----------
     table : str
         Its number, as in the paper.
     places : sequence of Place
-        All that there is to do, in this order.
+        All places in the order of work.
     training_of : callable
-        The `Training` behind a place; None where there is none to be done.
+        The `Training` of a place; None if it needs none.
     say : callable
-        Takes the words.
+        Receives the messages.
     expected : float, optional
-        Seconds of one training, where the budget says so.
+        Seconds of one training, if the budget sets them.
     """
 
     def __init__(
@@ -83,22 +83,22 @@ class TableProgress:
 
     @property
     def place(self) -> Place:
-        """The one at hand."""
+        """The current place."""
         return self._places[self._number]
 
     def begin(self, number: int) -> None:
-        """The work at a place begins, counted from 0; that at the one before it is over."""
+        """Begin a place, counted from 0; the place before it is done."""
         self._number = number
 
     def __call__(self, words: str, own_left: float | None = None) -> None:
-        """Say it of the place at hand, whose training takes ``own_left`` more seconds if known."""
+        """Report ``words`` for the current place; its training needs ``own_left`` more seconds."""
         seconds = self._seconds_left(own_left)
         left = "" if seconds is None else f"; about {time_left(seconds)} of training left in all"
         number = f"run {self._number + 1} of {len(self._places)}"
         self._say(f"{self.table}, {number}: {self.place}: {words}{left}")
 
     def _seconds_left(self, own_left: float | None) -> float | None:
-        """None while no training has told how long one takes, and where none is left."""
+        """None until one training has finished, and when none is left."""
         took: dict[tuple[str, int], float] = {}
         undone: dict[str, Place] = {}
         for number, place in enumerate(self._places):
@@ -122,7 +122,7 @@ class TableProgress:
 
 
 def time_left(seconds: float) -> str:
-    """Seconds, rounded up, below a minute and a half; else minutes or hours.
+    """Seconds, rounded up, if below a minute and a half; else minutes or hours.
 
     >>> time_left(4.2), time_left(100), time_left(9000)
     ('5 s', '1.7 min', '2.5 h')
@@ -146,7 +146,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What is told of a training that is done."""
+    """Record of a finished training."""
 
     hash: str
     data: str
@@ -155,7 +155,7 @@ class RunRecord:
     seconds: float
     """Wall time at work."""
     cpu_seconds: float
-    """Of this process, as the steps of the last sitting took it."""
+    """CPU time of this process, extrapolated from the steps of the last session."""
     parameters: int
     machine: dict[str, Any]
     software: str
@@ -171,14 +171,14 @@ def plan_run(
     data: Path,
     degradation: Degradation,
 ) -> Run:
-    """The recipe of a row, and what it is trained on.
+    """The run of a row: its recipe and the fingerprint of its data.
 
     Raises
     ------
     TrainingError
         If the recipe cannot be made.
     RequestError
-        If the data are not there.
+        If the data are missing.
     """
     steps = budget.steps or _ENDLESS
     changes = dict(row.changes or {})
@@ -200,14 +200,14 @@ def plan_run(
 def train(
     run: Run, data: Path, output: Path, budget: Budget, *, cancel: CancelToken, say: TableProgress
 ) -> RunRecord:
-    """Train to the end of the budget, unless that is done already.
+    """Train to the end of the budget, unless done already.
 
     Raises
     ------
     CancelledError
-        If ``cancel`` came first; what is done so far is kept, and the next call goes on.
+        If ``cancel`` was called; the next call resumes.
     TrainingError
-        If the training breaks down.
+        If the training fails.
     """
     folder = output / "runs" / run.folder
     done = read_record(folder, run)
@@ -216,17 +216,17 @@ def train(
     say(f"training, {budget.words}")
     trainer = Trainer(run.recipe, data, folder, cancel)
     cpu = steps = 0.0
-    before, said = time.process_time(), time.monotonic()
+    before, reported = time.process_time(), time.monotonic()
     for event in trainer.run(cancel):
         now = time.process_time()
         if isinstance(event, StepDone):
             cpu, steps = cpu + now - before, steps + 1
-            if time.monotonic() - said >= _SECONDS_BETWEEN_WORDS:
-                said = time.monotonic()
+            if time.monotonic() - reported >= _SECONDS_BETWEEN_WORDS:
+                reported = time.monotonic()
                 say(_how_far(trainer, budget), trainer.seconds_left)
         before = now
     if cancel.cancelled:
-        raise CancelledError("Interrupted; the same command goes on with this run.")
+        raise CancelledError("Interrupted; the same command resumes this run.")
     state = trainer.state
     record = RunRecord(
         hash=run.hash,
@@ -239,12 +239,12 @@ def train(
         machine=machine(choose_device(run.recipe.device)),
         software=f"napari-cwtnet {__version__}, torch {torch.__version__}",
     )
-    told = {
+    provenance = {
         "recipe": run.recipe.without_paths().model_dump(mode="json"),
         "reference_share": run.recipe.reference_share,
         "step": state.step,
     }
-    save_weights(folder / WEIGHTS, state.average, told)
+    save_weights(folder / WEIGHTS, state.average, provenance)
     with written_whole(folder / RECORD) as partial:
         partial.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
     return record
@@ -256,7 +256,7 @@ def _how_far(trainer: Trainer, budget: Budget) -> str:
 
 
 def read_record(folder: Path, run: Run) -> RunRecord | None:
-    """What a finished run says of itself; None where there is none.
+    """The record of a finished run; None if there is none.
 
     Raises
     ------

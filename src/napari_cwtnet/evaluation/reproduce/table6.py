@@ -1,4 +1,4 @@
-"""Table VI: what a classifier, trained on originals, makes of enhanced patches."""
+"""Table VI: classification of enhanced patches by a classifier trained on originals."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Scores:
     accuracy: float
     low: float | None
     high: float | None
-    """95 % of the accuracy, over source images; None where there is one."""
+    """95 % interval of the accuracy, over source images; None for too few."""
     balanced: float
     """Mean of the accuracies in both classes."""
     auc: float
@@ -53,7 +53,7 @@ class Scores:
 def scores_of(
     probabilities: NDArray[np.float64], labels: NDArray[np.int64], sources: NDArray[np.str_]
 ) -> Scores:
-    """Scores of the probabilities of class 1, both classes being there."""
+    """Scores of the probabilities of class 1; both classes must be present."""
     right = is_right(probabilities, labels)
     low, high = interval(right.tolist(), sources.tolist()) or (None, None)
     balanced = float(np.mean([right[labels == label].mean() for label in (0, 1)]))
@@ -67,7 +67,7 @@ def is_right(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> N
 
 
 def area_under_curve(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """Chance that a patch of class 1 is given a higher probability than one of class 0.
+    """Probability that a patch of class 1 scores higher than one of class 0.
 
     >>> area_under_curve(np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1]))
     0.875
@@ -86,26 +86,26 @@ TITLE = f"{_NUMBER}: classification of enhanced images"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One kind of images and what the classifier of one seed makes of them."""
+    """Scores of the classifier of one seed on one kind of image."""
 
     name: str
     seed: int
     scores: Scores
     right: tuple[float, ...]
-    """1 for every test patch that was told rightly, else 0."""
+    """1 for every test patch classified correctly, else 0."""
 
 
 def judge_methods(
     plan: Plan, patches: Path, epochs: int, cancel: CancelToken, say: Say
 ) -> list[Judged]:
-    """Train what of Table I at ×2 is not trained, and judge what it makes of test patches.
+    """Train missing rows of Table I at ×2, and classify the test patches that they enhance.
 
     Writes ``table6.md``, ``.csv`` and ``.json`` after each row.
 
     Raises
     ------
     CancelledError
-        If ``cancel`` came first.
+        If ``cancel`` was called.
     CwtnetError
         If data, patches or folder cannot be used.
     """
@@ -133,9 +133,9 @@ def judge_methods(
             if row is not None:
                 progress.begin(number)
             for label, images in _images(driver, row, testing, cancel=cancel, progress=progress):
-                told = probabilities(judge, images)
-                scores = scores_of(told, testing.labels, testing.sources)
-                right = tuple(is_right(told, testing.labels).tolist())
+                found_probabilities = probabilities(judge, images)
+                scores = scores_of(found_probabilities, testing.labels, testing.sources)
+                right = tuple(is_right(found_probabilities, testing.labels).tolist())
                 found.append(Judged(label, seed, scores, right))
             _write(found, about, testing.sources.tolist(), plan.output)
     return found
@@ -171,7 +171,7 @@ def _images(
     cancel: CancelToken,
     progress: TableProgress,
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Names and what is classified: originals and shrunk ones without a row, else enhanced."""
+    """Names and images to classify: originals and shrunk ones without a row, else enhanced."""
     fields = [
         Field(str(number), shrink(image, _SCALE), image, image)
         for number, image in enumerate(testing.images)
@@ -215,14 +215,13 @@ def _markdown(
 ) -> Iterator[str]:
     yield f"## {TITLE}\n"
     yield (
-        "ResNet-50 from scratch, trained on original patches, asked about patches that were shrunk "
+        "ResNet-50 from scratch, trained on original patches, classifies patches that were shrunk "
         "by two and enhanced by each network of Table I. The patches are cut from images of the "
-        "networks' own data; those to test are of images that neither the classifier nor any "
-        "network was trained on, though some may show the same slide as others. Those that train "
-        "the classifier are of images that the networks were trained on, too. Shrunk patches are "
-        "classified as they are, of half the size. The 95 % intervals are made by drawing source "
-        "images anew, which with so few of them is rather too narrow; differences to bicubic are "
-        "taken patch by patch.\n"
+        "networks' own data; test patches are from images that neither the classifier nor any "
+        "network was trained on, though some may show the same slide as others. The classifier's "
+        "training patches are from images that the networks were trained on, too. Shrunk patches "
+        "are classified at half the size. The 95 % intervals resample source images, which makes "
+        "them too narrow with so few images; differences to bicubic are taken patch by patch.\n"
     )
     yield " ".join(f"{name}: {value}." for name, value in about.items())
     heads = ("images", "accuracy, % (95 %)", "above bicubic, points (95 %)", "balanced, %", "AUC")
