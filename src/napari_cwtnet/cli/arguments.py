@@ -108,6 +108,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     _check(add("check", "hide the finest pixels of a slide, compute them again, and measure"))
 
+    _resample(add("resample", "write a slide at an exact pixel size"))
+
     evaluate = add("evaluate", "measure a model on a folder of images")
     evaluate.add_argument("--images", type=Path, required=True, help="folder")
     evaluate.add_argument("--model", required=True)
@@ -145,6 +147,22 @@ def build_parser() -> argparse.ArgumentParser:
 
     _json(add("doctor", "what is installed here, and what is missing"))
     return parser
+
+
+def _resample(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path)
+    parser.add_argument("--mpp", type=float, required=True, help="µm per pixel of the result")
+    parser.add_argument(
+        "--model", metavar="NAME|bicubic|box",
+        help="what makes the pixels: box is the mean of what a pixel covers; by default box where "
+        "the result is coarser than the slide, and a shipped model where it is finer",
+    )  # fmt: skip
+    parser.add_argument(
+        "--native-mpp", type=float, help="µm per level-0 pixel, in place of what the slide says"
+    )
+    parser.add_argument("--output", type=Path, required=True, help=".ome.tif or .ome.zarr")
+    parser.add_argument("--device", default="auto", help="where a model computes")
+    _json(parser)
 
 
 def _models(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from napari_cwtnet import __version__
 from napari_cwtnet.export.pyramid import CHUNK, Count, Place, image_place, level_sizes
+from napari_cwtnet.export.record import Image
 from napari_cwtnet.files import is_real_folder
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.provenance_tags import KEY
@@ -31,7 +29,7 @@ _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 def write_ome_zarr(
     path: Path,
-    levels: Sequence[NDArray[np.uint8]],
+    levels: Sequence[Image],
     provenance: Mapping[str, Any],
     mpp: float | None,
     count: Count,
@@ -44,7 +42,7 @@ def write_ome_zarr(
         height = level.shape[0]
         for top in range(0, height, CHUNK):
             rows = slice(top, min(top + CHUNK, height))
-            array[:, rows] = level[rows].transpose(2, 0, 1)
+            array[:, rows] = level[rows, :].transpose(2, 0, 1)
             count.one_more()
 
 

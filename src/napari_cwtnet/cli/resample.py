@@ -1,0 +1,37 @@
+"""``resample``: a slide at an exact pixel size."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.cli.report import Progress, report, stopped_by_interrupt
+from napari_cwtnet.errors import CancelledError
+from napari_cwtnet.export.resample import resample
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Resample, write, report."""
+    cancel, bars = CancelToken(), dict[str, Progress]()
+
+    def progress(what: str, done: int, total: int) -> None:
+        bars.setdefault(what, Progress(what))(done, total)
+
+    with stopped_by_interrupt(cancel, "stopping; what a model has computed is kept"):
+        try:
+            made = resample(
+                arguments.slide,
+                arguments.mpp,
+                arguments.output,
+                by=arguments.model,
+                native_mpp=arguments.native_mpp,
+                device=arguments.device,
+                cancel=cancel,
+                progress=progress,
+            )
+        except CancelledError as stopped:
+            print(f"napari-cwtnet: {stopped}", file=sys.stderr)
+            return 130
+    report(made, as_json=arguments.json)
+    return 0

@@ -1,0 +1,269 @@
+"""A whole slide at an exact pixel size: coarser by a kernel, finer by a model or bicubic."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.plan import RESEARCH_USE
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.export.ome_tiff import write_ome_tiff
+from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
+from napari_cwtnet.export.pyramid import Count, level_sizes
+from napari_cwtnet.export.record import sidecar_path
+from napari_cwtnet.export.save import check_output
+from napari_cwtnet.export.whole_slide import Job, enhance_to_file
+from napari_cwtnet.files import folder_written_whole, written_whole
+from napari_cwtnet.geometry import Size
+from napari_cwtnet.model import list_models
+from napari_cwtnet.model.weights import ModelHeader, read_header
+from napari_cwtnet.slides import Slide, open_slide
+from napari_cwtnet.slides.provenance_tags import record_of
+
+Pixels = NDArray[np.uint8]
+Kernel = Literal["box", "bicubic"]
+Progress = Callable[[str, int, int], None]
+"""Called with what is made, how much of it is done, and of how much."""
+
+_FILTERS = {"box": Image.Resampling.BOX, "bicubic": Image.Resampling.BICUBIC}
+_SUPPORT = {"box": 0.5, "bicubic": 2.0}
+_TOLERANCE = 1e-3
+"""Relative difference of pixel sizes below which nothing needs to be resampled."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResampledLevel:
+    """A slide at any pixel size, cut like an array ``(height, width, 3)``; read when it is cut.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open while pixels are read.
+    downsample : float
+        Level-0 pixels per pixel, above 0.
+    size : Size
+        Of the level, pixels.
+    kernel : {"box", "bicubic"}
+        ``box`` takes the mean of the area that a pixel covers; ``bicubic`` widens when it shrinks
+        (Pillow).
+    """
+
+    slide: Slide
+    downsample: float
+    size: Size
+    kernel: Kernel
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and 3."""
+        return self.size.height, self.size.width, 3
+
+    def __getitem__(self, place: tuple[slice, slice]) -> Pixels:
+        """The pixels of a rectangle."""
+        rows, columns = place
+        top, bottom, _ = rows.indices(self.size.height)
+        left, right, _ = columns.indices(self.size.width)
+        return self._read(left, top, right - left, bottom - top)
+
+    def _read(self, x: int, y: int, width: int, height: int) -> Pixels:
+        level = max(
+            (n for n, one in enumerate(self.slide.levels) if one.downsample <= self.downsample),
+            default=0,
+            key=lambda n: self.slide.levels[n].downsample,
+        )
+        stored = self.slide.levels[level]
+        factor = self.downsample / stored.downsample
+        left, right = _within(x, width, factor, stored.size.width)
+        top, bottom = _within(y, height, factor, stored.size.height)
+        margin = _SUPPORT[self.kernel] * max(factor, 1) + 1
+        x0, y0 = (max(0, math.floor(start - margin)) for start in (left, top))
+        x1 = min(stored.size.width, math.ceil(right + margin))
+        y1 = min(stored.size.height, math.ceil(bottom + margin))
+        pixels = self.slide.read_level(level, x0, y0, x1 - x0, y1 - y0)
+        box = (left - x0, top - y0, right - x0, bottom - y0)
+        made = Image.fromarray(pixels).resize((width, height), _FILTERS[self.kernel], box)
+        return np.asarray(made)
+
+
+def resample(
+    path: Path,
+    mpp: float,
+    output: Path,
+    *,
+    by: str | None = None,
+    native_mpp: float | None = None,
+    device: str = "auto",
+    cancel: CancelToken | None = None,
+    progress: Progress = lambda *_: None,
+) -> dict[str, Any]:
+    """Write a slide at an exact pixel size, at its place, within bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+        The slide.
+    mpp : float
+        µm per pixel of the result.
+    output : Path
+        ``.ome.tif`` or ``.ome.zarr``; appears when all of it is there.
+    by : str, optional
+        ``box`` or ``bicubic``, or for a finer result the name or file of a model. By default
+        ``box`` for a coarser result, and for a finer one the shipped model of the least scale
+        that suffices.
+    native_mpp : float, optional
+        µm per level-0 pixel, in place of what the slide says.
+    device : str
+        Where a model computes.
+    cancel : CancelToken, optional
+        Stops the work; a model's part is kept, and the same call goes on from there.
+    progress : callable, optional
+        Hears how far the work is.
+
+    Returns
+    -------
+    dict
+        What was written, as JSON values.
+
+    Raises
+    ------
+    RequestError
+        If the slide has no pixel size, or what was asked for cannot be reached by these means.
+    OutputError
+        If the output cannot be written.
+    CancelledError
+        After ``cancel``.
+    """
+    check_output(output, path)
+    cancel = cancel or CancelToken()
+
+    def written(done: int, total: int) -> None:
+        cancel.raise_if_cancelled()
+        progress("part", done, total)
+
+    count = Count(written)
+    with open_slide(path, native_mpp) as slide:
+        if slide.mpp is None:
+            raise RequestError(
+                f"Slide {path.name} does not say its pixel size; give it by --native-mpp."
+            )
+        if not math.isfinite(mpp) or mpp <= 0:
+            raise RequestError(f"Pixel size {mpp:g} µm/px: give a number above 0.")
+        downsample = mpp / slide.mpp
+        if abs(downsample - 1) < _TOLERANCE:
+            downsample = 1.0
+        means = by or _means(downsample)
+        if means in _FILTERS:
+            kernel: Kernel = "box" if means == "box" else "bicubic"
+            if kernel == "box" and downsample < 1:
+                raise RequestError(
+                    f"{mpp:g} µm/px is finer than the slide's {slide.mpp:.3g}; a mean of pixels "
+                    "cannot be finer. Choose a model or bicubic."
+                )
+            provenance = _provenance(slide, downsample, mpp, kernel)
+            _write(output, _levels(slide, downsample, kernel), mpp, provenance, count)
+            return _summary(output, provenance)
+        header = read_header(list_models().get(means, Path(means)))
+    _check_reach(header, downsample, mpp)
+    fine = output.with_name(f".{output.name}.computed.ome.zarr")
+    job = Job(path, means, device=device, mpp=native_mpp)
+    enhance_to_file(job, fine, resume=True, cancel=cancel, told=progress)
+    with open_slide(fine) as computed:
+        record = dict(record_of(computed.properties))
+        native = float(record["native_mpp"])
+        provenance = record | {
+            "badge": f"COMPUTED ×{header.scale} · {mpp:.4g} µm/px from native {native:.4g} · "
+            f"{header.name} · research use only",
+            "output_downsample": downsample,
+            "resampled": {"kernel": "bicubic", "mpp": mpp},
+        }
+        finer = downsample * header.scale
+        _write(output, _levels(computed, finer, "bicubic"), mpp, provenance, count)
+    if is_computed_zarr(fine):
+        shutil.rmtree(fine)
+        sidecar_path(fine).unlink(missing_ok=True)
+    return _summary(output, provenance)
+
+
+def _means(downsample: float) -> str:
+    if downsample >= 1:
+        return "box"
+    scale = next((s for s in (2, 4, 8) if 1 / s <= downsample * (1 + _TOLERANCE)), 8)
+    return f"cwtnet-lite-x{scale}"
+
+
+def _check_reach(header: ModelHeader, downsample: float, mpp: float) -> None:
+    if downsample >= 1:
+        raise RequestError(
+            f"{mpp:g} µm/px is no finer than the slide; a model is not needed. Choose box or "
+            "bicubic."
+        )
+    if downsample * header.scale < 1 - _TOLERANCE:
+        raise RequestError(
+            f"Model {header.name!r} makes the slide {header.scale} times finer, and {mpp:g} µm/px "
+            f"is {1 / downsample:.3g} times finer; choose a model of a larger scale."
+        )
+
+
+def _within(start: int, count: int, factor: float, limit: int) -> tuple[float, float]:
+    """Where pixels begin and end on a stored level that may be a fraction of a pixel shorter."""
+    first = min(start * factor, limit - 1e-3)
+    return first, min((start + count) * factor, float(limit))
+
+
+def _levels(slide: Slide, downsample: float, kernel: Kernel) -> list[ResampledLevel]:
+    size = Size(*(max(1, math.floor(side / downsample + 1e-6)) for side in slide.size))
+    return [
+        ResampledLevel(slide, downsample * 2**number, one, kernel if number == 0 else "box")
+        for number, one in enumerate(level_sizes(size))
+    ]
+
+
+def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Kernel) -> dict[str, Any]:
+    assert slide.mpp is not None
+    computed = slide.computed is not None
+    return {
+        "computed": computed,
+        "notice": RESEARCH_USE,
+        "badge": f"{'COMPUTED, ' if computed else ''}RESAMPLED · {mpp:.4g} µm/px from "
+        f"{slide.mpp:.4g} · {kernel}",
+        "slide_fingerprint": slide.fingerprint,
+        "region": [0, 0, slide.size.width, slide.size.height],
+        "output_downsample": downsample,
+        "native_mpp": slide.mpp,
+        "output_mpp": mpp,
+        "resampled": {"kernel": kernel, "mpp": mpp},
+    }
+
+
+def _write(
+    output: Path,
+    levels: list[ResampledLevel],
+    mpp: float,
+    provenance: dict[str, Any],
+    count: Count,
+) -> None:
+    if output.name.lower().endswith(".zarr"):
+        with folder_written_whole(output) as partial:
+            write_ome_zarr(partial, levels, provenance, mpp, count)
+    else:
+        with written_whole(output) as partial:
+            write_ome_tiff(partial, levels, provenance, mpp, count)
+
+
+def _summary(output: Path, provenance: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "mpp": provenance["resampled"]["mpp"],
+        "downsample": provenance["output_downsample"],
+        "computed": provenance["computed"],
+        "badge": provenance["badge"],
+    }
