@@ -378,7 +378,7 @@ def _read(source: Path) -> tuple[dict[str, Any], str]:
         table = json.loads(source.read_text(encoding="utf-8"))
         text = source.with_suffix(".md").read_text(encoding="utf-8")
         return {"table": table["table"], "rows": table["rows"]} | table, text
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RequestError(
             f"Table {source} or its .md cannot be read: {' '.join(str(error).split())[:200]}; "
             "reproduce that table again, its trainings are kept."

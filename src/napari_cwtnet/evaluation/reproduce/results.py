@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError
@@ -157,8 +158,8 @@ def keep(tested: FieldFigures, path: Path) -> None:
 def kept(path: Path) -> FieldFigures | None:
     """Figures written before; None if there are none, or they cannot be read."""
     try:
-        return FieldFigures(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError):
+        return TypeAdapter(FieldFigures).validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

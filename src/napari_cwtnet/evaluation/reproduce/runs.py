@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
@@ -267,8 +268,8 @@ def read_record(folder: Path, run: Run) -> RunRecord | None:
     if not path.exists() or not (folder / WEIGHTS).exists():
         return None
     try:
-        record = RunRecord(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+        record = TypeAdapter(RunRecord).validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise TrainingError(
             f"Record {path} cannot be read: {' '.join(str(error).split())[:200]}; delete the "
             "folder to train again."

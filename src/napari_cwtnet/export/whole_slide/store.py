@@ -46,25 +46,28 @@ class Store:
     Raises
     ------
     OutputError
-        If it is not there: on another machine, where that sees other files.
+        If it is not there, on another machine, for one, where that sees other files; or damaged.
     """
 
     def __init__(self, path: Path, run: Mapping[str, Any] | None = None) -> None:
         import zarr
 
         self._path, self._run = path, run
-        try:
-            if not is_real_folder(path):
-                raise FileNotFoundError
-            self._group: Any = zarr.open_group(str(path), mode="r+")
-        except FileNotFoundError:
+        if not is_real_folder(path):
             raise OutputError(
                 f"Image {path} is not there; every worker needs the folder of the output, under "
                 "the same path."
-            ) from None
-        names = sorted(self._group.array_keys(), key=int)
-        with zarr.config.set({f"array.{name}": value for name, value in WRITTEN.items()}):
-            self._arrays = [self._group[name] for name in names]
+            )
+        try:
+            group: Any = zarr.open_group(str(path), mode="r+")
+            names = sorted((one.name for one in path.iterdir() if one.name.isdecimal()), key=int)
+            with zarr.config.set({f"array.{name}": value for name, value in WRITTEN.items()}):
+                self._arrays: list[Any] = [group[name] for name in names]
+        except _ERRORS as error:
+            raise OutputError(
+                f"Image {path} is damaged; delete the folder around it and begin anew."
+            ) from error
+        self._group = group
 
     def settle(self) -> None:
         """Return when the disk has the files that are here now."""
