@@ -93,7 +93,7 @@ def options_page() -> str:
 def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
     """Give every parser that runs something."""
     branches = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    if not branches:
+    if not any(branch.required for branch in branches):
         yield parser
     for branch in branches:
         for below in branch.choices.values():
