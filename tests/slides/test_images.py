@@ -80,8 +80,8 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
         (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
         with pytest.raises(SlideError, match=said) as caught:
             open_slide(tmp_path / "bomb.png")
-        assert str(caught.value).startswith("Image 'bomb.png' is too large to be opened whole (")
-        assert str(caught.value).endswith("convert it to a tiled pyramidal TIFF.")
+        assert "'bomb.png'" in str(caught.value)
+        assert "; convert it to a " in str(caught.value)
 
 
 def test_a_cut_png_is_refused(tmp_path: Path) -> None:

@@ -101,21 +101,21 @@ def test_what_is_no_image(own: Path, tmp_path: Path, image: np.ndarray) -> None:
         open_slide(folder)
     with pytest.raises(SlideError, match=r"'0' is not an OME-Zarr image that can be read"):
         open_slide(own / "0")
-    deep = write_other(tmp_path / "deep.zarr", image, dtype="uint16")
-    with pytest.raises(SlideError, match=r"not one plane of 8-bit RGB \(1 t × 3 c .* uint16"):
+    deep = write_other(tmp_path / "deep.zarr", image, dtype="uint32")
+    with pytest.raises(SlideError, match=r"not one plane of RGB .* \(1 t × 3 c .* uint32"):
         open_slide(deep)
     odd = tmp_path / "odd.ome.zarr"
     save_image(odd, image, RECORD, 0.125)
     about = json.loads((odd / "1" / "zarr.json").read_text(encoding="utf-8"))
-    for change in ({"data_type": "uint16"}, {"shape": [1, *about["shape"][1:]]}):
+    for change in ({"data_type": "int16"}, {"shape": [1, *about["shape"][1:]]}):
         (odd / "1" / "zarr.json").write_text(json.dumps(about | change), encoding="utf-8")
-        with pytest.raises(SlideError, match="not one plane of 8-bit RGB"):
+        with pytest.raises(SlideError, match="not one plane of RGB of 8 or 16 bits"):
             open_slide(odd)
     vast = write_other(tmp_path / "vast.zarr", image)
     about = json.loads((vast / "0" / ".zarray").read_text(encoding="utf-8"))
     about["chunks"] = [1, 1, 1, 60_000, 60_000]
     (vast / "0" / ".zarray").write_text(json.dumps(about), encoding="utf-8")
-    with pytest.raises(SlideError, match="tiles of 60000 × 60000 pixels"):
+    with pytest.raises(SlideError, match="a chunk of 1 × 1 × 1 × 60000 × 60000 samples"):
         open_slide(vast)
     broken = tmp_path / "broken.ome.zarr"
     save_image(broken, image, RECORD, 0.125)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ from napari_cwtnet.model.architectures import (
     package_of,
 )
 from napari_cwtnet.model.base import BaseConfig, Network, NetworkOutput, Scale
+from napari_cwtnet.slides.decode_budget import DECODE_BYTES, HEADER_BYTES
 
 _SHOWN_GAINS = {"box+jpeg75-420": "at JPEG 75", "bicubic": "clean"}
 """Degradations of the figures that a model's line gives."""
@@ -85,6 +87,7 @@ def read_header(path: Path) -> ModelHeader:
     """
     try:
         stamp = path.stat()
+        _check_start(path)
         return _read(path, stamp.st_mtime_ns, stamp.st_size)
     except (OSError, RecursionError, SafetensorError, ValidationError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
@@ -240,22 +243,17 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
         no installed package provides, or does not fit its own config.
     """
     try:
-        content = path.read_bytes()
+        _check_start(path)
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:  # ValueError: an impossible name
         why = getattr(error, "strerror", None) or error
         raise ModelError(f"Weights {path} cannot be read: {why}; check the path.") from error
-    # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
-    if content.startswith(_PICKLE_STARTS) and content[8:9] != b"{":
-        raise ModelError(
-            f"Weights {path} are a pickle, which can run code when loaded; "
-            "only .safetensors files are opened."
-        )
-    sha256 = hashlib.sha256(content).hexdigest()
-    del content
     try:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
             if metadata.get("format") != FORMAT:
+                _check_foreign_size(path)
                 others = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
                 found = f"format {metadata.get('format')!r}, wanted {FORMAT!r}"
                 return _foreign(f"Weights {path} are not a CWT-Net: {found}", others, sha256)
@@ -281,6 +279,35 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     network = architecture.network(config)
     network.load_state_dict(tensors)
     return network.eval(), provenance, sha256
+
+
+def _check_start(path: Path) -> None:
+    """Refuse a pickle, a pipe or device, and a header of absurd length, before more is read."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ModelError(f"Weights {path} are not a file; copy them into one.")
+    with path.open("rb") as file:
+        start = file.read(9)
+    # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
+    if start.startswith(_PICKLE_STARTS) and start[8:] != b"{":
+        raise ModelError(
+            f"Weights {path} are a pickle, which can run code when loaded; "
+            "only .safetensors files are opened."
+        )
+    header = int.from_bytes(start[:8], "little")
+    if HEADER_BYTES < header <= path.stat().st_size:
+        raise ModelError(
+            f"Weights {path} have a header of {header / 1e6:,.0f} MB, more than "
+            f"{HEADER_BYTES / 1e6:.0f}; choose another file."
+        )
+
+
+def _check_foreign_size(path: Path) -> None:
+    size = path.stat().st_size
+    if size > DECODE_BYTES:
+        raise ModelError(
+            f"Weights {path} are not a CWT-Net, and with {size / 1e6:,.0f} MB, more than "
+            f"{DECODE_BYTES / 1e6:.0f}, no network that is read here; choose another file."
+        )
 
 
 def _foreign(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import lru_cache
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from PIL import Image, ImageCms
 
 from napari_cwtnet.slides.backend import Colour, Pixels
 
+_STRIPE_PIXELS = 2**20
 _DATE = slice(24, 36)
 """Where the header of an ICC profile says when it was made."""
 
@@ -54,26 +58,69 @@ class ProfileToSrgb:
 
     def __call__(self, rgb: Pixels) -> Pixels:
         """SRGB pixels of the same shape, (h, w, 3) uint8."""
+        return by_stripes(self._stripe, rgb, 3)
+
+    def _stripe(self, rgb: NDArray[Any]) -> Pixels:
         image = Image.fromarray(np.ascontiguousarray(rgb))
-        return np.array(self._transform.apply(image))
+        return np.asarray(self._transform.apply(image))
+
+
+def by_stripes(
+    convert: Callable[[NDArray[Any]], Pixels], samples: NDArray[Any], channels: int
+) -> Pixels:
+    """What a function of pixels makes of an image, some rows at a time, to save memory.
+
+    Parameters
+    ----------
+    convert : callable
+        Of (rows, w, n) to (rows, w, ``channels``) uint8, pixel by pixel.
+    samples : ndarray
+        (h, w, n).
+    channels : int
+        Of the result.
+    """
+    height, width = samples.shape[:2]
+    rows = max(1, _STRIPE_PIXELS // max(1, width))
+    if height <= rows:
+        return convert(samples)
+    out = np.empty((height, width, channels), np.uint8)
+    for start in range(0, height, rows):
+        out[start : start + rows] = convert(samples[start : start + rows])
+    return out
 
 
 def over_background(pixels: Pixels, background: Colour) -> Pixels:
     """RGB pixels (h, w, 3) of RGBA ones (h, w, 4), straight alpha, laid on a colour."""
     if pixels.shape[2] == 3:
         return pixels
+    if pixels[..., 3].min() == 255:
+        return np.ascontiguousarray(pixels[..., :3])
+    return by_stripes(lambda stripe: _mixed(stripe, background), pixels, 3)
+
+
+def _mixed(pixels: NDArray[Any], background: Colour) -> Pixels:
     rgb, alpha = pixels[..., :3], pixels[..., 3:]
-    if alpha.min() == 255:
-        return np.ascontiguousarray(rgb)
     weight = alpha.astype(np.uint32)
     mixed = rgb * weight + np.asarray(background, np.uint32) * (255 - weight)
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def to_uint8(samples: NDArray[np.generic], maximum: int) -> Pixels:
-    """Unsigned samples from 0..``maximum`` to 0..255, rounded."""
+    """Unsigned samples (h, w, n) from 0..``maximum`` to 0..255, rounded."""
     if maximum == 255 and samples.dtype == np.uint8:
         return np.asarray(samples, np.uint8)
+    if samples.dtype == np.uint16:
+        table = _table(maximum)
+        return by_stripes(lambda stripe: table[stripe], samples, samples.shape[2])
+    return by_stripes(lambda stripe: _scaled(stripe, maximum), samples, samples.shape[2])
+
+
+@lru_cache(maxsize=4)
+def _table(maximum: int) -> NDArray[np.uint8]:
+    return _scaled(np.arange(2**16), maximum)
+
+
+def _scaled(samples: NDArray[Any], maximum: int) -> Pixels:
     values = np.minimum(np.asarray(samples, np.float64), maximum)
     return np.rint(values * (255 / maximum)).astype(np.uint8)
 
@@ -85,6 +132,10 @@ def grey_to_rgb(pixels: Pixels) -> Pixels:
 
 def straight_alpha(pixels: Pixels) -> Pixels:
     """RGBA pixels whose colours were stored multiplied by alpha, with straight colours."""
+    return by_stripes(_straight, pixels, 4)
+
+
+def _straight(pixels: NDArray[Any]) -> Pixels:
     alpha = np.maximum(pixels[..., 3:], 1).astype(np.float64)
     rgb = np.rint(np.minimum(pixels[..., :3] * (255 / alpha), 255)).astype(np.uint8)
     return np.concatenate([rgb, pixels[..., 3:]], axis=2)

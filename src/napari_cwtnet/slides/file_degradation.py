@@ -117,7 +117,7 @@ _FIELDS, _TRACE_FIELDS = 4, 3
 _LOOKED_PLACES = 4
 _LOOKED_AT = 2**22
 _BLOCKS = 16
-_KEPT_TILES = 24
+_KEPT_BYTES = 64 * 2**20
 _WHOLE = 1e-6
 _FEWEST_DETAILS = 1.0
 
@@ -240,9 +240,12 @@ class FileDegradation:
     def _tile(self, level: int, column: int, row: int) -> Pixels:
         key = (level, column, row)
         if key not in self._tiles:
-            pixels = self._backend.read_tile(level, column, row)
-            if len(self._tiles) >= _KEPT_TILES:
+            tile = self._backend.levels[level].tile
+            # Before the next one is decoded: a single one may be as large as memory allows.
+            room = _KEPT_BYTES - 3 * tile.width * tile.height
+            while self._tiles and sum(kept.nbytes for kept in self._tiles.values()) > room:
                 del self._tiles[next(iter(self._tiles))]
+            pixels = self._backend.read_tile(level, column, row)
             self._tiles[key] = over_background(pixels, self._backend.background)
         return self._tiles[key]
 

@@ -107,6 +107,10 @@ def _backend(path: Path) -> Backend:
             "OME-TIFF."
         )
     if start not in _TIFF_STARTS:
-        return ImageBackend(path)
-    tiff = TiffBackend(path)
-    return tiff if tiff.orientation == 1 else TurnedBackend(tiff, tiff.orientation)
+        return _upright(ImageBackend(path))
+    return _upright(TiffBackend(path))
+
+
+def _upright(backend: TiffBackend | ImageBackend) -> Backend:
+    turned = backend.orientation != 1
+    return TurnedBackend(backend, backend.orientation) if turned else backend

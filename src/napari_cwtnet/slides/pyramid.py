@@ -22,6 +22,8 @@ _PATCH, _PATCHES = 16, 6
 _FLAT = 4.0
 _UNLIKE = 0.25
 _MOST_TRIED = 6
+_COARSEST_COMPARED = 128
+"""Times by which a level may be coarser than the finer one that it is compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ def _agree(
 ) -> bool:
     """Whether a level shows what the finer one shows, at places spread over it."""
     factor = coarse.downsample / fine.downsample
+    if factor > _COARSEST_COMPARED:
+        return False
     pairs = []
     for x, y in _places(coarse.size):
         right, bottom = (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
@@ -17,10 +17,8 @@ from napari_cwtnet.slides.backend import WHITE, Colour, Level, Pixels
 from napari_cwtnet.slides.backends.tiff_pages import DECODE_ERRORS, range_note
 from napari_cwtnet.slides.colour import to_uint8
 from napari_cwtnet.slides.compression import Codec, Encoding
+from napari_cwtnet.slides.decode_budget import check_decode
 from napari_cwtnet.slides.resolution import stated_resolution, tag_resolution
-
-MAX_PIXELS = 2**27
-"""Pixels of the largest plain image that is opened (134 Mpx, 400 MB in memory)."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _CODECS: dict[str, Codec] = {
@@ -28,6 +26,11 @@ _CODECS: dict[str, Codec] = {
 }  # fmt: skip
 _HEAD_BYTES = 2**20
 """Of a file; before the tables there may be a colour profile and a thumbnail."""
+_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
+"""Of a pixel in Pillow's memory; four of all other modes."""
+_PROGRESSIVE, _WEBP = 6, 12
+"""More bytes of a pixel, while it is decoded."""
+_ORIENTATION = 274
 _TILE = 512
 _INCH = 2
 _PILLOW_ERRORS = (*DECODE_ERRORS, EOFError, SyntaxError, zlib.error)
@@ -44,11 +47,13 @@ class ImageBackend:
     Raises
     ------
     SlideError
-        If it is no such image, is broken, or has more than `MAX_PIXELS`.
+        If it is no such image, is broken, or needs too much memory.
     """
 
     background: Colour = WHITE
     origin = (0, 0)
+    images: tuple[str, ...] = ()
+    image = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -63,17 +68,20 @@ class ImageBackend:
                 "open a whole-slide file, a TIFF, PNG or JPEG."
             ) from None
         except Image.DecompressionBombError as error:
-            raise _too_large(path.name, " ".join(str(error).split())) from error
+            raise SlideError(
+                f"Image {path.name!r} is too large to be opened whole "
+                f"({' '.join(str(error).split())}); convert it to a tiled pyramidal TIFF."
+            ) from error
         except _PILLOW_ERRORS as error:
             raise _broken(path.name, error) from error
         with image:
             size = Size(*image.size)
-            if size.width * size.height > MAX_PIXELS:
-                raise _too_large(path.name, f"{size.width} × {size.height}")
+            what = f"an image of {size.width} × {size.height} pixels as a whole"
+            check_decode(path.name, what, size.width * size.height * _bytes_per_pixel(image))
             try:
-                upright = ImageOps.exif_transpose(image)
-                pixels = _pixels(upright)
-                self.notes = tuple(_notes(upright))
+                image.load()
+                self.orientation = _orientation(image)
+                self.notes = tuple(_notes(image))
             except _PILLOW_ERRORS as error:
                 raise _broken(path.name, error) from error
             self.format = str(image.format).lower()
@@ -84,21 +92,20 @@ class ImageBackend:
                 if isinstance(value, str | int | float | tuple)
             }
             dpi = image.info.get("dpi")
-            if dpi and upright.size != image.size:
-                dpi = (dpi[1], dpi[0])
-            size = Size(*upright.size)
         self.resolution = (
             tag_resolution(float(dpi[0]), float(dpi[1]), _INCH)
             if dpi
             else stated_resolution(None, None, "pixel size")
         )
         self.levels: tuple[Level, ...] = (Level(1.0, size, Size(_TILE, _TILE)),)
-        self._images = [pixels]
+        self._images = [image]
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the image's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8."""
-        y, x = row * _TILE, column * _TILE
-        return self._images[level][y : y + _TILE, x : x + _TILE].copy()
+        width, height = self.levels[level].size
+        x, y = column * _TILE, row * _TILE
+        box = (x, y, min(x + _TILE, width), min(y + _TILE, height))
+        return _pixels(self._images[level].crop(box))
 
     def encoding(self, _level: int) -> Encoding | None:
         """How the file is encoded; None where that is not known."""
@@ -113,7 +120,11 @@ class ImageBackend:
 
     def identity(self) -> Iterator[bytes]:
         """Hash of the pixels."""
-        yield hashlib.sha256(self._images[0].tobytes()).digest()
+        image, digest = self._images[0], hashlib.sha256()
+        for top in range(0, image.height, _TILE):
+            stripe = image.crop((0, top, image.width, min(top + _TILE, image.height)))
+            digest.update(_pixels(stripe).tobytes())
+        yield digest.digest()
 
     def close(self) -> None:
         """Let go of the pixels."""
@@ -122,25 +133,27 @@ class ImageBackend:
 
 def _notes(image: Image.Image) -> Iterator[str]:
     if image.mode.startswith("I"):
-        yield from range_note(int(np.asarray(image).max()), 65535)
+        _, largest = image.getextrema()
+        yield from range_note(int(largest), 65535)
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    more = _PROGRESSIVE if image.info.get("progressive") else 0
+    return _BYTES.get(image.mode, 4) + (_WEBP if image.format == "WEBP" else more)
+
+
+def _orientation(image: Image.Image) -> int:
+    found: object = image.getexif().get(_ORIENTATION)
+    return found if isinstance(found, int) and found in range(1, 9) else 1
 
 
 def _pixels(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = np.asarray(image)
-        if image.mode == "F":
-            raise ValueError("floating-point samples are not supported, save it as 8-bit")
+    if image.mode.startswith("I"):
         # Pillow gives 16-bit PNG as 32-bit integers in some versions.
-        return np.repeat(to_uint8(np.maximum(grey, 0), 65535)[..., np.newaxis], 3, axis=2)
+        grey = np.maximum(np.asarray(image)[..., np.newaxis], 0)
+        return np.repeat(to_uint8(grey, 65535), 3, axis=2)
     transparent = "A" in image.getbands() or "transparency" in image.info
     return np.asarray(image.convert("RGBA" if transparent else "RGB"))
-
-
-def _too_large(name: str, size: str) -> SlideError:
-    return SlideError(
-        f"Image {name!r} is too large to be opened whole ({size}, at most {MAX_PIXELS} pixels); "
-        "convert it to a tiled pyramidal TIFF."
-    )
 
 
 def _broken(name: str, error: BaseException) -> SlideError:

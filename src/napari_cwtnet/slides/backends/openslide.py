@@ -18,6 +18,7 @@ from napari_cwtnet.slides.backends.dicom_frames import dicom_encoding
 from napari_cwtnet.slides.backends.tiff_pages import DECODE_ERRORS, PagePyramid, PageTiles
 from napari_cwtnet.slides.backends.tiff_validation import refuse_absurd_sizes
 from napari_cwtnet.slides.compression import Encoding
+from napari_cwtnet.slides.decode_budget import check_decode
 from napari_cwtnet.slides.fork_safety import SharedFile, renewed_after_fork
 from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import number, stated_resolution
@@ -203,7 +204,7 @@ class OpenSlideBackend:
         self.icc_profile = bytes(profile) if profile else None
         self._stated = handle.level_downsamples
         self.origin = _origin(properties)
-        return _candidates(handle, properties)
+        return _candidates(handle, properties, self._path.name)
 
     def _region(self, level: int, place: tuple[int, int], size: Size) -> Pixels:
         error: openslide.OpenSlideError | None = None
@@ -295,7 +296,9 @@ class AperioPages:
         self._file.close()
 
 
-def _candidates(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> list[Candidate]:
+def _candidates(
+    handle: openslide.OpenSlide, properties: Mapping[str, str], name: str
+) -> list[Candidate]:
     sizes = [Size(*size) for size in handle.level_dimensions]
     found = []
     for index, (size, stated) in enumerate(zip(sizes, handle.level_downsamples, strict=True)):
@@ -303,6 +306,9 @@ def _candidates(handle: openslide.OpenSlide, properties: Mapping[str, str]) -> l
             int(properties.get(f"openslide.level[{index}].tile-{side}", "0"))
             for side in ("width", "height")
         ]
+        # OpenSlide decodes to four bytes a pixel, and keeps it.
+        what = f"a tile of {stored[0]} × {stored[1]} pixels"
+        check_decode(name, what, 8 * stored[0] * stored[1])
         tile = Size(*stored) if all(side in _FITTING for side in stored) else Size(_TILE, _TILE)
         # Where no scanner states it, OpenSlide takes the mean of the ratios of both sides.
         ratios = [whole / side for whole, side in zip(sizes[0], size, strict=True)]

@@ -16,12 +16,14 @@ from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.backends.ome_xml import check_ome_xml
 from napari_cwtnet.slides.backends.tiff_pages import (
     DECODE_ERRORS,
     PageTiles,
     cut_off,
     pyramid_of_pages,
 )
+from napari_cwtnet.slides.backends.tiff_validation import check_directories
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.fork_safety import SharedFile
 from napari_cwtnet.slides.resolution import (
@@ -63,12 +65,16 @@ class TiffBackend:
 
     def __init__(self, path: Path) -> None:
         self._name = path.name
+        check_directories(path)
         try:
-            self._file = TiffFile(path)
+            # Other files that its metadata name could be any on this machine.
+            self._file = TiffFile(path, _multifile=False)
         except DECODE_ERRORS as error:
             raise self._broken(error) from error
         try:
             self._check_directories()
+            xml = self._file.ome_metadata if self._file.is_ome else None
+            about_files = () if xml is None else check_ome_xml(xml, path.name, self._smallest())
             series = max(self._file.series, key=_likely_slide)
             self._check_plane(series)
             self._shared = SharedFile(self._file, path.name)
@@ -83,6 +89,7 @@ class TiffBackend:
             self.format = "ome-tiff" if self._file.is_ome else "tiff"
             self.levels = found.levels
             self.notes = (
+                *about_files,
                 *_choice(self._file.series, series),
                 *found.notes,
                 *self._pages.pages[-1].notes(states_maximum=main.states_maximum),
@@ -131,6 +138,11 @@ class TiffBackend:
         (following,) = struct.unpack(layout.offsetformat, handle.read(layout.offsetsize))
         if following >= handle.size:
             raise cut_off(self._name, handle.size, following)
+
+    def _smallest(self) -> int:
+        """Pixels of the smallest image in the main chain."""
+        pages = (page for page in self._file.pages if isinstance(page, TiffPage))
+        return min((page.imagewidth * page.imagelength for page in pages), default=1)
 
     def _check_plane(self, series: TiffPageSeries) -> None:
         page = _page(series)

@@ -16,8 +16,16 @@ from tifffile import TiffFileError, TiffPage
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Level, Pixels
-from napari_cwtnet.slides.colour import grey_to_rgb, over_background, straight_alpha, to_uint8
+from napari_cwtnet.slides.codestream import stated_size
+from napari_cwtnet.slides.colour import (
+    by_stripes,
+    grey_to_rgb,
+    over_background,
+    straight_alpha,
+    to_uint8,
+)
 from napari_cwtnet.slides.compression import HEAD_BYTES, Codec, Encoding, tissue_rate
+from napari_cwtnet.slides.decode_budget import check_decode
 from napari_cwtnet.slides.fork_safety import SharedFile
 from napari_cwtnet.slides.pyramid import Candidate, Pyramid, pyramid_of, rectangle, shrunk
 
@@ -35,9 +43,6 @@ DECODE_ERRORS = (
     TiffFileError,
 )
 
-MAX_TILE_PIXELS = 2**26
-"""Of the largest tile that is decoded (8192 × 8192)."""
-
 _STRIP_TILE_ROWS = 256
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG_FAMILY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34933, 34892}
@@ -49,6 +54,7 @@ _CODECS: dict[int, Codec] = {
 }
 """By TIFF's number; those of JPEG XL and XR and of LERC do not say whether they are lossless."""
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
+_MOST_COMPONENTS = 5
 _COLOURS = {_RGB: 3, _YCBCR: 3}
 _LOOKED_AT = 16
 _SMALL_RANGE = 0.3
@@ -90,13 +96,15 @@ class PageTiles:
         self._check_kind()
         self._decode = page.decode
         self._planes = page.samplesperpixel if page.planarconfig == 2 else 1
+        self._offsets, self._counts = page.dataoffsets, page.databytecounts
+        self._raw_type: np.dtype[Any] | None = None
         if page.is_tiled:
             self._segment = Size(operator.index(page.tilewidth), operator.index(page.tilelength))
-            if self._segment.width * self._segment.height > MAX_TILE_PIXELS:
-                raise tile_too_large(name, *self._segment)
             self.tile = self._segment
         else:
             rows = min(operator.index(page.rowsperstrip or self.size.height), self.size.height)
+            if rows == self.size.height > _STRIP_TILE_ROWS and self._is_raw():
+                rows = self._split(_STRIP_TILE_ROWS)
             self._segment = Size(page.imagewidth, rows)
             self.tile = Size(page.imagewidth, rows * max(1, _STRIP_TILE_ROWS // rows))
         self._columns = -(-self.size.width // self._segment.width)
@@ -106,6 +114,7 @@ class PageTiles:
         self.states_maximum = stated is not None
         self.maximum = stated or self._full
         self._check_whole()
+        check_decode(name, self._piece(), self._needed())
 
     def notes(self, *, states_maximum: bool) -> Iterator[str]:
         """What of its samples is not shown, or may be meant otherwise.
@@ -120,13 +129,23 @@ class PageTiles:
         if self._full > 255 and not states_maximum and self._page.photometric != _PALETTE:
             yield from range_note(self._largest_sample(), self._full)
 
+    def check_room(self, needed: int) -> None:
+        """Refuse to make a tile that was never written of too much of a finer level.
+
+        Raises
+        ------
+        SlideError
+            If that takes more memory than may be used.
+        """
+        check_decode(self._name, "a tile that it leaves out, of the finer level", needed)
+
     def is_missing(self, column: int, row: int) -> bool:
         """Whether a tile, or one of its strips, was never written."""
         first = row * self._columns * (self.tile.height // self._segment.height) + column
         last = min(first + self.tile.height // self._segment.height, self._columns * self._rows)
         if self._page.is_tiled:
-            return self._page.databytecounts[first] == 0
-        return any(self._page.databytecounts[index] == 0 for index in range(first, last))
+            return self._counts[first] == 0
+        return any(self._counts[index] == 0 for index in range(first, last))
 
     def read_tile(self, column: int, row: int) -> Pixels:
         """One tile cut at the page's edge, (h, w, 3 or 4) uint8.
@@ -155,12 +174,12 @@ class PageTiles:
         limit : int
             Bytes looked at in all, about.
         """
-        yield repr(self._page.databytecounts).encode()
-        count = self._columns * self._rows * self._planes
-        step = max(1, (count - 1) // max(1, samples - 1))
-        chosen = range(0, count, step)
+        offsets, counts = self._page.dataoffsets, self._page.databytecounts
+        yield repr(counts).encode()
+        step = max(1, (len(counts) - 1) // max(1, samples - 1))
+        chosen = range(0, len(counts), step)
         for index in chosen:
-            yield self._encoded(index, limit // len(chosen))
+            yield self._bytes(index, offsets[index], min(counts[index], limit // len(chosen)))
 
     def encoding(self) -> Encoding | None:
         """Codec, and the starts of the first tile and of the largest; None of a codec not known.
@@ -211,6 +230,10 @@ class PageTiles:
             height = min(self._segment.height, self.size.height)
             width = min(self._segment.width, self.size.width)
             return np.full((height, width, channels), blank, self._page.dtype)
+        if self._raw_type is not None:
+            raw = np.frombuffer(data, self._raw_type).reshape(-1, self.size.width, channels)
+            return raw.astype(self._raw_type.newbyteorder("="), copy=False)
+        self._check_stated(data, index)
         try:
             samples, _, shape = self._decode(data, index, jpegtables=self._page.jpegtables)
         except DECODE_ERRORS as error:
@@ -221,11 +244,14 @@ class PageTiles:
 
     def _encoded(self, index: int, limit: int | None = None) -> bytes:
         try:
-            offset, count = self._page.dataoffsets[index], self._page.databytecounts[index]
-            if count == 0:
-                return b""
-            count = count if limit is None else min(count, limit)
-            data = self._file.read(offset, count)
+            offset, count = self._offsets[index], self._counts[index]
+        except LookupError as error:
+            raise self._unreadable(index, "the file does not say where it is") from error
+        return self._bytes(index, offset, count if limit is None else min(count, limit))
+
+    def _bytes(self, index: int, offset: int, count: int) -> bytes:
+        try:
+            data = self._file.read(offset, count) if count else b""
         except DECODE_ERRORS as error:
             raise self._unreadable(index, " ".join(str(error).split())) from error
         if len(data) < count:
@@ -243,10 +269,11 @@ class PageTiles:
         photometric = self._page.photometric
         if photometric == _PALETTE:
             palette = np.asarray(self._page.colormap)
-            index = samples[..., 0].astype(np.uint8 if samples.dtype == np.bool_ else samples.dtype)
             # As libtiff takes it: entries of 16 bits, unless none of them needs more than 8.
             depth = 255 if palette.max() <= 255 else 65535
-            return to_uint8(palette[:, index].transpose(1, 2, 0), depth)
+            colours = to_uint8(palette.T[np.newaxis], depth)[0]
+            index = samples.astype(np.uint8) if samples.dtype == np.bool_ else samples
+            return by_stripes(lambda stripe: colours[stripe[..., 0]], index, 3)
         if not self._has_alpha:
             samples = samples[..., : self._colours]
         pixels = to_uint8(samples, self.maximum)
@@ -279,6 +306,52 @@ class PageTiles:
         end = max((offset + count for offset, count in spans), default=0)
         if end > self._file.size:
             raise cut_off(self._name, self._file.size, end)
+
+    def _is_raw(self) -> bool:
+        """Whether a plane is one run of whole samples, of which any rows can be read alone."""
+        page = self._page
+        if (page.compression, page.predictor, page.fillorder) != (1, 1, 1):
+            return False
+        whole = page.bitspersample in (8, 16, 32) and page.dtype is not None
+        row = self.size.width * page.samplesperpixel // self._planes * int(page.bitspersample) // 8
+        return whole and [*self._counts] == [row * self.size.height] * self._planes
+
+    def _split(self, rows: int) -> int:
+        """Take each plane for strips of so many rows."""
+        height, counts = self.size.height, self._counts
+        row = counts[0] // height
+        starts = range(0, height, rows)
+        self._offsets = tuple(first + y * row for first in self._offsets for y in starts)
+        self._counts = tuple(min(rows, height - y) * row for _ in counts for y in starts)
+        self._raw_type = np.dtype(self._page.dtype).newbyteorder(self._page.parent.byteorder)
+        return rows
+
+    def _needed(self) -> int:
+        """Bytes that decoding the largest tile takes, with the RGB that is made of it."""
+        page = self._page
+        pixels = self._segment.width * self._segment.height
+        depth = np.dtype(page.dtype).itemsize
+        strips = min(max(1, self.tile.height // self._segment.height), self._rows)
+        copies = strips > 1 or self._planes > 1
+        decoded = pixels * page.samplesperpixel * depth * strips * (1 + copies)
+        is_rgb = page.photometric in (_RGB, _YCBCR) and depth == 1
+        made = 0 if is_rgb and page.samplesperpixel == len("RGB") else 8 * pixels * strips
+        return max(self._counts, default=0) * strips + decoded + made
+
+    def _piece(self) -> str:
+        width, height = self._segment
+        return f"{'a tile' if self._page.is_tiled else 'a strip'} of {width} × {height} pixels"
+
+    def _check_stated(self, data: bytes, index: int) -> None:
+        """Refuse a picture that is larger than its tile before its decoder asks for memory."""
+        stated = stated_size(data)
+        if stated is None or self._page.jpegheader:
+            return
+        width, height, components = stated
+        if width > self._segment.width or height > self._segment.height:
+            raise self._unreadable(index, f"it holds a picture of {width} × {height} pixels")
+        if components > _MOST_COMPONENTS:
+            raise self._unreadable(index, f"it holds a picture of {components} components")
 
     def _check_kind(self) -> None:
         page = self._page
@@ -315,15 +388,6 @@ def range_note(largest: int, full: int) -> Iterator[str]:
             f"samples reach {largest} of {full}, {largest / full:.2g} of the range, and are shown "
             "dark; save them as 8 bits, or with the SignificantBits of OME-TIFF"
         )
-
-
-def tile_too_large(name: str, width: int, height: int) -> SlideError:
-    """The error of tiles that no writer makes and no memory holds."""
-    return SlideError(
-        f"Slide {name!r} has tiles of {width} × {height} pixels, more than "
-        f"{MAX_TILE_PIXELS / 1e6:.0f} million; copy the file again from its source or convert it "
-        "to a tiled TIFF."
-    )
 
 
 def cut_off(name: str, size: int, needed: int) -> SlideError:
@@ -371,6 +435,8 @@ class PagePyramid:
             for end, side in zip((x + width, y + height), finer.size, strict=True)
         )
         x0, y0 = math.floor(left), math.floor(top)
+        # Twice: as found, and laid on the background.
+        self.pages[level].check_room(2 * 4 * (math.ceil(right) - x0) * (math.ceil(bottom) - y0))
         pixels = rectangle(
             finer,
             lambda *at: over_background(self.read_tile(level - 1, *at), WHITE),

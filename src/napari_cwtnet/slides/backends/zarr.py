@@ -1,26 +1,40 @@
-"""OME-Zarr (NGFF 0.1 to 0.5) in folders, through zarr: pyramids of 8-bit RGB."""
+"""OME-Zarr (NGFF 0.1 to 0.6) in folders and zip files, through zarr: pyramids of RGB."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_cwtnet.errors import SlideError
+from napari_cwtnet.errors import RequestError, SlideError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
-from napari_cwtnet.slides.backends.tiff_pages import MAX_TILE_PIXELS, tile_too_large
+from napari_cwtnet.slides.backends.tiff_pages import range_note
+from napari_cwtnet.slides.colour import to_uint8
 from napari_cwtnet.slides.compression import Encoding
+from napari_cwtnet.slides.decode_budget import MOST_IMAGES, check_decode, is_regular_file
 from napari_cwtnet.slides.provenance_tags import KEY
 from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import Resolution, micrometres, stated_resolution
 
+if TYPE_CHECKING:
+    from napari_cwtnet.slides.backends.zarr_store import Chunks, GuardedStore
+
 _LARGEST_TILE = 1024
+_GROUP_FILES = ("zarr.json", ".zgroup")
+_ZIP_SUFFIXES = (".zip", ".ozx")
+_LAYOUT = "bioformats2raw.layout"
+_MOST_LEVELS = 64
 _UNITS = {
     "picometer": "pm", "angstrom": "å", "nanometer": "nm", "micrometer": "µm", "millimeter": "mm",
     "centimeter": "cm", "meter": "m",
@@ -30,17 +44,34 @@ _LOSSLESS = {
     "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "gzip", "lz4", "lzma", "sharding_indexed",
     "shuffle", "transpose", "zlib", "zstd",
 }  # fmt: skip
+_HARMLESS = _LOSSLESS | {
+    "adler32", "astype", "bitround", "cast_value", "fixedscaleoffset", "fletcher32",
+    "jenkins_lookup3", "packbits", "quantize", "scale_offset", "zfpy", "pcodec",
+}  # fmt: skip
+"""Others, such as ``pickle``, may run what the file says."""
+_MAXIMA = {"uint8": 255, "uint16": 65535}
 _PRIMARIES = ("FF0000", "00FF00", "0000FF")
 _OLD_AXES = tuple("tczyx")
 """Of NGFF 0.1 and 0.2, which do not name them."""
 _IDENTITY_TILES = 16
-_ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError)
+_ERRORS = (
+    ArithmeticError, AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError,
+    ValueError, struct.error, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 # What zarr raises of its own derives from these, as do the decoders' errors.
 
 
 def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr group, of version 2 or 3; False where it cannot be looked into."""
-    return any(os.path.isfile(path / name) for name in ("zarr.json", ".zgroup"))  # noqa: PTH113
+    """Whether a folder or zip file is a Zarr group; False where it cannot be looked into."""
+    if os.path.isdir(path):  # noqa: PTH112
+        return any(os.path.isfile(path / name) for name in _GROUP_FILES)  # noqa: PTH113
+    if not is_regular_file(path) or path.suffix.lower() not in _ZIP_SUFFIXES:
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name in archive.NameToInfo for name in _GROUP_FILES)
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def is_rgb_zarr(path: Path) -> bool:
@@ -52,17 +83,21 @@ def is_rgb_zarr(path: Path) -> bool:
 
 
 class ZarrBackend:
-    """The first multiscale image of an OME-Zarr.
+    """One multiscale image of an OME-Zarr.
 
     Parameters
     ----------
     path : Path
-        The folder.
+        The folder, or a zip file of it.
+    image : int, optional
+        Which of several images, from 0; the first if left out.
 
     Raises
     ------
     SlideError
-        If it is no OME-Zarr, or its image is not one plane of 8-bit RGB.
+        If it is no OME-Zarr, or its image is not one plane of RGB of 8 or 16 bits.
+    RequestError
+        If it has no such image.
     """
 
     background: Colour = WHITE
@@ -70,38 +105,66 @@ class ZarrBackend:
     icc_profile: bytes | None = None
     origin = (0, 0)
 
-    def __init__(self, path: Path) -> None:
-        import zarr
+    def __init__(self, path: Path, image: int | None = None) -> None:
+        # Takes a third of a second, which files of other kinds need not wait for.
+        from napari_cwtnet.slides.backends.zarr_store import open_store
 
         self._name, self._path = path.name, path
+        self.image = 0
         try:
-            group: Any = zarr.open_group(str(path), mode="r")
+            store = self._store = open_store(path)
+            found = _images(store)
+            self.images = tuple(name or "the image" for name, _, _ in found)
+            self.image = chosen_image(path.name, image, len(found))
+            _, group, number = found[self.image]
             attributes = dict(group.attrs)
-            image = attributes.get("ome", attributes)["multiscales"][0]
-            described = [_axis(axis) for axis in image.get("axes", _OLD_AXES)]
+            content: Any = attributes.get("ome", attributes)["multiscales"][number]
+            described = [_axis(axis) for axis in _axes(content)]
             axes = [axis["name"] for axis in described]
-            arrays: list[Any] = [group[one["path"]] for one in image["datasets"]]
+            datasets = content["datasets"]
+            if len(datasets) > _MOST_LEVELS:
+                raise ValueError(f"its image has {len(datasets)} levels")
+            arrays: list[Any] = [group[one["path"]] for one in datasets]
             shapes = [tuple(array.shape) for array in arrays]  # a group has none
-            scales = [_scale(one, image, len(axes)) for one in image["datasets"]]
+            scales = [_scale(one, content, len(axes)) for one in datasets]
             if not arrays:
                 raise ValueError("its image has no levels")
             channels = _channels(attributes)
-            self._whole = isinstance(attributes.get(KEY), Mapping)
+            self._whole = path.is_dir() and isinstance(attributes.get(KEY), Mapping)
         except _ERRORS as error:
             raise SlideError(
-                f"Folder {path.name!r} is not an OME-Zarr image that can be read: "
-                f"{_one_line(error)}; give the folder that holds its 'multiscales'."
+                f"{'Folder' if path.is_dir() else 'File'} {path.name!r} is not an OME-Zarr image "
+                f"that can be read: {_one_line(error)}; give the folder that holds its "
+                "'multiscales'."
             ) from error
         self._place = _Place(axes, path.name, channels)
         for array, shape in zip(arrays, shapes, strict=True):
             self._place.check(shape, str(array.dtype))
+            store.arrays[array.path] = _chunks(array, path.name)
         self._arrays = arrays
         sizes = [(self._place.size(array), self._place.tile(array)) for array in arrays]
-        found = pyramid_of([Candidate(*one) for one in sizes], self._stored_tile)
-        self._arrays = [arrays[number] for number in found.numbers]
-        self.levels, self.notes = found.levels, found.notes
-        self.resolution = _resolution(described, scales[found.numbers[0]])
-        self.properties: Mapping[str, str] = _properties(image, attributes)
+        pyramid = pyramid_of([Candidate(*one) for one in sizes], self._stored_tile)
+        self._arrays = [arrays[number] for number in pyramid.numbers]
+        self.levels = pyramid.levels
+        self.notes = (*self._choice(), *pyramid.notes, *self._range())
+        self.resolution = _resolution(described, scales[pyramid.numbers[0]])
+        self.properties: Mapping[str, str] = _properties(content, attributes)
+
+    def _choice(self) -> Iterator[str]:
+        if len(self.images) > 1:
+            yield f"the file has {len(self.images)} images; shown is number {self.image}"
+
+    def _range(self) -> Iterator[str]:
+        """Of 16-bit samples, by the coarsest level."""
+        coarsest = self._arrays[-1]
+        if str(coarsest.dtype) == "uint16":
+            tile, size = self._place.tile(coarsest), self._place.size(coarsest)
+            where = slice(0, min(tile.height, size.height)), slice(0, min(tile.width, size.width))
+            try:
+                largest = int(self._place.samples(coarsest, *where).max())
+            except _ERRORS:
+                return
+            yield from range_note(largest, 65535)
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB, uint8."""
@@ -123,7 +186,8 @@ class ZarrBackend:
         except _ERRORS as error:
             raise SlideError(
                 f"Slide {self._name!r} cannot be read at tile {column},{row} of its "
-                f"{size.width} × {size.height} image: {_one_line(error)}; copy it again."
+                f"{size.width} × {size.height} image: {_one_line(error)}; copy it again from its "
+                "source."
             ) from error
 
     def _refuse_loss(self, array: Any, x: int, y: int) -> None:
@@ -152,8 +216,9 @@ class ZarrBackend:
                 yield hashlib.sha256(tile.tobytes()).digest()
 
     def close(self) -> None:
-        """Let go of the arrays; no file is open between two reads."""
+        """Let go of the arrays, and of a zip file; of a folder none is open between two reads."""
         self._arrays.clear()
+        self._store.close()
 
 
 class _Place:
@@ -163,15 +228,15 @@ class _Place:
         self._axes, self._name, self._colours = axes, name, colours
 
     def check(self, shape: Sequence[int], dtype: str) -> None:
-        """Refuse what is not one plane of 8-bit RGB, or is empty."""
+        """Refuse what is not one plane of RGB of 8 or 16 bits, or is empty."""
         axes, sizes = self._axes, dict(zip(self._axes, shape, strict=False))
         others = {axis: n for axis, n in sizes.items() if axis not in ("c", "y", "x") and n != 1}
         plane = len(axes) == len(shape) and {"y", "x"} <= sizes.keys() and not others
-        if not plane or sizes.get("c") != 3 or dtype != "uint8" or 0 in shape:
+        if not plane or sizes.get("c") != 3 or dtype not in _MAXIMA or 0 in shape:
             told = " × ".join(f"{n} {axis}" for axis, n in sizes.items())
             raise SlideError(
-                f"Slide {self._name!r} is not one plane of 8-bit RGB ({told}, {dtype}); save it as "
-                "such."
+                f"Slide {self._name!r} is not one plane of RGB of 8 or 16 bits ({told}, {dtype}); "
+                "save it as such."
             )
         if self._order is None:
             raise SlideError(
@@ -199,8 +264,6 @@ class _Place:
     def tile(self, array: Any) -> Size:
         """Of a chunk, or less where a chunk is large."""
         found = dict(zip(self._axes, array.chunks, strict=True))
-        if found["x"] * found["y"] > MAX_TILE_PIXELS:
-            raise tile_too_large(self._name, found["x"], found["y"])
         return Size(min(found["x"], _LARGEST_TILE), min(found["y"], _LARGEST_TILE))
 
     def chunk(self, array: Any, x: int, y: int) -> tuple[int, ...]:
@@ -210,12 +273,96 @@ class _Place:
         return tuple(where.get(axis, 0) for axis in self._axes)
 
     def pixels(self, array: Any, rows: slice, columns: slice) -> Pixels:
-        """(h, w, 3) of a rectangle."""
+        """(h, w, 3) uint8 of a rectangle."""
+        samples = self.samples(array, rows, columns)
+        return to_uint8(np.ascontiguousarray(samples), _MAXIMA[str(array.dtype)])
+
+    def samples(self, array: Any, rows: slice, columns: slice) -> NDArray[Any]:
+        """(h, w, 3) of a rectangle, as stored."""
         where = {"y": rows, "x": columns, "c": slice(None)}
         found = np.asarray(array[tuple(where.get(axis, 0) for axis in self._axes)])
         left = [axis for axis in self._axes if axis in where]
-        pixels = found.transpose([left.index(axis) for axis in "yxc"])
-        return np.ascontiguousarray(pixels[..., self._order])
+        return np.asarray(found.transpose([left.index(axis) for axis in "yxc"])[..., self._order])
+
+
+def chosen_image(name: str, image: int | None, count: int) -> int:
+    """The number of the image that is meant, from 0.
+
+    Raises
+    ------
+    RequestError
+        If there is no such image.
+    """
+    if image is not None and not 0 <= image < count:
+        raise RequestError(f"Image {image} is not in {name!r}; it has images 0 to {count - 1}.")
+    return image or 0
+
+
+def _images(store: GuardedStore) -> list[tuple[str, Any, int]]:
+    """Name, group and number of each multiscale image: of the root, or of bioformats2raw's."""
+    import zarr
+
+    group: Any = zarr.open_group(store, mode="r")
+    attributes = dict(group.attrs)
+    own = attributes.get("ome", attributes)
+    if "multiscales" in own or _LAYOUT not in own:
+        count = len(own["multiscales"])
+        return [(str(own["multiscales"][i].get("name") or ""), group, i) for i in range(count)]
+    series: Any = None
+    if "OME" in group:
+        listed = dict(group["OME"].attrs)
+        series = listed.get("ome", listed).get("series")
+    found = []
+    for name in series or (str(i) for i in range(MOST_IMAGES)):
+        if name not in group:
+            break
+        found.append((str(name), group[name], 0))
+    if not found:
+        raise ValueError("no series is in it")
+    return found
+
+
+def _chunks(array: Any, name: str) -> Chunks:
+    """How large and how compressed the chunks of an array are.
+
+    Raises
+    ------
+    SlideError
+        If they are too large, or of a kind that is not opened.
+    """
+    from napari_cwtnet.slides.backends.zarr_store import COMPRESSORS, Chunks
+
+    codecs = list(_codecs(array.metadata.to_dict()))
+    others = sorted({codec for codec in codecs if codec not in _HARMLESS})
+    if others:
+        raise SlideError(
+            f"Slide {name!r} is encoded by {', '.join(others)[:100]}, which is not read; save it "
+            "with Zstandard, Blosc or zlib."
+        )
+    compressors = [codec for codec in codecs if codec in COMPRESSORS]
+    if len(compressors) > 1:
+        raise SlideError(
+            f"Slide {name!r} is compressed more than once ({', '.join(compressors)[:100]}); save "
+            "it with one of them."
+        )
+    if any(side < 1 for side in array.chunks):
+        raise SlideError(f"Slide {name!r} is damaged: its chunks have a side of 0; save it again.")
+    nbytes = math.prod(array.chunks) * array.dtype.itemsize
+    sides = " × ".join(map(str, array.chunks))
+    check_decode(name, f"a chunk of {sides} samples", 2 * nbytes)
+    in_shard = 0
+    if array.shards is not None:
+        shards = zip(array.shards, array.chunks, strict=True)
+        in_shard = math.prod(-(-whole // part) for whole, part in shards)
+        check_decode(name, f"the index of a shard of {in_shard} chunks", 64 * in_shard)
+    return Chunks(nbytes, compressors[0] if compressors else None, in_shard)
+
+
+def _axes(image: Mapping[str, Any]) -> Sequence[Any]:
+    """Of the image itself; since NGFF 0.6 of its first coordinate system."""
+    systems = image.get("coordinateSystems")
+    found = image.get("axes") or (systems[0]["axes"] if systems else _OLD_AXES)
+    return list(found)
 
 
 def _axis(axis: Any) -> Mapping[str, Any]:
@@ -234,7 +381,8 @@ def _scale(dataset: Mapping[str, Any], image: Mapping[str, Any], axes: int) -> l
     """Of a level along each axis: its own scale, and then that of the whole image."""
     found = None
     for transforms in (dataset, image):
-        for one in transforms.get("coordinateTransformations") or ():
+        listed = transforms.get("coordinateTransformations") or ()
+        for one in (part for each in listed for part in each.get("transformations", (each,))):
             if one["type"] == "scale":
                 found = found or [1.0] * axes
                 scale = [float(value) for value in one["scale"]]
