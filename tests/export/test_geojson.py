@@ -24,6 +24,7 @@ rois = st.builds(
     classification=st.none() | st.text(min_size=1),
     colour=st.none() | st.tuples(*[st.integers(0, 255)] * 3),
     holes=st.lists(rings, max_size=2).map(tuple),
+    others=st.lists(st.lists(rings, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
 )
 
 
@@ -67,11 +68,15 @@ def test_what_qupath_writes(tmp_path: Path) -> None:
         {"type": "Feature", "geometry": point, "properties": {}},
     ]
     path.write_text(json.dumps(features))
-    first, second, third = read_rois(path)
+    first, second = read_rois(path)
     assert first == Roi(SQUARE, classification="Tumor: Positive")
     assert first.bounds == Region(10, 20, 20, 20.5)
     assert (second.name, second.classification, second.colour) == ("old", "Stroma", (200, 0, 0))
-    assert third.outline == ((0, 0), (9, 0), (9, 9))
+    assert second.outline == SQUARE
+    assert second.others == ((((0, 0), (9, 0), (9, 9)),),)  # one annotation of two polygons
+    assert second.bounds == Region(0, 0, 30, 40.5)
+    write_rois(path, [second])
+    assert json.loads(path.read_text())["features"][0]["geometry"]["type"] == "MultiPolygon"
     path.write_text(json.dumps(polygon))
     assert read_rois(path) == [Roi(SQUARE)]
 

@@ -34,6 +34,13 @@ def nothing_kept() -> Iterator[None]:
     ENGINES.grids = GridMemory()
 
 
+@pytest.fixture(autouse=True)
+def own_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where pixel sizes and recent slides are remembered; never the user's own."""
+    monkeypatch.setenv("CWTNET_CONFIG", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
 @pytest.fixture(scope="session")
 def ome(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An OME-TIFF of the analytic pattern: 731 × 517, levels 1, 2 and 4, 0.25 µm/px."""

@@ -13,10 +13,11 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QLabel
 
 from napari_cwtnet.enhancement import enhance, enlarged, truth
+from napari_cwtnet.enhancement.quality import slide_on_grid
 from napari_cwtnet.plugin.reader import reopened, replace_in
 from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
 from napari_cwtnet.plugin.viewer.canvas import canvas_widget
-from napari_cwtnet.plugin.viewer.compare import HERTZ
+from napari_cwtnet.plugin.viewer.compare import DIFFERENCE_RANGE, HERTZ
 from napari_cwtnet.plugin.viewer.selection import source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import PLUGIN, finish, results
@@ -288,58 +289,193 @@ def test_single_channels_and_copies(
     assert dock.compare.comparer.hindrance
 
 
-@pytest.mark.parametrize(("level", "against"), [(2.0, "truth"), (1.0, "bicubic")])
-def test_difference_is_signed_and_symmetric(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, level: float, against: str
+def against(dock: Any, text: str) -> None:
+    """Choose from the list what to compare with."""
+    combo = dock.compare.against
+    index = next(i for i in range(combo.count()) if text in combo.itemText(i))
+    combo.setCurrentIndex(index)
+    combo.activated.emit(index)
+
+
+@pytest.mark.parametrize("base", ["slide", "bicubic"])
+@pytest.mark.parametrize("level", [2.0, 1.0])
+def test_difference_is_signed_and_its_scale_is_fixed(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, level: float, base: str
 ) -> None:
     viewer, dock = enhance_dock(ome, level=level)
     viewer.scene.camera.zoom *= 4
     finish(qtbot, dock)
     (result,) = results(viewer)
+    against(dock, {"slide": "slide", "bicubic": "Plain"}[base])
     press(dock, "difference")
     difference = dock.compare.comparer.difference
-    qtbot.waitUntil(lambda: difference.layer is not None, timeout=10000)
+    qtbot.waitUntil(lambda: difference.layer is not None, timeout=30000)
     layer, source = difference.layer, source_of(result)
+    plan = source.plan
     baseline = (
-        truth(source.slide, source.plan)
-        if against == "truth"
-        else enlarged(source.slide, source.plan, reference=False)
+        enlarged(source.slide, plan, reference=False)
+        if base == "bicubic"
+        else slide_on_grid(source.slide, plan)
     )
+    if base == "slide" and level == 2.0:
+        assert np.array_equal(baseline, truth(source.slide, plan))
     want = result.data[..., :3].astype(float).mean(axis=2) - baseline.astype(float).mean(axis=2)
     assert np.abs(layer.data - want).max() < 1e-3
     assert want.min() < -0.5 < 0.5 < want.max()
-    low, high = layer.contrast_limits
-    assert low == -high
-    assert np.mean(np.abs(want) <= high) >= 0.99
+    assert list(layer.contrast_limits) == [-DIFFERENCE_RANGE, DIFFERENCE_RANGE]
     assert layer.colormap.map(0.5)[0] == pytest.approx([1, 1, 1, 1], abs=0.01)
     assert layer.colorbar.visible
-    assert f"±{high:g} of 255" in dock.compare.words
-    assert ("own pixels" in dock.compare.words) == (against == "truth")
+    assert f"±{DIFFERENCE_RANGE} of 255" in dock.compare.words
+    assert ("minus the slide" in dock.compare.words) == (base == "slide")
     assert layer.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
     assert layer.metadata[RESULT_KEY]["badge"] == result.metadata[RESULT_KEY]["badge"]
     result.visible = False
     assert badge_seen(viewer)  # of the map itself
-    dock.compare.against.setCurrentIndex(2)
-    qtbot.waitUntil(lambda: "bicubic" in dock.compare.words, timeout=10000)
     dock.compare.stop()
     assert results(viewer) == [result]
 
 
-def test_difference_that_cannot_be_had(
+def test_what_was_not_computed_has_no_difference(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:
-    viewer, dock = enhance_dock(ome, level=1.0)
-    viewer.scene.camera.zoom *= 4
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
     finish(qtbot, dock)
-    dock.compare.against.setCurrentIndex(1)
-    press(dock, "difference")
-    qtbot.waitUntil(lambda: "no pixels this fine" in dock.compare.words, timeout=10000)
-    dock.compare.stop()
     (result,) = results(viewer)
-    result.metadata[RESULT_KEY]["tiles_done"] -= 1
+    result.data[:10, :, 3] = 0
     press(dock, "difference")
-    assert "not complete" in dock.compare.words
-    assert len(results(viewer)) == 1
+    difference = dock.compare.comparer.difference
+    qtbot.waitUntil(lambda: difference.layer is not None, timeout=30000)
+    assert np.isnan(difference.layer.data[:10]).all()
+    assert not np.isnan(difference.layer.data[10:]).any()
+
+
+def test_no_difference_of_a_result_that_is_at_work(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    (result,) = results(viewer)
+    known = dict(result.metadata[RESULT_KEY])
+    done = known.pop("tiles_done")
+    result.metadata = {**result.metadata, RESULT_KEY: known}
+    dock.compare.refresh()
+    assert not dock.compare.buttons["difference"].isEnabled()
+    assert "at work" in dock.compare.buttons["difference"].toolTip()
+    assert dock.compare.buttons["split"].isEnabled()
+    result.metadata = {**result.metadata, RESULT_KEY: {**known, "tiles_done": done}}
+    dock.compare.refresh()
+    assert dock.compare.buttons["difference"].isEnabled()
+
+
+def test_the_slide_is_drawn_smoothly_while_it_is_compared(
+    compared: Callable[..., Any], qtbot: Any
+) -> None:
+    viewer, dock, result = compared(level=1.0)
+    slide = viewer.layers[0]
+    viewer.scene.camera.zoom *= 12
+    qtbot.wait(100)
+
+    def colours() -> int:
+        picture = viewer.screenshot(canvas_only=True, flash=False)
+        line = picture[picture.shape[0] * 2 // 3, : picture.shape[1] // 3, :3]
+        return len(np.unique(line, axis=0))
+
+    result.visible = False
+    assert slide.interpolation2d == "nearest"
+    blocks = colours()
+    result.visible = True
+    press(dock, "split")
+    assert {slide.interpolation2d, result.interpolation2d} == {"linear"}
+    assert colours() > 2 * blocks
+    press(dock, "split")
+    assert {slide.interpolation2d, result.interpolation2d} == {"nearest"}
+
+
+@pytest.mark.parametrize("mode", ["split", "blink", "side"])
+def test_plain_enlargement_is_made_and_goes_again(
+    compared: Callable[..., Any], qtbot: Any, mode: str
+) -> None:
+    viewer, dock, result = compared()
+    slide = viewer.layers[0]
+    against(dock, "Plain")
+    press(dock, mode)
+    comparer = dock.compare.comparer
+    qtbot.waitUntil(lambda: comparer._pair is not None, timeout=30000)
+    base = comparer._pair.base
+    assert not slide.visible
+    assert list(viewer.layers) == [slide, base, result]
+    source = source_of(result)
+    assert np.array_equal(base.data, enlarged(source.slide, source.plan, reference=False))
+    assert base.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
+    assert list(base.contrast_limits) == list(slide.contrast_limits)
+    if mode == "side":
+        assert [one.text() for one in comparer._side.labels.labels] == [
+            "plain enlargement",
+            "computed",
+        ]
+    if mode == "blink":
+        assert base.visible != result.visible
+    replace_in(viewer, slide, reopened(slide_of(slide), mpp=0.5, icc=True))
+    assert base.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
+    dock.compare.stop()
+    assert list(viewer.layers) == [slide, result]
+    assert slide.visible
+    assert result.visible
+
+
+def test_two_results_side_by_side(compared: Callable[..., Any], qtbot: Any) -> None:
+    viewer, dock, red = compared()
+    dock.form.model.setCurrentText("other-x2")
+    finish(qtbot, dock)
+    other = next(layer for layer in results(viewer) if layer != red)
+    viewer.layers.selection.active = red
+    against(dock, "other-x2")
+    press(dock, "split")
+    pair = dock.compare.comparer._pair
+    assert (pair.base, pair.result) == (other, red)
+    assert not viewer.layers[0].visible
+    assert red_columns(viewer)[0] == pytest.approx(0.5, abs=0.005)
+    assert "other-x2" in dock.compare.words
+    assert "tiny-x2" in dock.compare.words
+    press(dock, "blink")
+    assert (other.visible, red.visible) == (True, False)
+    press(dock, "difference")
+    difference = dock.compare.comparer.difference
+    qtbot.waitUntil(lambda: difference.layer is not None, timeout=30000)
+    want = np.subtract(red.data[..., :3], other.data[..., :3], dtype=float).mean(axis=2)
+    assert np.abs(difference.layer.data - want).max() < 1e-3
+    viewer.layers.remove(other)
+    assert dock.compare.comparer.mode is None
+    assert dock.compare.against.currentText() == "The slide"
+
+
+def test_results_on_other_grids_are_subtracted_in_place() -> None:
+    """A ramp in level-0 pixels, at downsamples 0.5 and 1, shifted by half a pixel."""
+    from types import SimpleNamespace
+
+    from napari_cwtnet.geometry import Region, Size
+    from napari_cwtnet.plugin.viewer.compare_pair import Other
+
+    def ramp(region: Region, downsample: float) -> np.ndarray:
+        width, height = region.size_at(downsample)
+        x = region.x + (np.arange(width) + 0.5) * downsample
+        row = np.dstack([np.rint(4 * x)] * 3 + [np.full(width, 255)]).astype(np.uint8)
+        return row.repeat(height, axis=0)
+
+    def plan(region: Region, downsample: float) -> Any:
+        size = Size(*region.size_at(downsample))
+        return SimpleNamespace(region=region, output_downsample=downsample, output_size=size)
+
+    here, there = Region(10, 4, 32, 16), Region(4.5, 0, 30, 30)
+    for fine, coarse in ((0.5, 1.0), (1.0, 0.5), (1.0, 1.0)):
+        pixels, covered = Other(ramp(there, coarse), plan(there, coarse)).on_grid(plan(here, fine))
+        want = ramp(here, fine)[..., :3].astype(float)
+        assert covered[:, : int(24 / fine)].all()
+        assert not covered[:, int(25 / fine) :].any()
+        middle = np.s_[4:-4, 4 : int(22 / fine)]
+        assert np.abs(pixels[middle] - want[middle]).max() <= 1
 
 
 def test_the_difference_follows_the_slide_s_pixel_size(
@@ -429,8 +565,8 @@ def test_an_opened_export_can_be_compared(
     viewer.layers.remove(hidden)
     press(dock, "split")
     assert dock.compare.comparer.mode == "split"
-    press(dock, "difference")
-    assert "this session" in dock.compare.words
+    assert not dock.compare.buttons["difference"].isEnabled()
+    assert "this session" in dock.compare.buttons["difference"].toolTip()
     dock.result.export_to(tmp_path / "b.png")
     assert messages[-1].startswith("a.ome.tif is a file already")
     viewer.dims.ndisplay = 3

@@ -224,3 +224,70 @@ def test_tifffile_reads_what_the_dock_wrote(
     _, dock, layer = enhanced
     export(qtbot, dock.result, tmp_path / "a.ome.tif")
     assert np.array_equal(tifffile.imread(tmp_path / "a.ome.tif"), layer.data[..., :3])
+
+
+def test_a_figure_of_what_is_in_view(
+    enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    viewer, dock, layer = enhanced
+    viewer.scene.camera.zoom *= 2  # half of the result is in view
+    dock.result.figure_to(tmp_path / "figure.png")
+    assert not dock.result.figure_button.isEnabled()
+    qtbot.waitUntil(lambda: "Written: figure.png" in messages, timeout=60000)
+    qtbot.waitUntil(dock.result.figure_button.isEnabled, timeout=60000)
+    with Image.open(tmp_path / "figure.png") as picture:
+        record = json.loads(picture.info["Comment"])
+        shown = np.asarray(picture.convert("RGB"))
+    assert record["region"] == layer.metadata[RESULT_KEY]["region"]
+    assert AWKWARD not in (tmp_path / "figure.png").read_bytes().decode("latin-1")
+    height, width = layer.data.shape[:2]
+    middle = layer.data[height // 2, width // 2, :3]
+    assert (shown == middle).all(axis=2).any()
+    corner = layer.data[2:6, 2:6, :3].reshape(-1, 3)
+    assert not all((shown == pixel).all(axis=2).any() for pixel in corner)  # out of view
+    dock.result.figure_to(tmp_path / "figure.gif")
+    assert "choose .png or .pdf" in messages[-1]
+
+
+def test_a_snapshot_has_the_scale_bar(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    viewer, dock = enhance_dock(ome, show=True)
+    viewer.canvas.overlays.scale_bar.visible = False
+    qtbot.wait(300)
+    bare = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+    dock.result.snapshot_to(tmp_path / "a.png")
+    qtbot.waitUntil(lambda: "Written: a.png" in messages, timeout=60000)
+    with Image.open(tmp_path / "a.png") as picture:
+        seen = np.asarray(picture.convert("RGB"))
+    assert seen.shape == bare.shape
+    height, width = bare.shape[:2]
+    differs = (seen != bare).any(axis=2)
+    assert differs[height * 3 // 4 :, width // 2 :].sum() > 100
+    assert not differs[: height // 2].any()
+    assert not viewer.canvas.overlays.scale_bar.visible  # as it was
+
+
+def test_nothing_can_be_pressed_that_must_fail(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    form = dock.result
+    makers = (form.export_button, form.figure_button, form.keep_button)
+    assert not any(button.isEnabled() for button in makers)
+    assert "enhance the view" in form.export_button.toolTip()
+    assert form.copy_button.isEnabled()
+    form._show_rois()
+    assert not form.export_action.isEnabled()
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    assert all(button.isEnabled() for button in makers)
+    places = [button.pos() for button in makers]
+    form.keep()
+    assert not form.keep_button.isEnabled()
+    assert "kept already" in form.keep_button.toolTip()
+    assert [button.pos() for button in makers] == places
+    viewer.layers.clear()
+    assert not any(button.isEnabled() for button in makers)
+    assert not form.copy_button.isEnabled()
+    assert not form.snapshot_button.isEnabled()

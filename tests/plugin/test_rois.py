@@ -13,6 +13,8 @@ import pytest
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import Roi, read_rois, save_image, write_rois
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results
 
@@ -35,7 +37,7 @@ def test_shapes_become_polygons_in_level_0_pixels(
     )
     shapes.add(CORNERS[:2], shape_type="line")
     dock.result.export_rois(tmp_path / "a.geojson")
-    assert messages == ["Written: a.geojson, 3 polygons"]
+    assert messages == ["Written: a.geojson, 3 regions"]
     rectangle, ellipse, polygon = read_rois(tmp_path / "a.geojson")
     assert rectangle.bounds == Region(10, 20, 50, 30)
     assert rectangle.outline == ((10, 20), (60, 20), (60, 50), (10, 50))
@@ -45,27 +47,86 @@ def test_shapes_become_polygons_in_level_0_pixels(
     assert len(ellipse.outline) > 50
 
 
+def same(one: Roi, other: Roi) -> bool:
+    """Up to napari's float32."""
+    rings = zip((r for p in one.parts for r in p), (r for p in other.parts for r in p), strict=True)
+    return (
+        all(np.allclose(a, b, atol=1e-4) for a, b in rings)
+        and [len(part) for part in one.parts] == [len(part) for part in other.parts]
+        and (one.name, one.classification, one.colour)
+        == (other.name, other.classification, other.colour)
+    )
+
+
 def test_there_and_back_again(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, messages: list[str]
 ) -> None:
     viewer, dock = enhance_dock(ome)
-    rois = [Roi(SQUARE, "field 1", "Tumor", (200, 0, 0)), Roi(SQUARE[:3])]
-    write_rois(tmp_path / "a.geojson", [*rois, Roi(SQUARE, holes=(SQUARE[:3],))])
+    inner = tuple((x / 2 + 15, y / 2 + 15) for x, y in SQUARE)
+    far = tuple((x + 200, y + 100) for x, y in SQUARE)
+    rois = [
+        Roi(SQUARE, "field 1", "Tumor", (200, 0, 0)),
+        Roi(SQUARE[:3]),
+        Roi(SQUARE, "ring", holes=(inner,)),
+        Roi(SQUARE, "two places", others=((far, far[:3]),)),
+    ]
+    write_rois(tmp_path / "a.geojson", rois)
     dock.result.import_rois(tmp_path / "a.geojson")
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10000)
-    assert "1 with holes" in messages[-1]
+    assert messages[-1] == "Read: 4 regions"
     shapes = viewer.layers[1]
     assert shapes.name == "a"
+    assert shapes.nshapes == 7  # holes and the parts of a region are seen, too
     assert shapes.units == viewer.layers[0].units
     assert list(shapes.features["classification"].iloc[:1]) == ["Tumor"]
+    shapes.add(CORNERS, shape_type="rectangle")
     dock.result.export_rois(tmp_path / "b.geojson")
-    back = read_rois(tmp_path / "b.geojson")
-    for roi, found in zip(rois, back[:2], strict=True):
-        assert np.allclose(found.outline, roi.outline, atol=1e-4)  # napari keeps float32
-        assert (found.name, found.classification, found.colour) == (
-            roi.name, roi.classification, roi.colour,
-        )  # fmt: skip
+    *back, drawn = read_rois(tmp_path / "b.geojson")
+    for roi, found in zip(rois, back, strict=True):
+        assert same(roi, found)
+    assert (drawn.name, drawn.classification) == (None, None)  # not the last one's
+    assert drawn.bounds == Region(10, 20, 50, 30)
     assert json.loads((tmp_path / "b.geojson").read_text())["type"] == "FeatureCollection"
+
+
+def test_outlines_are_as_wide_at_every_zoom(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, show=True)
+    viewer.layers[0].visible = False
+    write_rois(tmp_path / "a.geojson", [Roi(((200, 150), (500, 150), (500, 400), (200, 400)))])
+    dock.result.import_rois(tmp_path / "a.geojson")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10000)
+    shapes = viewer.layers[1]
+    shapes.selected_data = set()
+
+    def widths() -> list[int]:
+        """Of the left edge, on the screen."""
+        picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
+        row = picture[picture.shape[0] // 2 + 40].astype(int)
+        runs = np.flatnonzero(np.diff((row.sum(axis=1) > 150).astype(int)))
+        return [int(end - start) for start, end in zip(runs[::2], runs[1::2], strict=False)]
+
+    viewer.scene.camera.center = (0, 275 * 0.25, 200 * 0.25)
+    for zoom in (0.6, 3.0, 12.0):
+        viewer.scene.camera.zoom = zoom
+        qtbot.wait(400)
+        assert widths()
+        assert all(1 <= width <= 4 for width in widths())
+        assert shapes.edge_width[0] == pytest.approx(2.0 / (zoom * 0.25), rel=0.06)
+
+
+def test_regions_stay_on_a_slide_whose_pixel_size_is_set(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    write_rois(tmp_path / "a.geojson", [Roi(SQUARE)])
+    dock.result.import_rois(tmp_path / "a.geojson")
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10000)
+    slide_layer = viewer.layers[0]
+    replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.5, icc=True))
+    dock.result.export_rois(tmp_path / "b.geojson")
+    assert same(read_rois(tmp_path / "b.geojson")[0], Roi(SQUARE))
 
 
 def test_pixels_are_the_slide_s_below_an_opened_result(

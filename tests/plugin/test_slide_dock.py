@@ -27,6 +27,7 @@ DockOf = Callable[..., Any]
 def enter_mpp(dock: Any, qtbot: Any, text: str) -> None:
     """Type a pixel size, and wait for the slide that is opened anew."""
     box, before = dock.form.mpp, slide_of(dock.layer)
+    dock.form.more.setChecked(True)
     if box.isReadOnly():
         dock.form.edit_mpp.click()
     box.lineEdit().selectAll()
@@ -40,7 +41,10 @@ def enter_mpp(dock: Any, qtbot: Any, text: str) -> None:
 def test_dock_says_what_the_slide_is(dock_of: DockOf, svs: Path) -> None:
     _, dock = dock_of(svs)
     form = dock.form
-    assert "CMU-1-Small-Region.svs" in form.name.text()
+    assert form.slides.currentText() == "CMU-1-Small-Region.svs"
+    assert form.more_details.isHidden()
+    form.more.click()
+    assert not form.more_details.isHidden()
     assert form.size.text() == "2220 × 2967 px\n1.11 × 1.48 mm"
     assert form.mpp.text() == "0.4990 µm/px"
     assert form.mpp.isReadOnly()
@@ -49,7 +53,7 @@ def test_dock_says_what_the_slide_is(dock_of: DockOf, svs: Path) -> None:
     assert all(b.isEnabled() for b in form.jumps.values())
     assert form.levels.rowCount() == 1
     assert [form.levels.item(0, i).text() for i in range(3)] == ["1", "0.499", "2220 × 2967"]
-    assert not form.form.isRowVisible(form.icc)  # it has no profile
+    assert not form.more_form.isRowVisible(form.icc)  # it has no profile
     assert not form.form.isRowVisible(form.note)
 
 
@@ -161,7 +165,7 @@ def test_missing_pixel_size_is_set(dock_of: DockOf, qtbot: Any, tiff: Path) -> N
     assert form.mpp.text() == "unknown"
     assert not form.mpp.isReadOnly()
     assert not any(b.isEnabled() for b in form.jumps.values())
-    assert form.form.isRowVisible(form.note)
+    assert form.form.isRowVisible(form.ask_scanned)
     before = visible_region(viewer, dock.layer)
     enter_mpp(dock, qtbot, "0.25")
     slide = slide_of(dock.layer)
@@ -207,7 +211,7 @@ def test_profile_is_switched(dock_of: DockOf, qtbot: Any, tmp_path: Path) -> Non
     path = write_tiff(tmp_path / "profile.tif", iccprofile=profile)
     _, dock = dock_of(path)
     form = dock.form
-    assert form.form.isRowVisible(form.icc)
+    assert form.more_form.isRowVisible(form.icc)
     assert form.icc.isChecked()
     for on in (False, True):
         form.icc.click()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,6 @@ from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import Plan
-from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.slides import Slide
@@ -147,57 +145,38 @@ def measure(
     return Quality(*numbers)
 
 
-Against = Literal["truth", "bicubic"]
-
-_STEPS = (2, 5, 10, 20, 50, 100, 255)
-_SHOWN_PERCENT = 99.5
+_MARGIN = 3
 
 
-def suiting_baseline(plan: Plan) -> Against:
-    """``truth`` where the slide's own pixels hold it, else ``bicubic``."""
-    return "truth" if plan.checkable else "bicubic"
+def slide_on_grid(slide: Slide, plan: Plan) -> NDArray[np.uint8]:
+    """The slide's own pixels on the grid of the output: ``(height, width, 3)`` uint8.
+
+    Enlarged bicubically where the output is finer than the slide.
+    """
+    pixel, region = plan.output_downsample, plan.region
+    if pixel >= 1:
+        return slide.read(region, pixel)
+    width, height = plan.output_size
+    covered = (width * pixel, height * pixel)
+    columns, rows = (math.ceil(length) + 2 * _MARGIN for length in covered)
+    around = Region(region.x - _MARGIN, region.y - _MARGIN, columns, rows)
+    box = (_MARGIN, _MARGIN, _MARGIN + covered[0], _MARGIN + covered[1])
+    small = Image.fromarray(slide.read(around, 1.0, replicate=True))
+    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC, box=box))
 
 
-def signed_difference(
-    slide: Slide, plan: Plan, image: NDArray[np.uint8], against: Against
-) -> NDArray[np.float32]:
-    """Result minus baseline, mean of red, green and blue.
+def signed_difference(image: NDArray[np.uint8], baseline: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Image minus baseline, mean of red, green and blue.
 
     Parameters
     ----------
-    slide : Slide
-        The enhanced slide.
-    plan : Plan
-        The plan of the result.
-    image : ndarray
-        The result, ``(height, width, 3)`` uint8.
-    against : {"truth", "bicubic"}
-        The slide's own pixels, or the bicubic enlargement of LR.
+    image, baseline : ndarray
+        ``(height, width, 3)`` uint8 each.
 
     Returns
     -------
     ndarray
-        ``(height, width)`` float32, -255..255; above 0 where the result is brighter.
-
-    Raises
-    ------
-    RequestError
-        If the slide holds no truth, or the baseline is unknown.
+        ``(height, width)`` float32 grey levels, -255..255; above 0 where the image is brighter.
     """
-    if against not in get_args(Against):
-        raise RequestError(f"Baseline {against!r} is unknown; choose truth or bicubic.")
-    baseline = truth(slide, plan) if against == "truth" else enlarged(slide, plan, reference=False)
-    if baseline is None:
-        raise RequestError("Baseline truth: the slide has no pixels this fine; choose bicubic.")
     sums = image.sum(axis=2, dtype=np.int16) - baseline.sum(axis=2, dtype=np.int16)
     return np.asarray(sums / np.float32(3), np.float32)
-
-
-def symmetric_limit(difference: NDArray[np.float32]) -> float:
-    """A round number that bounds nearly all of a difference, in either direction.
-
-    >>> symmetric_limit(np.array([[-3.0, 0.5], [4.0, 2.0]], np.float32))
-    5.0
-    """
-    largest = float(np.percentile(np.abs(difference), _SHOWN_PERCENT))
-    return float(next((step for step in _STEPS if step >= largest), _STEPS[-1]))

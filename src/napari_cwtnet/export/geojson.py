@@ -27,9 +27,13 @@ _FARTHEST = 1e9
 _REMEDY = "export it again from QuPath as GeoJSON, or from here"
 
 
+Part = tuple[Ring, ...]
+"""A polygon: its outline, then its holes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Roi:
-    """A polygon on a slide.
+    """A region of interest on a slide: a polygon, or several that are one annotation.
 
     Parameters
     ----------
@@ -41,6 +45,8 @@ class Roi:
         Of the classification, 0..255.
     holes : tuple of rings, optional
         Parts that are left out.
+    others : tuple of parts, optional
+        Further polygons of the same annotation, each with its own holes.
     """
 
     outline: Ring
@@ -48,17 +54,24 @@ class Roi:
     classification: str | None = None
     colour: tuple[int, int, int] | None = None
     holes: tuple[Ring, ...] = ()
+    others: tuple[Part, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All its polygons."""
+        return ((self.outline, *self.holes), *self.others)
 
     @property
     def bounds(self) -> Region:
-        """The rectangle around it.
+        """The rectangle around all of it.
 
         Raises
         ------
         RequestError
             If it has no area.
         """
-        xs, ys = ([point[axis] for point in self.outline] for axis in (0, 1))
+        corners = [point for part in self.parts for point in part[0]]
+        xs, ys = ([point[axis] for point in corners] for axis in (0, 1))
         return Region(min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys))
 
 
@@ -100,9 +113,9 @@ def write_rois(path: Path, rois: Sequence[Roi], origin: Point = (0, 0)) -> None:
 
 
 def read_rois(path: Path, origin: Point = (0, 0)) -> list[Roi]:
-    """The polygons of a GeoJSON file; of its points and lines, which have no area, none.
+    """The annotations of a GeoJSON file; points and lines, which have no area, are left out.
 
-    A MultiPolygon gives one polygon for each of its parts. Plain Features, geometries, collections
+    A MultiPolygon is one annotation of several polygons. Plain Features, geometries, collections
     and lists of them are understood too. Names and colours that make no sense are left out.
 
     Parameters
@@ -146,10 +159,10 @@ def read_rois(path: Path, origin: Point = (0, 0)) -> list[Roi]:
 def _moved(roi: Roi, by: Point) -> Roi:
     if not any(by):
         return roi
-    outline, *holes = (
-        tuple((x + by[0], y + by[1]) for x, y in ring) for ring in (roi.outline, *roi.holes)
+    first, *others = (
+        tuple(tuple((x + by[0], y + by[1]) for x, y in ring) for ring in part) for part in roi.parts
     )
-    return replace(roi, outline=outline, holes=tuple(holes))
+    return replace(roi, outline=first[0], holes=first[1:], others=tuple(others))
 
 
 def _feature(roi: Roi) -> dict[str, Any]:
@@ -162,10 +175,15 @@ def _feature(roi: Roi) -> dict[str, Any]:
             properties["classification"]["color"] = list(roi.colour)
     elif roi.colour is not None:
         properties["color"] = list(roi.colour)
-    rings = [[list(point) for point in (*ring, ring[0])] for ring in (roi.outline, *roi.holes)]
+    parts = [[[list(point) for point in (*ring, ring[0])] for ring in part] for part in roi.parts]
+    one = len(parts) == 1
+    geometry = {
+        "type": "Polygon" if one else "MultiPolygon",
+        "coordinates": parts[0] if one else parts,
+    }
     return {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": rings},
+        "geometry": geometry,
         "properties": properties,
     }
 
@@ -197,9 +215,14 @@ def _polygons(feature: dict[str, Any], kinds: set[str]) -> Iterator[Roi]:
     given = properties.get("classification")
     classification = {"name": given} if isinstance(given, str) else _mapping(given)
     name, colour = _text(properties.get("name")), _colour(classification) or _colour(properties)
-    for rings in coordinates if kind == "MultiPolygon" else [coordinates]:
-        outline, *holes = (_ring(ring) for ring in rings)
-        yield Roi(outline, name, _class_name(classification), colour, tuple(holes))
+    parts = coordinates if kind == "MultiPolygon" else [coordinates]
+    if not parts:
+        kinds.add("an empty MultiPolygon")
+        return
+    first, *others = (tuple(_ring(ring) for ring in rings) for rings in parts)
+    outline, *holes = first
+    kind_of_tissue = _class_name(classification)
+    yield Roi(outline, name, kind_of_tissue, colour, tuple(holes), tuple(others))
 
 
 def _ring(ring: Any) -> Ring:

@@ -16,10 +16,13 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.tasks.slide_memory import SLIDES, open_remembered
 from napari_cwtnet.plugin.viewer.badge import keep_badge
-from napari_cwtnet.plugin.viewer.slide_layer import placement, slide_layer, slide_of
+from napari_cwtnet.plugin.viewer.slide_layer import layer_below, placement, slide_layer, slide_of
+from napari_cwtnet.plugin.viewer.slides_shown import bring_up
 from napari_cwtnet.plugin.viewer.tiled_level import TiledLevel
-from napari_cwtnet.slides import Slide, open_slide
+from napari_cwtnet.plugin.viewer.viewport import lay_over
+from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backends.zarr import is_rgb_zarr
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ def read_slides(path: Paths) -> list[LayerData]:
     found: list[LayerData] = []
     for one in _as_list(path):
         try:
-            slide = open_slide(one)
+            slide = open_remembered(one)
             levels, settings = slide_layer(slide)
         except CwtnetError as error:
             # Raised, it would be shown with its traceback; this way napari adds no layer.
@@ -107,32 +110,46 @@ def read_ahead(path: Path, mpp: float | None = None, icc: bool = True) -> Opened
     RequestError
         If ``mpp`` is no pixel size of a slide.
     """
-    slide = open_slide(path, mpp=mpp, icc=icc)
+    slide = open_remembered(path, mpp=mpp, icc=icc)
     levels, settings = slide_layer(slide)
     np.asarray(levels[-1])
     return Opened(slide, levels, settings)
 
 
-def open_in(viewer: ViewerModel, path: Path, at_the_end: Callable[[], None] | None = None) -> None:
+def open_in(
+    viewer: ViewerModel,
+    path: Path | Callable[[], Path],
+    at_the_end: Callable[[], None] | None = None,
+) -> None:
     """Add a slide's layer to a viewer once it is read; with this plugin, whatever the default.
 
     An error is shown in one line, and no layer is added.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where to.
+    path : Path or callable
+        The file, or what fetches it, which may take long.
+    at_the_end : callable, optional
+        Called last, whatever has happened.
     """
     in_background(
-        lambda: read_ahead(path),
+        lambda: read_ahead(path() if callable(path) else path),
         lambda opened: add_to(viewer, opened),
         at_the_end=at_the_end,
     )
 
 
 def add_to(viewer: ViewerModel, opened: Opened) -> Image:
-    """Add the layer of a slide, and look at it if it is the first."""
+    """Add the layer of a slide, and look at it; other slides are put away."""
     from napari.utils.history import update_open_history
 
     keep_badge(viewer)
     layer = viewer.add_image(opened.levels, **opened.settings)
     if len(viewer.layers) == 1:
         viewer.reset_view()
+    bring_up(viewer, layer)
     update_open_history(str(opened.slide.path))
     return layer
 
@@ -154,13 +171,32 @@ def replace_in(viewer: ViewerModel, layer: Image, opened: Opened) -> None:
         layer.scale = place["scale"]
         if opened.slide.computed_place is not None:
             layer.translate = place["translate"]
+        for other in viewer.layers:
+            if layer_below(other) == layer:
+                lay_over(other, layer, None, 1)
         camera.center = tuple(c * ratio for c in centre)
         camera.zoom = zoom / ratio
 
 
 def reopened(slide: Slide, *, mpp: float | None, icc: bool) -> Opened:
-    """The same file with another pixel size (None: what the file says) or without its profile."""
+    """The same file with another pixel size (None: what was set or the file says), or profile."""
     return read_ahead(slide.path, mpp=mpp, icc=icc)
+
+
+def with_pixel_size(slide: Slide, mpp: float | None, *, icc: bool) -> Opened:
+    """The same file with the pixel size that the user sets, from now on; None for the file's own.
+
+    Raises
+    ------
+    RequestError
+        If ``mpp`` is no pixel size of a slide.
+    """
+    if mpp is None:
+        SLIDES.set_mpp(slide, None)
+    opened = reopened(slide, mpp=mpp, icc=icc)
+    if mpp is not None:
+        SLIDES.set_mpp(slide, mpp)
+    return opened
 
 
 _PATTERNS = " ".join(f"*{suffix}" for suffix in SLIDE_SUFFIXES + PLAIN_SUFFIXES)
@@ -169,5 +205,6 @@ _FILTER = f"Slides ({_PATTERNS});;All files (*)"
 
 def ask_for_slide(parent: QWidget | None) -> Path | None:
     """The file that the user chooses; None if cancelled."""
-    name, _ = QFileDialog.getOpenFileName(parent, "Open slide", get_open_history()[0], _FILTER)
+    folder = str(SLIDES.folder or get_open_history()[0])
+    name, _ = QFileDialog.getOpenFileName(parent, "Open slide", folder, _FILTER)
     return Path(name) if name else None

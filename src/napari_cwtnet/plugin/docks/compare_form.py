@@ -1,56 +1,39 @@
-"""Buttons for the ways of comparing, and words for what is seen."""
+"""What a result is compared with, the ways of comparing, and what is seen."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QButtonGroup,
-    QComboBox,
-    QGridLayout,
-    QLabel,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QPushButton, QWidget
 
+from napari_cwtnet.plugin.docks.widgets import Combo, words_label
 from napari_cwtnet.plugin.viewer.compare import BLINK_KEY, Comparer, ModeName
 
 _MODES: dict[ModeName, tuple[str, str]] = {
-    "split": ("Split", "The slide left of a line that you drag, the computed image right of it"),
-    "blink": ("Blink", f"Show and hide the computed image in turn (key {BLINK_KEY})"),
+    "split": ("Split", "A line over the picture that you drag; the computed image is on its right"),
+    "blink": ("Blink", f"Show one and the other in turn (key {BLINK_KEY})"),
     "side": ("Side by side", "Two halves that show the same place and move together"),
-    "difference": ("Difference", "What is brighter and what is darker, as a map of colours"),
+    "difference": ("Difference", "Where the computed image is brighter and where it is darker"),
 }
-_BASELINES = (
-    (
-        "Difference to best available",
-        None,
-        "Its own pixels if it has them this fine, else bicubic",
-    ),
-    ("Minus the slide's own pixels", "truth", "What the model got wrong"),
-    ("Minus plain enlargement (bicubic)", "bicubic", "What the model added to what it read"),
-)
+_AGAINST_TIP = "What the computed image is compared with"
+_LINES, _AROUND = 3, 8
+"""Room that is kept for words, so that nothing below moves when they change."""
 
 
 class CompareForm(QWidget):
-    """Four buttons, of which one or none is down.
-
-    Attributes
-    ----------
-    height_changed : Signal
-        More or fewer words are shown.
-    """
-
-    height_changed = Signal()
+    """A list of what to compare with, and four buttons, of which one or none is down."""
 
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.comparer = Comparer(viewer, self)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        title = QLabel("<b>Compare with the slide</b>")
-        grid.addWidget(title, 0, 0, 1, 2)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(QLabel("<b>Compare with</b>"), 0, 0)
+        self.against = Combo()
+        grid.addWidget(self.against, 0, 1, 1, 2)
+        buttons = QGridLayout()
         self._group = QButtonGroup(self)
         self._group.setExclusive(False)  # the one that is down can be raised again
         self.buttons: dict[ModeName, QPushButton] = {}
@@ -58,16 +41,12 @@ class CompareForm(QWidget):
             button = self.buttons[mode] = QPushButton(words)
             button.setCheckable(True)
             button.clicked.connect(lambda down, mode=mode: self._choose(mode if down else None))
-            grid.addWidget(button, 1 + number // 2, number % 2)
-        self.against = QComboBox()
-        for number, (words, value, tip) in enumerate(_BASELINES):
-            self.against.addItem(words, value)
-            self.against.setItemData(number, tip, Qt.ItemDataRole.ToolTipRole)
-        self.against.currentIndexChanged.connect(lambda _: self._on_baseline())
-        self._words = QLabel()
-        self._words.setWordWrap(True)
-        grid.addWidget(self.against, 3, 0, 1, 2)
-        grid.addWidget(self._words, 4, 0, 1, 2)
+            buttons.addWidget(button, number // 2, number % 2)
+        grid.addLayout(buttons, 1, 0, 1, 3)
+        self._words = words_label()
+        self._words.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        grid.addWidget(self._words, 2, 0, 1, 3)
+        self.against.activated.connect(self._on_against)
         self.show_state()
 
     @property
@@ -86,18 +65,36 @@ class CompareForm(QWidget):
     def _choose(self, mode: ModeName | None) -> None:
         self.comparer.choose(mode)
 
-    def _on_baseline(self) -> None:
-        self.comparer.difference.against = self.against.currentData()
-        self.comparer.refresh()
+    def _on_against(self, index: int) -> None:
+        baselines = self.comparer.baselines
+        if index < len(baselines):
+            self.comparer.compare_with(baselines[index])
 
     def show_state(self) -> None:
         """Show how things are compared, or why they cannot be."""
-        comparer, hindrance = self.comparer, self.comparer.hindrance
+        comparer = self.comparer
+        self._show_baselines()
         for mode, button in self.buttons.items():
+            hindrance = comparer.hindrance_of(mode)
             button.setChecked(mode == comparer.mode)
-            button.setEnabled(not hindrance)
+            button.setEnabled(not hindrance or mode == comparer.mode)
             button.setToolTip(hindrance or _MODES[mode][1])
-        self.against.setVisible(comparer.mode == "difference")
-        words = comparer.words if comparer.mode is not None else hindrance
-        self._words.setText(words)
-        self._words.setVisible(bool(words))
+        line = self._words.fontMetrics().lineSpacing()  # of the theme, once that is applied
+        self._words.setFixedHeight(_LINES * line + _AROUND)
+        self._words.setText(comparer.words)
+        self._words.setToolTip(comparer.words)
+
+    def _show_baselines(self) -> None:
+        comparer, baselines = self.comparer, self.comparer.baselines
+        with QSignalBlocker(self.against):
+            self.against.clear()
+            for index, baseline in enumerate(baselines):
+                self.against.addItem(baseline.text)
+                self.against.setItemData(index, baseline.tip, Qt.ItemDataRole.ToolTipRole)
+            if baselines:
+                self.against.setCurrentIndex(baselines.index(comparer.against))
+            else:
+                self.against.addItem("The slide")
+        self.against.setEnabled(bool(baselines))
+        tip = comparer.against.tip if baselines else comparer.hindrance
+        self.against.setToolTip(f"{_AGAINST_TIP}: {tip}" if baselines else tip)

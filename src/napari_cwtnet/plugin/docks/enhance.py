@@ -137,6 +137,7 @@ class EnhancePanel(QWidget):
 
     def show_figures(self, viewer: Any) -> None:
         """How good the result is that is compared or shown, if that is known."""
+        self.result.refresh()
         measured = quality_of(viewer, self.compare.comparer.meant)
         if measured is None:
             self.quality.clear()

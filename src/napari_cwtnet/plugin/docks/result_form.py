@@ -1,4 +1,4 @@
-"""What can be done with a result: write it, copy its command line; regions to and from files."""
+"""What can be done with a result: write it, draw a figure, copy its command; ROIs and files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,25 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QMenu, QPushButton,
 
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.export import Roi, read_rois, write_rois
-from napari_cwtnet.plugin.docks.widgets import copy, show_progress, thin_bar
+from napari_cwtnet.plugin.docks.widgets import (
+    copy,
+    enable,
+    show_progress,
+    thin_bar,
+    words_label,
+)
 from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.command_line import command_line, enhance_words
 from napari_cwtnet.plugin.viewer.export import Exporter, exportable, suggested_name
-from napari_cwtnet.plugin.viewer.rois import rois_of, shapes_layer
-from napari_cwtnet.plugin.viewer.selection import Source, source_layer_in, source_of
+from napari_cwtnet.plugin.viewer.pictures import figure_of, snapshot_of
+from napari_cwtnet.plugin.viewer.result_layer import KEPT
+from napari_cwtnet.plugin.viewer.rois import keep_outlines, rois_of, shapes_layer
+from napari_cwtnet.plugin.viewer.selection import (
+    Source,
+    source_layer_in,
+    source_of,
+)
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 _BARE = "PNG, pixels only (*.png)"
@@ -28,6 +41,11 @@ _KINDS = {
     "PNG, a picture with the badge on it (*.png)": "png",
     _BARE: "png",
 }
+_FIGURES = [("PNG, a picture (*.png)", "png"), ("PDF, a page to print (*.pdf)", "pdf")]
+_LINE = 22
+"""Pixels that are kept for a word on what is being written."""
+_NO_RESULT = "There is no result to keep; enhance the view or an ROI first."
+_KEPT = "This layer is kept already: no run replaces it."
 _GEOJSON = "GeoJSON, as QuPath writes it (*.geojson *.json)"
 
 
@@ -90,6 +108,35 @@ def ask_for_rois(parent: QWidget | None, folder: Path, *, save: bool) -> Path | 
     return Path(dialog.selectedFiles()[0]) if dialog.exec() else None
 
 
+def ask_for_picture(parent: QWidget | None, what: str, suggestion: Path) -> Path | None:
+    """Ask for the name of a figure or snapshot; None if cancelled."""
+    kinds = _FIGURES if suggestion.suffix == ".pdf" or what == "Figure" else _FIGURES[:1]
+    dialog = QFileDialog(parent, f"Save the {what.lower()}", str(suggestion.parent))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setNameFilters([words for words, _ in kinds])
+    endings = dict(kinds)
+
+    def rename(kind: str) -> None:
+        dialog.setDefaultSuffix(endings[kind])
+        dialog.selectFile(str(Path(dialog.selectedFiles()[0]).with_suffix(f".{endings[kind]}")))
+
+    dialog.filterSelected.connect(rename)
+    dialog.setDefaultSuffix("png")
+    dialog.selectFile(suggestion.name)
+    return Path(dialog.selectedFiles()[0]) if dialog.exec() else None
+
+
+_TIPS = {
+    "export": "Write the shown result: OME-TIFF or OME-Zarr to measure on, PNG to look at",
+    "figure": "Before, after and, where the slide has it, the truth, with a scale bar and a "
+    "caption, as PNG or PDF: the part of the shown result that is in view",
+    "snapshot": "Save what the canvas shows, with its scale bar and the mark of what is computed",
+    "copy": "Copy the command line that makes the shown result, or the view if there is none",
+    "keep": "Leave the shown result as it is; the next run makes a layer of its own",
+    "rois": "Regions of interest to and from GeoJSON, as QuPath has it",
+}
+
+
 class ResultForm(QWidget):
     """Buttons that work on the shown result, and on shapes.
 
@@ -117,40 +164,77 @@ class ResultForm(QWidget):
         self._viewer, self._meant = viewer, meant
         self._view_source, self._keep = view_source, keep
         self._folder = Path.home()
+        self._drawing = False
         self.exporter = Exporter(self)
-        self.keep_button = QPushButton("Keep layer")
         self.export_button = QPushButton("Export…")
+        self.figure_button = QPushButton("Figure…")
+        self.snapshot_button = QPushButton("Snapshot…")
         self.copy_button = QPushButton("Copy as command")
+        self.keep_button = QPushButton("Keep layer")
         self.rois_button = QPushButton("ROIs")
-        self.keep_button.setToolTip(
-            "Leave the shown result as it is; the next run makes a layer of its own"
-        )
-        self.export_button.setToolTip("Write the shown result: OME-TIFF, OME-Zarr or PNG")
-        self.copy_button.setToolTip(
-            "Copy the command line that makes the shown result, or the view if there is none"
-        )
-        self.rois_button.setToolTip("Shapes to and from GeoJSON, as QuPath has it")
         menu = QMenu(self.rois_button)
+        menu.setToolTipsVisible(True)
         self.import_action = menu.addAction("Import ROIs…")
         self.export_action = menu.addAction("Export ROIs…")
+        menu.aboutToShow.connect(self._show_rois)
         self.rois_button.setMenu(menu)
-        self._bar, self._words = thin_bar(), QLabel("Writing…")
+        self._bar, self._words = thin_bar(keep_place=True), words_label()
+        self._words.setFixedHeight(_LINE)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
-        grid.addWidget(self.keep_button, 1, 0)
-        grid.addWidget(self.export_button, 1, 1)
-        grid.addWidget(self.copy_button, 2, 0)
-        grid.addWidget(self.rois_button, 2, 1)
-        grid.addWidget(self._bar, 3, 0, 1, 2)
-        grid.addWidget(self._words, 4, 0, 1, 2)
+        for number, button in enumerate(self._buttons.values()):
+            grid.addWidget(button, 1 + number // 2, number % 2)
+        grid.addWidget(self._bar, 4, 0, 1, 2)
+        grid.addWidget(self._words, 5, 0, 1, 2)
         self.keep_button.clicked.connect(lambda _: self.keep())
         self.export_button.clicked.connect(lambda _: self._ask_and_export())
+        self.figure_button.clicked.connect(lambda _: self._ask_and_draw())
+        self.snapshot_button.clicked.connect(lambda _: self._ask_and_shoot())
         self.copy_button.clicked.connect(lambda _: self.copy_command())
         self.import_action.triggered.connect(lambda _: self._ask_and_import())
         self.export_action.triggered.connect(lambda _: self._ask_and_export_rois())
-        self.exporter.changed.connect(self._show)
-        self._show()
+        self.exporter.changed.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def _buttons(self) -> dict[str, QPushButton]:
+        return {
+            "export": self.export_button,
+            "figure": self.figure_button,
+            "snapshot": self.snapshot_button,
+            "copy": self.copy_button,
+            "keep": self.keep_button,
+            "rois": self.rois_button,
+        }
+
+    def refresh(self, *_: Any) -> None:
+        """Enable what can be done now, and say of the rest why it cannot."""
+        layer, busy = self._meant(), self.exporter.busy
+        whole = _trouble(lambda: exportable(layer))
+        slide = source_layer_in(self._viewer) is not None
+        source = source_of(layer)
+        writing = "Wait until the file is written." if busy else ""
+        hindrances = {
+            "export": writing or whole,
+            "figure": "Wait until the figure is drawn." if self._drawing else whole,
+            "snapshot": "" if len(self._viewer.layers) else "There is nothing to see yet.",
+            "copy": "" if slide or source is not None else "Open a slide first.",
+            "keep": _NO_RESULT if source is None else _KEPT if KEPT in layer.name else "",
+            "rois": "" if slide else "Open a slide first.",
+        }
+        for name, button in self._buttons.items():
+            enable(button, not hindrances[name], hindrances[name] or _TIPS[name])
+        self._bar.setVisible(busy)
+        self._words.setText("Writing…" if busy else "Drawing…" if self._drawing else "")
+        show_progress(self._bar, *self.exporter.progress)
+
+    def _show_rois(self) -> None:
+        slide = source_layer_in(self._viewer)
+        hindrance = _trouble(lambda: rois_of(self._viewer, slide)) if slide is not None else ""
+        self.export_action.setEnabled(slide is not None and not hindrance)
+        self.export_action.setToolTip(hindrance or "Write the shown shapes as annotations")
+        self.import_action.setToolTip("Show a file's annotations over the slide")
 
     def keep(self) -> None:
         """Leave the shown result as it is, whatever is enhanced next."""
@@ -162,6 +246,27 @@ class ResultForm(QWidget):
 
     def _export(self, layer: Any, path: Path, *, badge_on_pixels: bool) -> None:
         self._tell(lambda: self.exporter.start(layer, path, badge_on_pixels=badge_on_pixels))
+
+    def figure_to(self, path: Path) -> None:
+        """Draw before, after and truth of the part that is in view; an error is one line."""
+        layer = self._meant()
+        found = self._tell(lambda: figure_of(real_viewer(self._viewer), layer, path))
+        if found is None:
+            return
+        self._drawing = True
+        self.refresh()
+
+        def end() -> None:
+            if isalive(self):
+                self._drawing = False
+                self.refresh()
+
+        in_background(found, lambda _: show_info(f"Written: {path.name}"), at_the_end=end)
+
+    def snapshot_to(self, path: Path) -> None:
+        """Save what the canvas shows, with its scale bar; an error is shown in one line."""
+        write = snapshot_of(real_viewer(self._viewer), path)
+        in_background(write, lambda _: show_info(f"Written: {path.name}"))
 
     def copy_command(self) -> str | None:
         """Put the command line of the shown result on the clipboard; gives it."""
@@ -198,15 +303,15 @@ class ResultForm(QWidget):
             rois = rois_of(self._viewer, slide_layer)
             slide = slide_of(slide_layer)
             write_rois(path, rois, (0, 0) if slide is None else slide.origin)
-            show_info(f"Written: {path.name}, {_polygons(len(rois))}")
+            show_info(f"Written: {path.name}, {_regions(len(rois))}")
 
         self._tell(write)
 
     def _add(self, rois: list[Roi], slide_layer: Any, name: str) -> None:
-        self._viewer.add_layer(shapes_layer(rois, slide_layer, name))
-        holes = sum(bool(roi.holes) for roi in rois)
-        note = f"; {holes} with holes, which are not drawn" if holes else ""
-        show_info(f"Read: {_polygons(len(rois))}{note}")
+        shapes = shapes_layer(rois, slide_layer, name)
+        self._viewer.add_layer(shapes)
+        keep_outlines(real_viewer(self._viewer), shapes)
+        show_info(f"Read: {_regions(len(rois))}")
 
     def _ask_and_export(self) -> None:
         layer = self._meant()  # another may be meant once the dialog is closed
@@ -216,6 +321,23 @@ class ResultForm(QWidget):
             if answer is not None:
                 self._folder = answer.path.parent
                 self._export(layer, answer.path, badge_on_pixels=answer.badge_on_pixels)
+
+    def _ask_and_draw(self) -> None:
+        layer = self._meant()
+        found = self._tell(lambda: exportable(layer))
+        if found is None:
+            return
+        name = suggested_name(found[1]).removesuffix(".ome.tif")
+        path = ask_for_picture(self, "Figure", self._folder / f"{name}-figure.png")
+        if path is not None:
+            self._folder = path.parent
+            self.figure_to(path)
+
+    def _ask_and_shoot(self) -> None:
+        path = ask_for_picture(self, "Snapshot", self._folder / "snapshot.png")
+        if path is not None:
+            self._folder = path.parent
+            self.snapshot_to(path)
 
     def _ask_and_import(self) -> None:
         path = ask_for_rois(self, self._rois_folder(), save=False)
@@ -231,13 +353,6 @@ class ResultForm(QWidget):
         slide = slide_of(source_layer_in(self._viewer))
         return self._folder if slide is None else slide.path.parent
 
-    def _show(self) -> None:
-        busy, (done, total) = self.exporter.busy, self.exporter.progress
-        self.export_button.setEnabled(not busy)
-        for part in (self._bar, self._words):
-            part.setVisible(busy)
-        show_progress(self._bar, done, total)
-
     def _tell(self, work: Callable[[], Any]) -> Any:
         """What ``work`` gives; None, and its message shown, where it cannot be done."""
         try:
@@ -247,5 +362,14 @@ class ResultForm(QWidget):
             return None
 
 
-def _polygons(count: int) -> str:
-    return "1 polygon" if count == 1 else f"{count:,} polygons"
+def _trouble(work: Callable[[], Any]) -> str:
+    """Why something cannot be done; empty where it can."""
+    try:
+        work()
+    except CwtnetError as error:
+        return str(error)
+    return ""
+
+
+def _regions(count: int) -> str:
+    return "1 region" if count == 1 else f"{count:,} regions"

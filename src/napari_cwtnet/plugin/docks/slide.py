@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QCheckBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QHBoxLayout,
-    QHeaderView,
-    QLabel,
-    QPushButton,
-    QSizePolicy,
-    QTableWidget,
-    QTableWidgetItem,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
 from superqt.utils import QSignalThrottler
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.plugin.docks.dock import Dock
-from napari_cwtnet.plugin.docks.overview import Overview
+from napari_cwtnet.plugin.docks.slide_form import SlideForm
 from napari_cwtnet.plugin.docks.widgets import copy
-from napari_cwtnet.plugin.reader import Opened, ask_for_slide, open_in, reopened, replace_in
+from napari_cwtnet.plugin.reader import (
+    Opened,
+    ask_for_slide,
+    open_in,
+    reopened,
+    replace_in,
+    with_pixel_size,
+)
 from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 from napari_cwtnet.plugin.viewer.badge import keep_badge
 from napari_cwtnet.plugin.viewer.command_line import command_line, info_words
 from napari_cwtnet.plugin.viewer.selection import holds, slide_layer_in
@@ -49,134 +43,13 @@ from napari_cwtnet.plugin.viewer.slide_layer import (
     view_text,
     wants_icc,
 )
+from napari_cwtnet.plugin.viewer.slides_shown import bring_up, show_slide, slides_in
 from napari_cwtnet.plugin.viewer.viewport import look_at, screen_pixel, visible_region, zoom_to
-from napari_cwtnet.slides.resolution import COARSEST_MPP, FINEST_MPP
+from napari_cwtnet.slides import Slide, sample_slide
 
 if TYPE_CHECKING:
     from napari.layers import Image
     from napari.viewer import Viewer
-
-
-_COLUMNS = ("Downsample", "µm/px", "Size")
-_ROWS_SHOWN = 6
-_ROW_HEIGHT = 22
-
-
-class SlideForm(QWidget):
-    """Everything that the Slide dock shows, with nothing behind it."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.open = QPushButton("Open slide…")
-        self.open.setToolTip("Open a whole-slide image with its pyramid and pixel size")
-        self.name = _label()
-        self.overview = Overview()
-        self.size = _label()
-        self.mpp = _mpp_box()
-        self.magnification = QLabel()
-        self.edit_mpp = QToolButton()
-        self.edit_mpp.setText("Edit")
-        self.edit_mpp.setCheckable(True)
-        self.edit_mpp.setToolTip("Set another pixel size than the file's")
-        self.note = _label(wrap=True)
-        self.view = _label()
-        self.jumps = {label: QPushButton() for label in MAGNIFICATIONS}
-        self.icc = QCheckBox("Apply ICC profile (to sRGB)")
-        self.levels = _table()
-        self.degradation = _label(wrap=True)
-        self.degradation.setToolTip(
-            "What each level's pixels went through, by its downsample: the filter that made it of "
-            "the next finer one, and the codec"
-        )
-        self.copy = QPushButton("Copy as command")
-        self.copy.setToolTip("Copy the command line that says the same of the slide in a terminal")
-        self._lay_out()
-
-    def fill_levels(self, rows: list[tuple[str, str, str]]) -> None:
-        """Show the rows, and be as high as they are."""
-        table = self.levels
-        table.setRowCount(len(rows))
-        for y, row in enumerate(rows):
-            for x, text in enumerate(row):
-                item = QTableWidgetItem(text)
-                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                table.setItem(y, x, item)
-        shown = min(len(rows), _ROWS_SHOWN)
-        table.setFixedHeight((1 + shown) * _ROW_HEIGHT + 2 * table.frameWidth())
-
-    def _lay_out(self) -> None:
-        self.details = QWidget()
-        form = QFormLayout(self.details)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setHorizontalSpacing(8)
-        form.setVerticalSpacing(5)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Size", self.size)
-        form.addRow("Pixel", _in_a_row(self.mpp, self.magnification, None, self.edit_mpp))
-        form.addRow("", self.note)
-        form.addRow("View", self.view)
-        form.addRow("Zoom to", _in_a_row(*self.jumps.values()))
-        form.addRow("Colour", self.icc)
-        form.addRow(QLabel("Stored levels"))
-        form.addRow(self.levels)
-        form.addRow("Levels", self.degradation)
-        form.addRow(self.copy)
-        self.form = form
-        layout = QVBoxLayout(self)
-        layout.setSpacing(6)
-        layout.addWidget(self.open)
-        layout.addWidget(self.name)
-        layout.addWidget(self.overview)
-        layout.addWidget(self.details)
-        layout.addStretch()
-
-
-def _label(wrap: bool = False) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(wrap)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
-
-
-def _mpp_box() -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    box.setDecimals(4)
-    box.setRange(0.0, COARSEST_MPP)
-    box.setSingleStep(0.01)
-    box.setSuffix(" µm/px")
-    box.setSpecialValueText("unknown")
-    box.setKeyboardTracking(False)
-    box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
-    box.setToolTip(f"µm per pixel at level 0, {FINEST_MPP:g} to {COARSEST_MPP:g}")
-    return box
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(_COLUMNS))
-    table.setHorizontalHeaderLabels(list(_COLUMNS))
-    table.verticalHeader().hide()
-    table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
-    table.horizontalHeader().setFixedHeight(_ROW_HEIGHT)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-    table.setToolTip("Double-click a level to see it pixel for pixel")
-    return table
-
-
-def _in_a_row(*widgets: QWidget | None) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(4)
-    for widget in widgets:
-        if widget is None:
-            layout.addStretch()
-        else:
-            layout.addWidget(widget)
-    return row
 
 
 _CAMERA_MS = 50
@@ -202,6 +75,7 @@ class SlideDock(Dock):
         self._connect()
         self._layer = slide_layer_in(napari_viewer)
         self._show_slide()
+        self._look_for_recent()
 
     @property
     def layer(self) -> Image | None:
@@ -210,9 +84,21 @@ class SlideDock(Dock):
 
     def open_slide(self, path: str | Path) -> None:
         """Open a slide with this plugin, whatever napari's default is; returns at once."""
-        self.form.open.setEnabled(False)
+        self._open(Path(path))
+
+    def open_sample(self) -> None:
+        """Open the sample slide, once it is fetched; returns at once."""
+        self._open(sample_slide)
+
+    def show_slide(self, layer: Image) -> None:
+        """Show one of the slides that are open, and put the others away."""
+        show_slide(self._viewer, layer)
+        self._follow()
+
+    def _open(self, path: Path | Callable[[], Path]) -> None:
+        self._allow_opening(False)
         self.form.open.setText("Opening…")
-        open_in(self._viewer, Path(path), self._show_open_button)
+        open_in(self._viewer, path, self._show_open_button)
 
     def copy_command(self) -> str | None:
         """Put the command line on the clipboard that says the same of the slide; gives it."""
@@ -226,6 +112,12 @@ class SlideDock(Dock):
     def _connect(self) -> None:
         form, viewer = self.form, self._viewer
         form.open.clicked.connect(self._ask)
+        form.sample.clicked.connect(self.open_sample)
+        form.recent_menu.aboutToShow.connect(self._show_recent)
+        form.slides.activated.connect(self._switch)
+        for label, button in form.scanned.items():
+            button.clicked.connect(partial(self._set_scanned, label))
+        form.scanned_otherwise.clicked.connect(self._type_mpp)
         form.overview.chosen.connect(self._look_at)
         form.mpp.editingFinished.connect(self._set_mpp)
         form.edit_mpp.toggled.connect(self._edit_mpp)
@@ -234,8 +126,8 @@ class SlideDock(Dock):
         form.levels.cellDoubleClicked.connect(self._zoom_to_level)
         for label, button in form.jumps.items():
             button.clicked.connect(partial(self._jump, label))
-        viewer.layers.events.inserted.connect(self._follow)
-        viewer.layers.events.removed.connect(self._follow)
+        viewer.layers.events.inserted.connect(self._on_inserted)
+        viewer.layers.events.removed.connect(self._on_removed)
         viewer.layers.selection.events.active.connect(self._follow)
         viewer.scene.camera.events.connect(self._camera_moved)
         viewer.canvas.events.size.connect(self._camera_moved)
@@ -246,8 +138,87 @@ class SlideDock(Dock):
             self.open_slide(path)
 
     def _show_open_button(self) -> None:
-        self.form.open.setText("Open slide…")
-        self.form.open.setEnabled(True)
+        if isalive(self):  # the window may have gone while the slide was read
+            self.form.open.setText("Open slide…")
+            self._allow_opening(True)
+
+    def _allow_opening(self, on: bool) -> None:
+        for button in (self.form.open, self.form.sample):
+            button.setEnabled(on)
+        self._show_recent_button()
+
+    def _look_for_recent(self, opened: Path | None = None) -> None:
+        """Offer the slides that were opened before, now with one more."""
+        me = weakref.ref(self)  # the window may be closed meanwhile
+
+        def work() -> None:
+            if opened is not None:
+                SLIDES.note_opened(opened)
+            SLIDES.look()
+
+        def show(_: None) -> None:
+            dock = me()
+            if dock is not None and isalive(dock):
+                dock._show_recent_button()
+
+        self._show_recent_button()
+        in_background(work, show)
+
+    def _show_recent_button(self) -> None:
+        some = bool(SLIDES.recent)
+        self.form.recent.setEnabled(some and self.form.open.isEnabled())
+        tip = "Slides that you opened before" if some else "You have opened no slide yet"
+        self.form.recent.setToolTip(tip)
+
+    def _show_recent(self) -> None:
+        menu = self.form.recent_menu
+        menu.clear()
+        for path in SLIDES.recent:
+            action = menu.addAction(path.name)
+            action.setToolTip(str(path))
+            action.triggered.connect(partial(self._open, path))
+
+    def _on_inserted(self, event: Any) -> None:
+        if not isalive(self):  # napari's events outlive the dock
+            return
+        slide = slide_of(event.value)
+        if slide is not None:
+            bring_up(self._viewer, event.value)
+            self._look_for_recent(slide.path)
+        self._follow()
+        self._show_slides()
+
+    def _on_removed(self, event: Any) -> None:
+        if not isalive(self):
+            return
+        self._follow()
+        if slide_of(event.value) is not None:
+            slides = slides_in(self._viewer)
+            if slides and not any(layer.visible for layer in slides):
+                show_slide(self._viewer, slides[-1])
+        self._show_slides()
+
+    def _switch(self, index: int) -> None:
+        slides = slides_in(self._viewer)
+        if index < len(slides):
+            self.show_slide(slides[index])
+
+    def _show_slides(self) -> None:
+        """The slides that are open, and which of them this is about."""
+        combo, slides = self.form.slides, slides_in(self._viewer)
+        with QSignalBlocker(combo):
+            combo.clear()
+            for index, layer in enumerate(slides):
+                slide = slide_of(layer)
+                if slide is None:
+                    continue
+                combo.addItem(slide.path.name)
+                tip = f"{slide.path}\nFormat: {slide.format}"
+                combo.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+                if layer == self._layer:
+                    combo.setCurrentIndex(index)
+                    combo.setToolTip(f"{tip}\nOne slide is shown at a time; choose another here")
+        combo.setVisible(bool(slides))
 
     def _follow(self, *_: object) -> None:
         layer = slide_layer_in(self._viewer, self._layer)
@@ -259,12 +230,11 @@ class SlideDock(Dock):
     def _show_slide(self) -> None:
         form, slide = self.form, slide_of(self._layer)
         form.details.setVisible(slide is not None)
-        form.name.setVisible(slide is not None)
+        form.more_details.setVisible(slide is not None and form.more.isChecked())
+        self._show_slides()
         if slide is None:
             form.overview.show_picture(None, Size(1, 1), Size(1, 1))
             return
-        form.name.setText(f"<b>{slide.path.name}</b>")
-        form.name.setToolTip(f"{slide.path}\nFormat: {slide.format}")
         form.size.setText(size_text(slide.size, slide.mpp).replace(" · ", "\n"))
         self._show_mpp()
         for jump in jumps(slide.mpp):
@@ -273,7 +243,7 @@ class SlideDock(Dock):
             button.setToolTip(jump.explanation)
             button.setEnabled(jump.pixel is not None)
         has_profile = slide.icc_profile is not None
-        form.form.setRowVisible(form.icc, has_profile)
+        form.more_form.setRowVisible(form.icc, has_profile)
         form.icc.setEnabled(slide.icc_note is None)
         form.icc.setToolTip(slide.icc_note or "Show colours as the scanner's profile has them")
         with QSignalBlocker(form.icc):
@@ -294,7 +264,10 @@ class SlideDock(Dock):
             form.edit_mpp.setChecked(False)
         form.edit_mpp.setVisible(not editable)
         form.magnification.setText(magnification_text(slide.mpp))
-        notes = list(dict.fromkeys(filter(None, (slide.mpp_note, *slide.notes))))
+        form.form.setRowVisible(form.ask_scanned, slide.mpp is None)
+        form.ask_scanned.setToolTip(slide.mpp_note or "")
+        size_note = None if slide.mpp is None else slide.mpp_note  # else the question says it
+        notes = list(dict.fromkeys(filter(None, (size_note, *slide.notes))))
         form.note.setText("\n".join(f"{note[0].upper()}{note[1:]}." for note in notes))
         form.form.setRowVisible(form.note, bool(notes))
 
@@ -374,25 +347,40 @@ class SlideDock(Dock):
         if slide is None or self.form.mpp.isReadOnly() or mpp == round(slide.mpp or 0.0, 4):
             return
         # Zero is what the box shows as "unknown": back to what the file says.
-        self._reopen(mpp=mpp or None, icc=wants_icc(slide))
+        self._set_pixel_size(mpp or None)
+
+    def _set_pixel_size(self, mpp: float | None) -> None:
+        self._replace(lambda slide: with_pixel_size(slide, mpp, icc=wants_icc(slide)))
+
+    def _set_scanned(self, label: int, *_: object) -> None:
+        """The magnification that the slide was scanned at, where its file does not say."""
+        slide = slide_of(self._layer)
+        if slide is not None:
+            self._set_pixel_size(MAGNIFICATIONS[label])
+
+    def _type_mpp(self) -> None:
+        self.form.more.setChecked(True)
+        self._edit_mpp(True)
 
     def _set_icc(self, on: bool) -> None:
         slide = slide_of(self._layer)
         if slide is not None:
-            self._reopen(mpp=user_mpp(slide), icc=on)
+            self._replace(lambda slide: reopened(slide, mpp=user_mpp(slide), icc=on))
 
-    def _reopen(self, mpp: float | None, icc: bool) -> None:
+    def _replace(self, work: Callable[[Slide], Opened]) -> None:
+        """Show what ``work`` makes of the slide, in its layer; in a thread, for it reads files."""
         layer, slide = self._layer, slide_of(self._layer)
         if layer is None or slide is None:
             return
 
         def show(opened: Opened) -> None:
-            if holds(self._viewer, layer):
+            if isalive(self) and holds(self._viewer, layer):
                 replace_in(self._viewer, layer, opened)
                 self._show_slide()
 
         def refuse(message: str) -> None:
             show_error(message)
-            self._show_slide()
+            if isalive(self):
+                self._show_slide()
 
-        in_background(lambda: reopened(slide, mpp=mpp, icc=icc), show, refuse)
+        in_background(lambda: work(slide), show, refuse)

@@ -1,4 +1,4 @@
-"""The result right of a line that one drags over the canvas, the slide left of it.
+"""The result right of a line that one drags over the canvas, the baseline left of it.
 
 The pixels of both stay as they are: their drawing alone is cut off. Right of the line there is
 nothing but what was computed: where the result has no pixels, the canvas is empty.
@@ -13,8 +13,8 @@ from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
 from napari_cwtnet.plugin.viewer.canvas import canvas_widget, drawing_of
+from napari_cwtnet.plugin.viewer.compare_pair import Pair
 from napari_cwtnet.plugin.viewer.compare_views import SideLabels
-from napari_cwtnet.plugin.viewer.selection import Pair
 
 _WIDTH = 34
 _RADIUS = 14
@@ -28,6 +28,8 @@ class SplitHandle(QWidget):
     ----------
     canvas : QWidget
         What it lies over.
+    pair : Pair
+        Whose names are beside it.
 
     Attributes
     ----------
@@ -37,13 +39,14 @@ class SplitHandle(QWidget):
 
     moved = Signal(float)
 
-    def __init__(self, canvas: QWidget) -> None:
+    def __init__(self, canvas: QWidget, pair: Pair) -> None:
         super().__init__(canvas)
         self._canvas = canvas
         self._grabbed = 0.0
-        self.labels = SideLabels(canvas)
+        self.labels = SideLabels(canvas, pair)
         self.setCursor(Qt.CursorShape.SplitHCursor)
-        self.setToolTip("Drag: the slide is left of the line, the computed image right of it")
+        left, right = pair.names
+        self.setToolTip(f"Drag the line: {left} on the left, {right} on the right")
 
     def put(self, fraction: float) -> float:
         """Move there and show; gives the line's x in pixels of the frame buffer."""
@@ -92,12 +95,7 @@ _FAR = 1e6
 
 
 class Split:
-    """The mode of comparing that cuts slide and result off at a line."""
-
-    words = (
-        "Left of the line: the slide. Right of it: computed, and empty where nothing was computed. "
-        "Drag the line."
-    )
+    """The mode of comparing that cuts baseline and result off at a line."""
 
     def __init__(self) -> None:
         self.fraction = 0.5
@@ -106,13 +104,21 @@ class Split:
         self._cuts: tuple[_Cut, ...] = ()
         self.handle: SplitHandle | None = None
 
+    @property
+    def words(self) -> str:
+        """What is seen."""
+        if self._pair is None:
+            return ""
+        left, right = self._pair.names
+        return f"Left: {left}. Right: {right}; empty where there is nothing. Drag the line."
+
     def begin(self, pair: Pair) -> None:
         """Cut both off and show the line."""
         self._pair = pair
-        self._cuts = (_Cut(pair.viewer, pair.slide), _Cut(pair.viewer, pair.result))
+        self._cuts = (_Cut(pair.viewer, pair.base), _Cut(pair.viewer, pair.result))
         widget = canvas_widget(pair.viewer)
         if widget is not None:
-            self.handle = SplitHandle(widget)
+            self.handle = SplitHandle(widget, pair)
             self.handle.moved.connect(self.move)
             self.handle.labels.resized.connect(self._place)
         for layer in pair.both:
@@ -142,8 +148,8 @@ class Split:
         if self._pair is None:
             return
         left = 0.0 if self.handle is None else self.handle.put(self.fraction)
-        slide, result = self._cuts
-        slide.show_between(-_FAR, left)
+        base, result = self._cuts
+        base.show_between(-_FAR, left)
         result.show_between(left, _FAR)
 
 

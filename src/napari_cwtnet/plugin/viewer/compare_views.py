@@ -1,4 +1,4 @@
-"""Slide and result in two fields of napari's grid, which one camera looks at."""
+"""Baseline and result in two fields of napari's grid, which one camera looks at."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_cwtnet.plugin.viewer.canvas import canvas_widget
-from napari_cwtnet.plugin.viewer.selection import HiddenLayers, Pair
+from napari_cwtnet.plugin.viewer.compare_pair import Pair
+from napari_cwtnet.plugin.viewer.selection import HiddenLayers
 
 _LABEL_GAP = 22
 """Pixels between the line and a name, enough for a grip."""
-_COLOURS = {"slide": "rgba(43, 47, 58, 230)", "computed": "rgba(122, 31, 31, 230)"}
+_PLAIN, _COMPUTED = "rgba(43, 47, 58, 230)", "rgba(122, 31, 31, 230)"
 _STYLE = "color: white; background: {}; padding: 3px 8px; border-radius: 3px;"
 
 
 class SideLabels(QObject):
-    """``slide`` left of a line and ``computed`` right of it, halfway up the canvas.
+    """The names of both sides left and right of a line, halfway up the canvas; red is computed.
 
     Parameters
     ----------
     canvas : QWidget
         What they lie over; they let the mouse through.
+    pair : Pair
+        Whose names.
 
     Attributes
     ----------
@@ -33,11 +36,12 @@ class SideLabels(QObject):
 
     resized = Signal()
 
-    def __init__(self, canvas: QWidget) -> None:
+    def __init__(self, canvas: QWidget, pair: Pair) -> None:
         super().__init__(canvas)
         self._canvas = canvas
         self.labels = []
-        for text, colour in _COLOURS.items():
+        colours = (_COMPUTED if pair.baseline.kind == "result" else _PLAIN, _COMPUTED)
+        for text, colour in zip(pair.names, colours, strict=True):
             label = QLabel(text, canvas)
             label.setObjectName("cwtnet_side")
             label.setStyleSheet(_STYLE.format(colour))
@@ -48,10 +52,10 @@ class SideLabels(QObject):
 
     def put(self, x: int) -> None:
         """Move to either side of a line, in pixels of the canvas, and show."""
-        slide, computed = self.labels
-        y = (self._canvas.height() - slide.height()) // 2
-        slide.move(x - _LABEL_GAP - slide.width(), y)
-        computed.move(x + _LABEL_GAP, y)
+        left, right = self.labels
+        y = (self._canvas.height() - left.height()) // 2
+        left.move(x - _LABEL_GAP - left.width(), y)
+        right.move(x + _LABEL_GAP, y)
         for label in self.labels:
             label.show()
             label.raise_()
@@ -75,7 +79,7 @@ _VIEW_GAP = 4.0
 
 
 class SideBySide:
-    """The mode of comparing that shows slide and result in fields of their own.
+    """The mode of comparing that shows baseline and result in fields of their own.
 
     Every other layer is hidden for as long, for each would get a field too.
 
@@ -85,8 +89,6 @@ class SideBySide:
         Called when another layer is shown, or hidden, after all: each takes a field.
     """
 
-    words = "Left: the slide. Right: computed. Both show the same place, and move together."
-
     def __init__(self, others_shown: Callable[..., None]) -> None:
         self._others_shown = others_shown
         self._others: list[Any] = []
@@ -94,6 +96,14 @@ class SideBySide:
         self._pair: Pair | None = None
         self._hidden = HiddenLayers()
         self._grid: dict[str, Any] = {}
+
+    @property
+    def words(self) -> str:
+        """What is seen."""
+        if self._pair is None:
+            return ""
+        left, right = self._pair.names
+        return f"Left: {left}. Right: {right}. Both show the same place and move together."
 
     def begin(self, pair: Pair) -> None:
         """Part the canvas."""
@@ -108,7 +118,7 @@ class SideBySide:
             other.events.visible.connect(self._others_shown)
         canvas = canvas_widget(pair.viewer)
         if canvas is not None:
-            labels = self.labels = SideLabels(canvas)
+            labels = self.labels = SideLabels(canvas, pair)
             labels.resized.connect(lambda: labels.put(canvas.width() // 2))
             labels.put(canvas.width() // 2)
 
@@ -127,7 +137,7 @@ class SideBySide:
         self._pair = self.labels = None
 
     def arrange(self) -> bool:
-        """Slide left and result right, however the layers are ordered; False if they cannot be."""
+        """Baseline left, result right, however the layers are ordered; False if they cannot be."""
         if self._pair is None:
             return False
         grid, layers = self._pair.viewer.canvas.grid, self._pair.viewer.layers

@@ -32,7 +32,7 @@ class _ExportRun(Run):
         export_image(
             self._path,
             np.ascontiguousarray(self._pixels[..., :3]),
-            {key: value for key, value in known.items() if key not in _OF_THE_RUN},
+            provenance_of(known),
             known["output_mpp"],
             badge_on_pixels=self._badge,
             figures=known.get("quality"),
@@ -88,6 +88,11 @@ def exportable(layer: Any) -> tuple[Source, dict[str, Any]]:
         parts = "it is at work" if done is None else f"{done} of {total} tiles are there"
         raise RequestError(f"The result is not complete ({parts}); enhance it to the end first.")
     return source, known
+
+
+def provenance_of(known: dict[str, Any]) -> dict[str, Any]:
+    """What of a layer's metadata says where its pixels come from."""
+    return {key: value for key, value in known.items() if key not in _OF_THE_RUN}
 
 
 def suggested_name(known: dict[str, Any]) -> str:

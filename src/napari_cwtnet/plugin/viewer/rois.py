@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from napari.layers import Shapes
+from qtpy.QtCore import QTimer
 
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import Roi
-from napari_cwtnet.export.geojson import Ring, ellipse
+from napari_cwtnet.export.geojson import Part, Ring, ellipse
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.viewer.viewport import box_on, lay_over, places_on
+from napari_cwtnet.plugin.viewer.slide_layer import lies_over
+from napari_cwtnet.plugin.viewer.viewport import box_on, lay_over, places_on, screen_pixel
 
 MOST = 5000
 """Shapes that napari makes a layer of in two or three seconds."""
 
 _AREAS = ("rectangle", "polygon", "ellipse")
-_COLUMNS = ("name", "classification", "colour")
+_COLUMNS = ("name", "classification", "colour", "part", "ring")
+"""Of a shape's features. ``part`` is the ROI's number and the polygon's, such as ``"3.0"``."""
+_HOLE = "hole"
 _INK = "#ffd400"
+_OUTLINE = 2.0
+"""Width on the screen, pixels."""
+_OUTLINE_MS = 60
+_EVEN = 0.05
+"""Relative change of the zoom that no outline follows."""
 
 
 def shown_shapes(viewer: Any) -> list[Any]:
@@ -62,46 +74,100 @@ def rois_of(viewer: Any, slide_layer: Any) -> list[Roi]:
 def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
     """A layer of polygons over a slide, outlined, so that the tissue within is seen.
 
-    Holes are not drawn: napari's polygons have none.
+    A hole is a polygon of its own, for napari's have none; `rois_of` puts it back.
 
     Raises
     ------
     RequestError
         If there are more than napari can show.
     """
-    if len(rois) > MOST:
+    rings = list(_rings(rois))
+    if len(rings) > MOST:
         raise RequestError(
-            f"The file has {len(rois):,} polygons, more than the {MOST:,} that can be shown; "
+            f"The file has {len(rings):,} polygons, more than the {MOST:,} that can be shown; "
             "export annotations alone, without detections."
         )
-    layer = Shapes(
-        [np.array(roi.outline)[:, ::-1] - 0.5 for roi in rois],
+    shapes = Shapes(
+        [np.array(ring)[:, ::-1] - 0.5 for _, ring, *_ in rings],
         shape_type="polygon",
         name=name,
         features={
-            "name": [roi.name for roi in rois],
-            "classification": [roi.classification for roi in rois],
-            "colour": [_hex(roi.colour) for roi in rois],
+            "name": [roi.name for roi, *_ in rings],
+            "classification": [roi.classification for roi, *_ in rings],
+            "colour": [_hex(roi.colour) for roi, *_ in rings],
+            "part": [part for *_, part, _ in rings],
+            "ring": [kind for *_, kind in rings],
         },
-        edge_color=[_hex(roi.colour) or _INK for roi in rois],
+        feature_defaults=dict.fromkeys(_COLUMNS, ""),  # a shape that is drawn is none of these
+        edge_color=[_hex(roi.colour) or _INK for roi, *_ in rings],
         face_color="transparent",
-        edge_width=[_edge(roi) for roi in rois],
+        metadata=lies_over(slide_layer),
     )
-    lay_over(layer, slide_layer, None, 1)
-    return layer
+    lay_over(shapes, slide_layer, None, 1)
+    shapes.current_edge_color = _INK
+    return shapes
+
+
+def keep_outlines(viewer: Any, shapes: Shapes) -> None:
+    """Draw outlines equally wide on the screen at every zoom, from now on."""
+    shown, place, due = weakref.ref(viewer), weakref.ref(shapes), [False]
+    zoomed = viewer.scene.camera.events.zoom
+
+    def later(*_: Any) -> None:
+        if place() is None:
+            zoomed.disconnect(later)
+        elif not due[0]:
+            due[0] = True
+            QTimer.singleShot(_OUTLINE_MS, draw)
+
+    def draw() -> None:
+        due[0] = False
+        window, layer = shown(), place()
+        if window is None or layer is None or layer not in window.layers or not layer.nshapes:
+            return
+        width = _OUTLINE * screen_pixel(window, layer)
+        if abs(layer.edge_width[0] / width - 1) > _EVEN:
+            layer.edge_width = width
+            layer.current_edge_width = width
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+
+    zoomed.connect(later)
+    draw()
+
+
+def _rings(rois: list[Roi]) -> Iterator[tuple[Roi, Ring, str, str]]:
+    """Every outline and hole: its ROI, its corners, its part, and which of both it is."""
+    for number, roi in enumerate(rois):
+        for index, part in enumerate(roi.parts):
+            for ring in part:
+                yield roi, ring, f"{number}.{index}", "outline" if ring is part[0] else _HOLE
 
 
 def _rois(shapes: Any, slide_layer: Any) -> list[Roi]:
-    found = []
+    outlines: dict[str, list[tuple[str, Ring, int]]] = defaultdict(list)
+    holes: dict[str, list[Ring]] = defaultdict(list)
     place = places_on(slide_layer, shapes)
     for index, (kind, data) in enumerate(zip(shapes.shape_type, shapes.data, strict=True)):
         if kind not in _AREAS:
             continue
         corners = tuple((x, y) for x, y in place(data).tolist())
-        outline = _ellipse(corners) if kind == "ellipse" else corners
-        name, classification, colour = (_feature(shapes, index, column) for column in _COLUMNS)
-        found.append(Roi(outline, name, classification, _rgb(colour)))
-    return found
+        ring = _ellipse(corners) if kind == "ellipse" else corners
+        part = _feature(shapes, index, "part") or f"drawn {index}"
+        if _feature(shapes, index, "ring") == _HOLE:
+            holes[part].append(ring)
+        else:
+            outlines[part.split(".")[0]].append((part, ring, index))
+    return [_roi(shapes, parts, holes) for parts in outlines.values()]
+
+
+def _roi(shapes: Any, parts: list[tuple[str, Ring, int]], holes: dict[str, list[Ring]]) -> Roi:
+    """One ROI of all its parts; a hole is the first one's that has its number."""
+    first, *others = [(ring, *holes.pop(part, ())) for part, ring, _ in parts]
+    name, classification, colour = (
+        _feature(shapes, parts[0][2], column) for column in ("name", "classification", "colour")
+    )
+    further: tuple[Part, ...] = tuple(others)
+    return Roi(first[0], name, classification, _rgb(colour), first[1:], further)
 
 
 def _ellipse(corners: Ring) -> Ring:
@@ -128,9 +194,3 @@ def _rgb(colour: str | None) -> tuple[int, int, int] | None:
     except ValueError:
         return None
     return red, green, blue
-
-
-def _edge(roi: Roi) -> float:
-    """Level-0 pixels: a hundredth of the smaller side, to be seen as well as what is within."""
-    xs, ys = zip(*roi.outline, strict=True)
-    return max(1.0, min(max(xs) - min(xs), max(ys) - min(ys)) / 100)

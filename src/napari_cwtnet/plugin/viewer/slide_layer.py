@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from napari.utils.notifications import show_warning
 
 from napari_cwtnet.geometry import MAGNIFICATION_TOLERANCE, Size, magnification
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.tiled_level import TiledLevel, tiled_levels
 from napari_cwtnet.slides import Slide
 
@@ -60,6 +62,21 @@ def slide_of(layer: Layer | None) -> Slide | None:
     known = layer.metadata.get(KEY) if layer is not None else None
     slide = known.get("slide") if isinstance(known, dict) else None
     return slide if isinstance(slide, Slide) else None
+
+
+_OVER = "over"
+
+
+def lies_over(slide_layer: Layer) -> dict[str, Any]:
+    """Metadata of a layer that belongs to a slide, such as its regions of interest."""
+    return {KEY: {_OVER: weakref.ref(real_viewer(slide_layer))}}
+
+
+def layer_below(layer: Layer) -> Layer | None:
+    """The slide's layer that another one says it belongs to."""
+    known = layer.metadata.get(KEY)
+    below = known.get(_OVER) if isinstance(known, dict) else None
+    return below() if isinstance(below, weakref.ref) else None
 
 
 MAGNIFICATIONS = {5: 2.0, 10: 1.0, 20: 0.5, 40: 0.25}
