@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from qtpy.QtWidgets import QApplication
 
 from napari_cwtnet.plugin import app
 from napari_cwtnet.plugin.tasks import models as models_module
@@ -69,18 +68,18 @@ def test_a_dock_out_of_sight_computes_nothing_until_it_is_shown(
     docks: Callable[..., Any], qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     viewer, found = docks(show=True)
+    found[app.ENHANCE]._frame().raise_()
+    qtbot.waitUntil(lambda: found[app.ENHANCE].in_sight, timeout=5000)
     qtbot.wait(500)
-    shown = [name for name, dock in found.items() if dock.in_sight]
-    assert len(shown) == 1
+    assert [name for name, dock in found.items() if dock.in_sight] == [app.ENHANCE]
     calls: list[str] = []
     for name, dock in found.items():
         monkeypatch.setattr(dock, "show_all", lambda name=name: calls.append(name))
     viewer.scene.camera.zoom *= 1.5
-    qtbot.wait(600)
-    assert set(calls) == set(shown)
-    calls.clear()
-    hidden = next(dock for name, dock in found.items() if name not in shown)
-    hidden._frame().raise_()
-    QApplication.processEvents()
     qtbot.waitUntil(lambda: bool(calls), timeout=5000)
-    assert found[calls[0]] is hidden
+    qtbot.wait(500)
+    assert set(calls) == {app.ENHANCE}
+    calls.clear()
+    found[app.INSPECT]._frame().raise_()
+    qtbot.waitUntil(lambda: bool(calls), timeout=5000)
+    assert set(calls) == {app.INSPECT}

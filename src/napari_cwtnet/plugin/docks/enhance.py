@@ -259,7 +259,12 @@ class EnhanceDock(Dock):
         else:
             self.panel.allow_check(True, what)
         self._show_check()
-        if self.live.isChecked() and plan is not None and job != self._last_view:
+        if (
+            self.live.isChecked()
+            and job is not None
+            and plan is not None
+            and job != self._last_view
+        ):
             self._last_view = job
             self._begin(job, plan, layer)
 

@@ -204,7 +204,8 @@ class FinetuneDock(Dock):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.controller = Finetuner(self)
-        self.form, self.panel = FinetuneForm(), FinetunePanel()
+        self._layers_changed = True
+        self._form, self.panel = FinetuneForm(), FinetunePanel()
         self._menu = ResumeMenu(self)
         self.panel.resume_button.setMenu(self._menu)
         content = QWidget()
@@ -215,9 +216,14 @@ class FinetuneDock(Dock):
         layout.addWidget(self.form)
         layout.addWidget(self.panel)
         self._fill(content)
-        self._layers_changed = True
         self._connect()
         self.show_all()
+
+    @property
+    def form(self) -> FinetuneForm:
+        """The choices, among the layers that there are now."""
+        self._offer_layers()
+        return self._form
 
     def start(self) -> None:
         """Begin what the sentence says."""
@@ -261,8 +267,6 @@ class FinetuneDock(Dock):
 
     def show_all(self) -> None:
         """Offer what can be learnt from; say what would happen and what happens."""
-        if self._layers_changed:
-            self._show_layers()
         self._on_rest()
         self._show_run()
 
@@ -305,12 +309,13 @@ class FinetuneDock(Dock):
         if isalive(self):
             self._layers_changed = True
             if self.in_sight:
-                self._show_layers()
+                self._offer_layers()
             self._rest.on_change()
 
-    def _show_layers(self) -> None:
-        self._layers_changed = False
-        self.form.show_layers(list(self._viewer.layers))
+    def _offer_layers(self) -> None:
+        if self._layers_changed:
+            self._layers_changed = False
+            self._form.show_layers(list(self._viewer.layers))
 
     def _show_choices(self, shown: bool) -> None:
         self.form.setVisible(shown)
