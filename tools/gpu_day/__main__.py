@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> int:
             return 0
         if not (torch.cuda.is_available() or arguments.rehearse):
             print(
-                "No CUDA device is there; --rehearse goes through the day here, at toy size.",
+                "No CUDA device; --rehearse runs everything here at toy size.",
                 file=sys.stderr,
             )
             return 1
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 def _pack(images: Path, target: Path, most: float) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(shipped_recipes()["cwtnet-lite-x2"])
-    told = pack(recipe.sources, images, target, int(most))
-    for name, line in told.items():
+    packed = pack(recipe.sources, images, target, int(most))
+    for name, line in packed.items():
         print(f"{name}: {line}")
     print(f"{target}: {target.stat().st_size / MIB:.1f} MiB")
 
@@ -102,21 +102,21 @@ def _spend(arguments: argparse.Namespace) -> None:
             name = f"x{scale}"
             if record["runs"].get(name, {}).get("over") or time.monotonic() >= until:
                 continue
-            told = train(day, scale, data, pool, until=until, given=arguments.start)
-            record["runs"][name] = told
-            rate, waiting = told["trained_per_s"], told["waiting_share"]
+            trained = train(day, scale, data, pool, until=until, given=arguments.start)
+            record["runs"][name] = trained
+            rate, waiting = trained["trained_per_s"], trained["waiting_share"]
             _keep(
                 record,
                 output,
-                f"{name}: step {told['step']}, {told['psnr']:.2f} dB; {rate} patches a second, "
+                f"{name}: step {trained['step']}, {trained['psnr']:.2f} dB; {rate} patches a second, "
                 f"{waiting} of the time waiting for the feed, which alone makes "
-                f"{told['fed_alone_per_s']} a second with {arguments.processes} processes",
+                f"{trained['fed_alone_per_s']} a second with {arguments.processes} processes",
             )
             take(day, record, target)
     files = take(day, record, target)
     over = all(record["runs"].get(f"x{scale}", {}).get("over") for scale in arguments.scales)
     print(f"{target}: {len(files)} files, {sum(f.stat().st_size for f in files) / MIB:.1f} MiB")
-    print("The day is over." if over else "Call it again to go on.")
+    print("The day is over." if over else "Call it again to continue.")
 
 
 def _record(output: Path, arguments: argparse.Namespace) -> dict[str, Any]:
