@@ -2,9 +2,9 @@
 
 Usage: ``python tools/degradation_study.py SLIDE... --model cwtnet-lite-x2``
 
-Prints the gain over bicubic (PSNR, dB; means over four fields with tissue) for the degradation from
-the file, for wrong qualities, for "clean" and for "unknown", and the visibility of the codec's 8 × 8
-grid: the mean step across block borders over the mean step inside blocks.
+Prints the gain over bicubic (PSNR, dB; means over four fields with tissue) for the degradation
+from the file, for wrong qualities, for "clean" and for "unknown", and the visibility of the codec's
+8 × 8 grid: the mean step across block borders over the mean step inside blocks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Training with degradation unknown, known, or partly known: short runs, equal steps, several seeds.
+"""Short trainings with degradation unknown, known and partly known: equal steps, several seeds.
 
 Usage: ``python tools/degradation_training.py --data FOLDER --start MODEL --output FOLDER``
 

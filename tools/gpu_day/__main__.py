@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, help="of training in all calls together (8)")
     add("--limit", type=float, default=560, help="seconds that this call may take")
     add("--only", nargs="+", choices=PARTS, default=PARTS)
-    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES, help="that are trained")
+    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES, help="scales to train")
     add("--start", type=Path, help="folder of weights that an earlier day took along")
     cores = max(1, (os.cpu_count() or 2) - 1)
     add("--processes", type=int, default=cores, help="that draw and compress; 0: a thread")
@@ -102,15 +102,15 @@ def _spend(arguments: argparse.Namespace) -> None:
             name = f"x{scale}"
             if record["runs"].get(name, {}).get("over") or time.monotonic() >= until:
                 continue
-            trained = train(day, scale, data, pool, until=until, given=arguments.start)
-            record["runs"][name] = trained
-            rate, waiting = trained["trained_per_s"], trained["waiting_share"]
+            run = train(day, scale, data, pool, until=until, given=arguments.start)
+            record["runs"][name] = run
+            rate, waiting = run["trained_per_s"], run["waiting_share"]
             _keep(
                 record,
                 output,
-                f"{name}: step {trained['step']}, {trained['psnr']:.2f} dB; {rate} patches a second, "
+                f"{name}: step {run['step']}, {run['psnr']:.2f} dB; {rate} patches a second, "
                 f"{waiting} of the time waiting for the feed, which alone makes "
-                f"{trained['fed_alone_per_s']} a second with {arguments.processes} processes",
+                f"{run['fed_alone_per_s']} a second with {arguments.processes} processes",
             )
             take(day, record, target)
     files = take(day, record, target)
