@@ -37,7 +37,7 @@ class Field:
     reference: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     known: tuple[Degradation, Degradation] = NOT_KNOWN
-    """What can be said of how LR and reference were made."""
+    """The known degradations of LR and reference."""
 
 
 @dataclass(frozen=True, slots=True)
