@@ -279,8 +279,8 @@ def enhance_to_file(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_said_in_words(work))
         if work.unfinished and not resume:
-            work.take()  # says so where it is not unfinished but at work
-            work.give_back()
+            work.acquire()  # says so where it is not unfinished but at work
+            work.release()
             raise OutputError(
                 f"Output {output} has an unfinished run in {work.path.name}; go on with it by "
                 "--resume, or delete that folder."
@@ -296,11 +296,11 @@ def enhance_to_file(
             before = finished_before(output, bench, provenance)
             if before is not None:
                 if work.path.exists():  # of a run that was killed while it tidied up
-                    work.take()
-                    work.give_back()
+                    work.acquire()
+                    work.release()
                 return finished_already(bench.plan, side, before)
-        work.take()
-        stack.callback(work.give_back)
+        work.acquire()
+        stack.callback(work.release)
         if work.unfinished:
             run = take_up(work, bench, provenance, check_disk)
         else:
