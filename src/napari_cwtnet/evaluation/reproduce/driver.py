@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
-from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
@@ -35,7 +35,13 @@ from napari_cwtnet.evaluation.reproduce.pictures import (
     middle,
     save_strip,
 )
-from napari_cwtnet.evaluation.reproduce.report import ORACLE, note_row, write_table
+from napari_cwtnet.evaluation.reproduce.report import (
+    ORACLE,
+    PICTURES,
+    make_folder,
+    note_row,
+    write_table,
+)
 from napari_cwtnet.evaluation.reproduce.results import (
     Cell,
     FieldFigures,
@@ -63,7 +69,6 @@ from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field
 
-PICTURES = "pictures"
 TABLES = {table.key: table for table in (methods.TABLE, *methods.TABLES)}
 
 
@@ -302,16 +307,6 @@ class Driver:
             "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
             "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
         }
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents; raise :class:`OutputError` if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Folder {folder} cannot be made: {error.strerror}; choose another --output."
-        ) from error
 
 
 def _places(plan: Plan) -> Iterator[Place]:
