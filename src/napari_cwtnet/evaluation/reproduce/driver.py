@@ -73,7 +73,7 @@ TABLES = {table.key: table for table in (methods.TABLE, *methods.TABLES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TablePlan:
     """The table to reproduce, and how."""
 
     table: Table
@@ -90,7 +90,7 @@ class Driver:
 
     Parameters
     ----------
-    plan : Plan
+    plan : TablePlan
         The table to reproduce. Runs in its output folder are not trained again, including those
         of another table or of an interrupted call.
     cancel : CancelToken
@@ -99,7 +99,7 @@ class Driver:
         Called with progress messages.
     """
 
-    def __init__(self, plan: Plan, cancel: CancelToken, say: Say) -> None:
+    def __init__(self, plan: TablePlan, cancel: CancelToken, say: Say) -> None:
         self.plan = plan
         self._cancel = cancel
         self._places = tuple(_places(plan))
@@ -309,7 +309,7 @@ class Driver:
         }
 
 
-def _places(plan: Plan) -> Iterator[Place]:
+def _places(plan: TablePlan) -> Iterator[Place]:
     """Cells, one seed after another, to have a whole table early."""
     for seed in range(plan.seeds):
         for scale in plan.scales:

@@ -28,7 +28,7 @@ from napari_cwtnet.evaluation.reproduce.classifier import (
     split_patches,
     trained_judge,
 )
-from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan
+from napari_cwtnet.evaluation.reproduce.driver import Driver, TablePlan
 from napari_cwtnet.evaluation.reproduce.experiment import TABLE_6, Row
 from napari_cwtnet.evaluation.reproduce.report import make_folder, write_files
 from napari_cwtnet.evaluation.reproduce.results import image_of, interval
@@ -96,7 +96,7 @@ class Judged:
 
 
 def judge_methods(
-    plan: Plan, patches: Path, epochs: int, cancel: CancelToken, say: Say
+    plan: TablePlan, patches: Path, epochs: int, cancel: CancelToken, say: Say
 ) -> list[Judged]:
     """Train missing rows of Table I at ×2, and classify the test patches that they enhance.
 
@@ -145,7 +145,7 @@ def _say_of_seed(say: Say, seed: int, words: str) -> None:
     say(f"{_NUMBER}, seed {seed}: {words}")
 
 
-def _about(plan: Plan, epochs: int, training: Patches, testing: Patches) -> dict[str, Any]:
+def _about(plan: TablePlan, epochs: int, training: Patches, testing: Patches) -> dict[str, Any]:
     share = max(np.mean(testing.labels == label) for label in (0, 1))
     at = machine(choose_device("cpu"))
     return {
