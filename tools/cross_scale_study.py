@@ -3,7 +3,7 @@
 Usage: ``python tools/cross_scale_study.py --data FOLDER --slide SLIDE [--repeats 3]``
 
 Both give the same pixels of the same held-out images (those of the ×4 recipe) and of a slide that
-neither model saw; they take turns, so that a busy machine is unfair to none. Prints a Markdown
+neither model saw; they take turns, so that a busy machine affects them equally. Prints a Markdown
 table.
 """
 

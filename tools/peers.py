@@ -15,8 +15,8 @@ of it by the degradation. Real-ESRGAN knows only x4; at x2 its picture is halved
 prints a Markdown table (or JSON) of PSNR and SSIM, 8-bit RGB, cropped by the scale, as gains over
 the bicubic enlargement of the same LR.
 
-Times are of one thread, and everything takes turns in one run, so that a busy machine is unfair to
-none. ncnn against torch tells little of the networks; SPAN's layers with random weights are
+Times are of one thread, and tasks take turns in one run, so that a busy machine affects them
+equally. ncnn against torch says little about the networks; SPAN's layers with random weights are
 therefore timed in torch, too. The second form does that alone and needs none of the packages.
 """
 

@@ -40,7 +40,7 @@ LATER: dict[str, dict[str, Any]] = {
     "shipped, window 4": {"search": "window", "window_radius": 4},
     "shipped, window 4, bias 0.05": VARIANTS["window 4, bias 0.05"],
 }
-"""The shipped network, with its search exchanged, goes on learning: features are good by then."""
+"""Trains the shipped network further with another search, starting from good features."""
 
 SOURCES = ("osteosarcoma", "camelyon", "bcss-halved", "ocdc")
 REACHES = (0, 1, 4, 16)

@@ -125,7 +125,7 @@ def growth(done: list[Cycle]) -> tuple[float, int]:
 
 
 def main() -> int:
-    """Run the cycles in a window and say what grew."""
+    """Run the cycles in a window and report growth."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--slide", type=Path)

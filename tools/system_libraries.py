@@ -104,7 +104,7 @@ def _install(packages: list[str], privilege: list[str]) -> None:
 
 
 def main(purpose: str) -> int:
-    """Install what is missing, or say what to type; give the exit status."""
+    """Install missing libraries, or print the line to type; return the exit status."""
     missing = missing_packages(purpose)
     if not missing:
         return 0

@@ -1,4 +1,4 @@
-"""How far the sentence of trust is off: what it says of a slide, and what is true one octave up.
+"""Error of the sentence of trust: its gain for a slide, and the true gain one octave finer.
 
 Usage: ``python tools/trust_trials.py MODEL --image FILE... [--quality 50 75 95]``
 
@@ -76,7 +76,7 @@ def squares(path: Path) -> Iterator[NDArray[np.uint8]]:
 def trial(
     engine: Engine, truth: NDArray[np.uint8], quality: int, kernel: Kernel
 ) -> tuple[float, float]:
-    """Gain in dB over bicubic as the sentence says it, and as it is."""
+    """Gain over bicubic, dB: by the sentence of trust, and the true one."""
     levels = [shrink(truth, kernel, 2)]
     while len(levels) < _LEVELS:
         levels.append(shrink(levels[-1], kernel, 2))

@@ -1,4 +1,4 @@
-"""One token tells every part of a piece of work to stop."""
+"""A token that asks running work to stop."""
 
 from __future__ import annotations
 

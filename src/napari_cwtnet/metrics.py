@@ -82,7 +82,7 @@ def ssim(image: NDArray[np.uint8], truth: NDArray[np.uint8], crop: int = 0) -> f
     """
     first, second = _cropped_pair(image, truth, crop)
     if min(first.shape[:2]) < _WINDOW:
-        raise ValueError(f"SSIM wants at least 11 × 11 pixels, got {first.shape[:2]}")
+        raise ValueError(f"SSIM needs at least 11 × 11 pixels, got {first.shape[:2]}")
     total, rows = 0.0, int(first.shape[0]) - _WINDOW + 1
     # Bands bound the memory of large images: a dozen float64 maps would be alive at once.
     for top in range(0, rows, _BAND):

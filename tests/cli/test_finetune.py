@@ -138,9 +138,9 @@ def test_folder_that_another_run_works_in_is_refused(
     run: Run, words: list[object], tmp_path: Path
 ) -> None:
     lock = RunLock(tmp_path / "run")
-    lock.take()
+    lock.acquire()
     refused(run(*words), "Another run is at work in", str(tmp_path / "run"))
-    lock.give_back()
+    lock.release()
     assert run(*words).returncode == 0
 
 

@@ -16,7 +16,14 @@ from enhancement.conftest import make_model, pattern_slide  # noqa: F401 - fixtu
 from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement import dtype_name, own_dtype
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.bench import Task, in_turns, memory, naive_memory, reading, viewport
+from napari_cwtnet.evaluation.bench import (
+    TimedTask,
+    in_turns,
+    memory,
+    naive_memory,
+    reading,
+    viewport,
+)
 from napari_cwtnet.evaluation.bench.naive import naive_network, networks
 from napari_cwtnet.evaluation.bench.slides import flops_per_pixel
 from napari_cwtnet.model import CwtNet, preset
@@ -30,9 +37,9 @@ def test_tasks_take_turns_and_preparation_is_not_timed(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
     tasks = {
-        "a": Task(lambda: seen.append("a")),
-        "b": Task(lambda: seen.append("b"), lambda: spend(20), lambda: spend(30)),
-        "c": Task(lambda: spend(5)),
+        "a": TimedTask(lambda: seen.append("a")),
+        "b": TimedTask(lambda: seen.append("b"), lambda: spend(20), lambda: spend(30)),
+        "c": TimedTask(lambda: spend(5)),
     }
     found = in_turns(tasks, repeats=3)
     assert "".join(seen) == "abbaabab"  # c is silent; rounds begin with a, b, c, a

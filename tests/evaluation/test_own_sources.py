@@ -9,7 +9,7 @@ from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError, TrainingError
-from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan
+from napari_cwtnet.evaluation.reproduce import TABLES, Driver, TablePlan
 from napari_cwtnet.evaluation.reproduce.data import read_sources
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
 
@@ -106,7 +106,7 @@ def test_something_is_left_on_both_sides(
     if said is None:  # a source to test on, another to train on
         assert [source.name for source in read_sources(path)] == ["a", "b"]
         return
-    plan = Plan(TABLES["table2"], tmp_path, tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table2"], tmp_path, tmp_path / "out", Budget(steps=1))
     with pytest.raises(RequestError) as caught:
         Driver(plan, CancelToken(), print).run()
     assert str(caught.value).startswith(f"{path}{said}")
@@ -117,7 +117,7 @@ def test_images_below_a_patch_are_refused_before_the_first_row(tmp_path: Path) -
     path = folder_of(tmp_path, "- {name: a, folder: a, licence: c, held_out: ['0*']}")
     Image.new("RGB", (48, 48)).save(path.parent / "a/10.png")
     said: list[str] = []
-    plan = Plan(TABLES["table2"], tmp_path, tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table2"], tmp_path, tmp_path / "out", Budget(steps=1))
     with pytest.raises(TrainingError, match="No training image is as large as one patch"):
         Driver(plan, CancelToken(), said.append).run()
     assert said == []

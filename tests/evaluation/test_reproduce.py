@@ -14,7 +14,7 @@ from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError, TrainingError
-from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, read_budget, write_page
+from napari_cwtnet.evaluation.reproduce import TABLES, Driver, TablePlan, read_budget, write_page
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.report import markdown, verdict
@@ -47,16 +47,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, list[str]]:
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TablePlan, list[str]]:
     """Table III after three steps of each network: the one with oracles."""
     output = tmp_path_factory.mktemp("output")
-    plan = Plan(TABLES["table3"], data, output, Budget(steps=3))
+    plan = TablePlan(TABLES["table3"], data, output, Budget(steps=3))
     said: list[str] = []
     Driver(plan, CancelToken(), said.append).run()
     return plan, said
 
 
-def test_every_row_is_trained_and_tested_once(done: tuple[Plan, list[str]]) -> None:
+def test_every_row_is_trained_and_tested_once(done: tuple[TablePlan, list[str]]) -> None:
     plan, said = done
     names = [row.name for row in plan.table.rows(2, "bicubic")]
     whats = ("training, 3 steps", "testing")
@@ -78,7 +78,7 @@ def test_every_row_is_trained_and_tested_once(done: tuple[Plan, list[str]]) -> N
         assert len(cell.tested.psnr) == len(cell.tested.fields) == 1
 
 
-def test_figures_are_those_of_the_weights_that_were_kept(done: tuple[Plan, list[str]]) -> None:
+def test_figures_are_those_of_the_weights_that_were_kept(done: tuple[TablePlan, list[str]]) -> None:
     plan, _ = done
     driver = Driver(plan, CancelToken(), print)
     row = next(r for r in plan.table.rows(2, "bicubic") if r.name == plan.table.compared)
@@ -93,7 +93,7 @@ def test_figures_are_those_of_the_weights_that_were_kept(done: tuple[Plan, list[
     assert line["hashes"] == [run.hash]
 
 
-def test_oracles_are_marked_wherever_they_appear(done: tuple[Plan, list[str]]) -> None:
+def test_oracles_are_marked_wherever_they_appear(done: tuple[TablePlan, list[str]]) -> None:
     plan, _ = done
     lines = (plan.output / "table3.md").read_text().splitlines()
     marked = [line for line in lines if line.startswith("| ORACLE: ")]
@@ -108,7 +108,9 @@ def test_oracles_are_marked_wherever_they_appear(done: tuple[Plan, list[str]]) -
     assert (plan.output / "pictures" / "table3-x2-1.jpg").exists()
 
 
-def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_path: Path) -> None:
+def test_the_page_holds_table_and_pictures(
+    done: tuple[TablePlan, list[str]], tmp_path: Path
+) -> None:
     plan, _ = done
     (tmp_path / "remarks.md").write_text("# Remarks\n")
     page, *files = write_page([plan.output], tmp_path)
@@ -132,7 +134,7 @@ def test_the_page_holds_table_and_pictures(done: tuple[Plan, list[str]], tmp_pat
 
 
 def test_strips_of_a_scale_that_the_table_has_not_stay_away(
-    done: tuple[Plan, list[str]], tmp_path: Path
+    done: tuple[TablePlan, list[str]], tmp_path: Path
 ) -> None:
     folder = tmp_path / "runs"
     (folder / "pictures").mkdir(parents=True)
@@ -145,7 +147,7 @@ def test_strips_of_a_scale_that_the_table_has_not_stay_away(
     assert "table3-x4-1.jpg" not in files
 
 
-def test_ctrl_c_is_heeded_while_testing(done: tuple[Plan, list[str]]) -> None:
+def test_ctrl_c_is_heeded_while_testing(done: tuple[TablePlan, list[str]]) -> None:
     plan, _ = done
     fields = Driver(plan, CancelToken(), print).fields(2)[0]
     cancel = CancelToken()
@@ -159,7 +161,7 @@ def test_a_budget_of_time_is_kept_and_its_steps_are_told(data: Path, tmp_path: P
     first = table.rows(2, "bicubic")[0]
     own = replace(table, rows=lambda *_: (first,), compared=first.name)
     (cell,) = Driver(
-        Plan(own, data, tmp_path, Budget(minutes=0.02)), CancelToken(), lambda _: None
+        TablePlan(own, data, tmp_path, Budget(minutes=0.02)), CancelToken(), lambda _: None
     ).run()
     assert cell.run is not None
     assert cell.run.steps >= 1
@@ -171,7 +173,7 @@ def test_a_budget_of_time_is_kept_and_its_steps_are_told(data: Path, tmp_path: P
 def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
     data: Path, tmp_path: Path
 ) -> None:
-    plan = Plan(TABLES["table2"], tmp_path / "nowhere", tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table2"], tmp_path / "nowhere", tmp_path / "out", Budget(steps=1))
     with pytest.raises(RequestError, match="nowhere does not exist; check --data"):
         Driver(plan, CancelToken(), print).run()
     assert not plan.output.exists()
@@ -181,7 +183,7 @@ def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
-    plan = Plan(TABLES["table2"], data, tmp_path, Budget(steps=4))
+    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=4))
     cancel = CancelToken()
     said: list[str] = []
 
@@ -206,7 +208,9 @@ def test_a_row_that_breaks_down_leaves_the_others_alone(data: Path, tmp_path: Pa
     table = TABLES["table2"]
     first, second, *_ = table.rows(2, "bicubic")
     wild = replace(first, changes=dict(first.changes or {}) | {"learning_rate": 1e30})
-    plan = Plan(replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=4))
+    plan = TablePlan(
+        replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=4)
+    )
     with pytest.raises(TrainingError, match="failed for SR branch alone ×2, seed 0; all other"):
         Driver(plan, CancelToken(), print).run()
     text = (tmp_path / "table2.md").read_text()
@@ -302,7 +306,7 @@ def test_strips_with_the_reference_are_pictures_of_their_own(data: Path, tmp_pat
     rows = tuple(row for row in table.rows(4, "bicubic") if row.name in names)
     first = next(row for row in table.rows(4, "bicubic") if row.name == "SRCNN")
     own = replace(table, rows=lambda *_: (*rows, first))
-    plan = Plan(own, data, tmp_path / "out", Budget(steps=1), scales=(4,))
+    plan = TablePlan(own, data, tmp_path / "out", Budget(steps=1), scales=(4,))
     Driver(plan, CancelToken(), lambda _: None).run()
     names_of = {path.name for path in (tmp_path / "out" / "pictures").iterdir()}
     assert names_of == {"table1-x4-1.jpg", "table1-x4-1-given-the-reference.jpg"}

@@ -13,7 +13,7 @@ from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.reproduce import TABLES, Plan, judge_methods
+from napari_cwtnet.evaluation.reproduce import TABLES, TablePlan, judge_methods
 from napari_cwtnet.evaluation.reproduce.classifier import ResNet50, read_patches
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
 from napari_cwtnet.evaluation.reproduce.results import interval
@@ -77,7 +77,7 @@ def patches_of(path: Path, sources: list[int]) -> Path:
 @pytest.mark.slow
 def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
     file = patches_of(tmp_path / "patches.npz", [0] * 6 + [1] * 16 + [2] * 16)
-    plan = Plan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
     said: list[str] = []
     found = judge_methods(plan, file, 3, CancelToken(), said.append)
     assert [one.name for one in found[:3]] == ["original", "bicubic, shrunk", "bicubic"]
@@ -101,7 +101,7 @@ def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
 
 
 def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:
-    plan = Plan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
     strangers = patches_of(tmp_path / "strangers.npz", [7, 8, 7, 8])
     with pytest.raises(RequestError, match="0 patches are left to test"):
         judge_methods(plan, strangers, 1, CancelToken(), print)

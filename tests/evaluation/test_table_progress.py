@@ -14,7 +14,7 @@ from PIL import Image
 from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.evaluation.reproduce import TABLES, Driver, Plan, runs
+from napari_cwtnet.evaluation.reproduce import TABLES, Driver, TablePlan, runs
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.report import ROWS, note_row
 from napari_cwtnet.evaluation.reproduce.runs import Place, TableProgress, Training
@@ -87,7 +87,7 @@ def test_a_budget_of_time_is_known_from_the_start() -> None:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> TablePlan:
     """Table II's last row, which Table III has, too; one step."""
     root = tmp_path / "data"
     (root / "blocks").mkdir(parents=True)
@@ -99,14 +99,14 @@ def plan(tmp_path: Path) -> Plan:
     return _of_one_row("table2", root, tmp_path / "out")
 
 
-def _of_one_row(key: str, data: Path, output: Path) -> Plan:
+def _of_one_row(key: str, data: Path, output: Path) -> TablePlan:
     table = TABLES[key]
     row = next(row for row in table.rows(2, "bicubic") if row.name == table.compared)
-    return Plan(replace(table, rows=lambda *_: (row,)), data, output, Budget(steps=2))
+    return TablePlan(replace(table, rows=lambda *_: (row,)), data, output, Budget(steps=2))
 
 
 def test_the_folder_of_a_run_says_which_rows_it_serves(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: TablePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "_SECONDS_BETWEEN_WORDS", 0)
     said: list[str] = []
@@ -142,7 +142,7 @@ def test_what_a_user_wrote_among_the_rows_stays_as_it_is(tmp_path: Path) -> None
 
 
 def test_files_are_read_once_for_all_rows_and_again_when_they_have_changed(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
+    plan: TablePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     digest = hashlib.file_digest

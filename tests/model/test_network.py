@@ -74,7 +74,7 @@ def test_wrong_lr_is_refused(shape: tuple[int, ...]) -> None:
 @torch.no_grad()
 def test_odd_lr_is_refused_only_where_v_is_halved() -> None:
     lr = torch.zeros(1, 3, 6, 5)
-    with pytest.raises(ValueError, match=r"'down_up' wants even LR sizes, got \(6, 5\)"):
+    with pytest.raises(ValueError, match=r"'down_up' needs even LR sizes, got \(6, 5\)"):
         build(tiny(value="down_up"))(lr)
     assert build(tiny(value="up_down"))(lr).sr.shape == (1, 3, 12, 10)
 

@@ -194,12 +194,12 @@ def test_a_run_that_others_work_at_is_refused(
     folder = runs / "tiny-x2-tuned"
     kept = (folder / "last.safetensors").read_bytes()
     lock = RunLock(folder)
-    lock.take()
+    lock.acquire()
     outcome = finish(qtbot, dock, lambda: dock.resume(folder))
     assert outcome.kind == "failed"
     assert messages == [outcome.message] == [dock.status]
     assert outcome.message.startswith(f"Another run is at work in {folder}; wait for it")
-    lock.give_back()
+    lock.release()
     assert finish(qtbot, dock, lambda: dock.resume(folder)).kind == "done"
     assert (folder / "last.safetensors").read_bytes() == kept
 

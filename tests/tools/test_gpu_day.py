@@ -146,7 +146,7 @@ def test_without_cuda_it_is_one_line(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main([]) == 1
     said = capsys.readouterr().err
-    assert said == "No CUDA device is there; --rehearse goes through the day here, at toy size.\n"
+    assert said == "No CUDA device; --rehearse runs everything here at toy size.\n"
 
 
 def test_a_day_is_taken_up_and_gives_few_files(

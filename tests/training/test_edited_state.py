@@ -107,7 +107,7 @@ def test_links_in_a_run_s_folder_are_not_written_through(tmp_path: Path) -> None
     for name in (".lock", "log.csv"):
         (tmp_path / name).symlink_to(precious)
     with pytest.raises(OutputError, match=r"\.lock is a link; remove it; choose another output"):
-        RunLock(tmp_path).take()
+        RunLock(tmp_path).acquire()
     with pytest.raises(OutputError, match=r"^Cannot write .*log\.csv: "):
         RunLog(tmp_path / "log.csv").add(Validation(0, 1, 1, None, None, True), 0, None)
     assert precious.read_text() == "years of work"

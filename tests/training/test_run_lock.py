@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from napari_cwtnet.training.run_folder import RunLock
 lock = RunLock(Path(sys.argv[1]))
-lock.take()
+lock.acquire()
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -28,15 +28,15 @@ sys.stdin.read()
 
 def test_a_second_lock_on_the_folder_is_refused(tmp_path: Path) -> None:
     first, second = RunLock(tmp_path / "run"), RunLock(tmp_path / "run")
-    first.take()
-    first.take()
+    first.acquire()
+    first.acquire()
     with pytest.raises(TrainingError, match=r"^Another run is at work in .*run; wait for it, stop"):
-        second.take()
+        second.acquire()
     assert (first.held, second.held) == (True, False)
     assert is_at_work(tmp_path / "run")
-    first.give_back()
+    first.release()
     assert not is_at_work(tmp_path / "run")
-    second.take()
+    second.acquire()
     assert second.held
 
 
@@ -47,20 +47,20 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path: Path) -> No
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
         with pytest.raises(TrainingError, match="Another run is at work"):
-            RunLock(tmp_path).take()
+            RunLock(tmp_path).acquire()
         child.kill()
     assert (tmp_path / ".lock").exists()
-    RunLock(tmp_path).take()
+    RunLock(tmp_path).acquire()
 
 
 def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(OutputError, match=r"^Cannot write to .*run: File exists; choose another"):
-        RunLock(tmp_path / "run").take()
+        RunLock(tmp_path / "run").acquire()
     (tmp_path / "run").unlink()
     (tmp_path / "run" / ".lock").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"^Cannot write to .*run: Is a directory"):
-        RunLock(tmp_path / "run").take()
+        RunLock(tmp_path / "run").acquire()
 
 
 def test_trainer_holds_the_folder_until_its_run_has_ended(data_root: Path, tmp_path: Path) -> None:
@@ -86,10 +86,10 @@ def test_what_would_be_refused_at_the_end_is_refused_before_slides_are_read(
     with pytest.raises(OutputError, match=r"^Cannot write to .*file/a/run: Not a directory"):
         Trainer(nothing, data_root, tmp_path / "file" / "a" / "run")
     lock = RunLock(tmp_path / "run")
-    lock.take()
+    lock.acquire()
     with pytest.raises(TrainingError, match="Another run is at work"):
         Trainer(nothing, data_root, tmp_path / "run")
-    lock.give_back()
+    lock.release()
     with pytest.raises(TrainingError, match="gone"):
         Trainer(nothing, data_root, tmp_path / "other" / "run")
     assert not (tmp_path / "other").exists()

@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> int:
             return 0
         if not (torch.cuda.is_available() or arguments.rehearse):
             print(
-                "No CUDA device is there; --rehearse goes through the day here, at toy size.",
+                "No CUDA device; --rehearse runs everything here at toy size.",
                 file=sys.stderr,
             )
             return 1
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, help="of training in all calls together (8)")
     add("--limit", type=float, default=560, help="seconds that this call may take")
     add("--only", nargs="+", choices=PARTS, default=PARTS)
-    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES, help="that are trained")
+    add("--scales", nargs="+", type=int, choices=SCALES, default=SCALES, help="scales to train")
     add("--start", type=Path, help="folder of weights that an earlier day took along")
     cores = max(1, (os.cpu_count() or 2) - 1)
     add("--processes", type=int, default=cores, help="that draw and compress; 0: a thread")
@@ -68,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 def _pack(images: Path, target: Path, most: float) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     recipe = load_recipe(shipped_recipes()["cwtnet-lite-x2"])
-    told = pack(recipe.sources, images, target, int(most))
-    for name, line in told.items():
+    packed = pack(recipe.sources, images, target, int(most))
+    for name, line in packed.items():
         print(f"{name}: {line}")
     print(f"{target}: {target.stat().st_size / MIB:.1f} MiB")
 
@@ -102,21 +102,21 @@ def _spend(arguments: argparse.Namespace) -> None:
             name = f"x{scale}"
             if record["runs"].get(name, {}).get("over") or time.monotonic() >= until:
                 continue
-            told = train(day, scale, data, pool, until=until, given=arguments.start)
-            record["runs"][name] = told
-            rate, waiting = told["trained_per_s"], told["waiting_share"]
+            run = train(day, scale, data, pool, until=until, given=arguments.start)
+            record["runs"][name] = run
+            rate, waiting = run["trained_per_s"], run["waiting_share"]
             _keep(
                 record,
                 output,
-                f"{name}: step {told['step']}, {told['psnr']:.2f} dB; {rate} patches a second, "
+                f"{name}: step {run['step']}, {run['psnr']:.2f} dB; {rate} patches a second, "
                 f"{waiting} of the time waiting for the feed, which alone makes "
-                f"{told['fed_alone_per_s']} a second with {arguments.processes} processes",
+                f"{run['fed_alone_per_s']} a second with {arguments.processes} processes",
             )
             take(day, record, target)
     files = take(day, record, target)
     over = all(record["runs"].get(f"x{scale}", {}).get("over") for scale in arguments.scales)
     print(f"{target}: {len(files)} files, {sum(f.stat().st_size for f in files) / MIB:.1f} MiB")
-    print("The day is over." if over else "Call it again to go on.")
+    print("The day is over." if over else "Call it again to continue.")
 
 
 def _record(output: Path, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -111,14 +111,14 @@ class Feed(PatchSampler):
         self.patches = 0
         """That were given so far."""
         self.waited = 0.0
-        """Seconds that whoever asked for them waited for processes."""
+        """Seconds that the caller waited for processes."""
 
     def batch(self, count: int, generator: np.random.Generator) -> Batch:  # noqa: ARG002
         """The batch of the number that is wanted; ``generator`` is left as it is."""
         return self._numbered(self._number(), count)
 
     def rate(self, count: int, seconds: float) -> float:
-        """Patches a second, in batches of ``count``, while nobody trains."""
+        """Patches a second, in batches of ``count``, without training."""
         first, given = 2**40, 0  # numbers that no run comes to
         self._numbered(first, count)  # for this one, processes may still be starting
         began = time.perf_counter()

@@ -48,7 +48,7 @@ def pack(sources: Sequence[ImageSource], root: Path, target: Path, most: int) ->
     TrainingError
         If a source has no image, or the first images of each do not fit.
     """
-    told: dict[str, str] = {}
+    report: dict[str, str] = {}
     room = float(most)
     with written_whole(target) as partial, tarfile.open(partial, "w") as archive:
         sample = sample_slide()
@@ -75,7 +75,7 @@ def pack(sources: Sequence[ImageSource], root: Path, target: Path, most: int) ->
                 archive.addfile(entry, io.BytesIO(content))
             room -= used
             count = len(held_out) + len(training)
-            told[source.name] = f"{taken} of {count}, {used / MIB:.1f} MiB"
+            report[source.name] = f"{taken} of {count}, {used / MIB:.1f} MiB"
     if target.stat().st_size > most:
         size = target.stat().st_size
         target.unlink()
@@ -83,7 +83,7 @@ def pack(sources: Sequence[ImageSource], root: Path, target: Path, most: int) ->
             f"The first images of each source take {size / MIB:.1f} MiB, and {most / MIB:.1f} are "
             "allowed; raise --pack-size."
         )
-    return told
+    return report
 
 
 def unpack(archive: Path, folder: Path, pool: Executor) -> None:
@@ -92,7 +92,7 @@ def unpack(archive: Path, folder: Path, pool: Executor) -> None:
     Raises
     ------
     TrainingError
-        If there is no such file or it cannot be read.
+        If the file is missing or cannot be read.
     """
     done = folder / ".whole"
     if done.exists():

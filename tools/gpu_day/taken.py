@@ -22,7 +22,7 @@ MOST_BYTES = 16 * MIB
 
 
 def take(day: Day, record: dict[str, Any], target: Path) -> list[Path]:
-    """Write weights (float16), ``day.json``, ``day.png``, and what tests and bench said.
+    """Write weights (float16), ``day.json``, ``day.png``, and the output of tests and bench.
 
     Raises
     ------

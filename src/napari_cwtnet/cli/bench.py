@@ -11,7 +11,7 @@ from typing import Any
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.enhancement import choose_device, dtype_name, own_dtype
 from napari_cwtnet.evaluation.bench import (
-    Task,
+    TimedTask,
     Timing,
     Viewport,
     against_naive,
@@ -51,7 +51,7 @@ class Rounds:
         self._said: tuple[int, str] | None = None
 
     def __call__(self, name: str, done: int, total: int) -> None:
-        """Task ``name`` begins, when ``done`` of ``total`` are over."""
+        """TimedTask ``name`` begins, when ``done`` of ``total`` are over."""
         turn = done * self._rounds // total
         group = name.partition(self._joint)[0]
         if (turn, group) == self._said:
@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> None:
         if name.startswith("cwtnet-") and not name.endswith("-single")
     ]
     tops = peaks(device)
-    tasks: dict[tuple[str, str], Task] = {("peak", name): task for name, (_, task) in tops.items()}
+    tasks: dict[tuple[str, str], TimedTask] = {
+        ("peak", name): task for name, (_, task) in tops.items()
+    }
     views: dict[str, Viewport] = {}
     with open_slide(path) as slide:
         if "view" in parts:

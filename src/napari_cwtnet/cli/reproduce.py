@@ -11,7 +11,7 @@ from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.evaluation.reproduce import (
     TABLES,
     Driver,
-    Plan,
+    TablePlan,
     judge_methods,
     read_budget,
     write_page,
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError(f"--seeds {arguments.seeds}: give 1 or more.")
     key, rate = arguments.table, arguments.learning_rate
     table = TABLES["table1" if key == _CLASSIFICATION else key]
-    plan = Plan(
+    plan = TablePlan(
         table=table if rate is None else table.at_rate(rate),
         data=arguments.data,
         output=arguments.output,

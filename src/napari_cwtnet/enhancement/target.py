@@ -39,7 +39,7 @@ class Target:
         return None if native_mpp is None else native_mpp / self.factor
 
     def words(self, native_mpp: float | None) -> str:
-        """What it makes of a slide.
+        """The magnification in words, for a slide.
 
         >>> Target(2).words(0.5), Target(4).words(0.7), Target(8).words(None)
         ('20× → 40×, 0.25 µm/px', '0.7 → 0.175 µm/px', '8 times finer')

@@ -133,7 +133,7 @@ class CwtNet(Network):
             )
         halves = self.config.wt_branch and self.config.value == "down_up"
         if halves and (height % 2 or width % 2):
-            raise ValueError(f"value 'down_up' wants even LR sizes, got {(height, width)}")
+            raise ValueError(f"value 'down_up' needs even LR sizes, got {(height, width)}")
 
     def _enter_wt(
         self, lr: Tensor, reference: Tensor | None

@@ -31,7 +31,7 @@ def dwt(image: Tensor) -> dict[Band, Tensor]:
         If H or W is odd.
     """
     if image.shape[-1] % 2 or image.shape[-2] % 2:
-        raise ValueError(f"the Haar transform wants even sizes, got {tuple(image.shape)}")
+        raise ValueError(f"the Haar transform needs even sizes, got {tuple(image.shape)}")
     a, b = image[..., 0::2, 0::2], image[..., 0::2, 1::2]
     c, d = image[..., 1::2, 0::2], image[..., 1::2, 1::2]
     return {

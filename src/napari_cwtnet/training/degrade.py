@@ -1,4 +1,4 @@
-"""Training degradations: LR and reference as scanners make them, drawn anew for every patch.
+"""Training degradations: LR and reference as scanners make them, drawn for every patch.
 
 Draws depend on the run's random numbers alone, so a resumed run continues bit for bit.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,15 @@ class Field:
     reference: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     known: tuple[Degradation, Degradation] = NOT_KNOWN
-    """What can be said of how LR and reference were made."""
+    """The known degradations of LR and reference."""
+
+    def crop(self, y: int, x: int, height: int, width: int, scale: int) -> Field:
+        """A part of the field; position and size in LR pixels."""
+        lr, reference, truth = (
+            image[f * y : f * (y + height), f * x : f * (x + width)]
+            for image, f in ((self.lr, 1), (self.reference, 2), (self.truth, scale))
+        )
+        return replace(self, lr=lr, reference=reference, truth=truth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +203,9 @@ class PatchSampler:
         y = int(generator.integers(height - self._patch + 1))
         x = int(generator.integers(width - self._patch + 1))
         turns, mirrored = int(generator.integers(4)), bool(generator.integers(2))
-        patches = []
-        for image, factor in ((field.lr, 1), (field.reference, 2), (field.truth, self._scale)):
-            side = factor * self._patch
-            part = image[factor * y : factor * y + side, factor * x : factor * x + side]
-            part = np.rot90(part, turns)
-            patches.append(part[:, ::-1] if mirrored else part)
+        part = field.crop(y, x, self._patch, self._patch, self._scale)
+        turned = [np.rot90(image, turns) for image in (part.lr, part.reference, part.truth)]
+        patches = [image[:, ::-1] if mirrored else image for image in turned]
         return patches, self._known_of(field, generator)
 
     def _known_of(self, field: Field, generator: np.random.Generator) -> _Known:

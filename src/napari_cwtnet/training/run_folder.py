@@ -308,7 +308,7 @@ class RunLock:
         return self._lock.is_locked
 
     def look_ahead(self) -> None:
-        """Refuse, before much work is done, what :meth:`take` would refuse after it.
+        """Refuse, before much work is done, what :meth:`acquire` would refuse after it.
 
         A folder that there is not yet is not made, for that work may come to nothing.
 
@@ -321,7 +321,7 @@ class RunLock:
         """
         try:
             if self.folder.exists():
-                self.take()
+                self.acquire()
                 return
             above = next(path for path in self.folder.absolute().parents if path.exists())
             if not above.is_dir():
@@ -331,8 +331,8 @@ class RunLock:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def take(self) -> None:
-        """Hold the lock until :meth:`give_back`; the folder is made where it is missing.
+    def acquire(self) -> None:
+        """Hold the lock until :meth:`release`; the folder is made where it is missing.
 
         Raises
         ------
@@ -355,7 +355,7 @@ class RunLock:
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let others work in the folder."""
         self._lock.release(force=True)
 
@@ -371,8 +371,8 @@ def is_at_work(folder: Path) -> bool:
     """Whether a run works in a folder now; also where that cannot be found out."""
     lock = RunLock(folder)
     try:
-        lock.take()
+        lock.acquire()
     except (TrainingError, OutputError):
         return True
-    lock.give_back()
+    lock.release()
     return False

@@ -140,7 +140,7 @@ class Trainer:
         self.held_out = centre_crops(self.data.held_out, recipe.scale, VALIDATION_SIDE)
         self._validator = Validator(self.held_out, recipe, self.start)
         if self.leads:
-            self._lock.take()
+            self._lock.acquire()
         self.state = (
             RunState.load(self._last, recipe, device)
             if self._last.exists()
@@ -229,11 +229,11 @@ class Trainer:
         """
         try:
             if self.leads:
-                self._lock.take()
+                self._lock.acquire()
             yield from self._run(cancel or CancelToken())
         finally:
             self._log.close()
-            self._lock.give_back()
+            self._lock.release()
 
     def save(self) -> None:
         """Write the state between two events, without measuring, to resume from.

@@ -39,12 +39,7 @@ def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
     for field in fields:
         height, width = field.lr.shape[:2]
         h, w = min(side, height), min(side, width)
-        y, x = (height - h) // 2, (width - w) // 2
-        lr, reference, truth = (
-            image[f * y : f * (y + h), f * x : f * (x + w)]
-            for image, f in ((field.lr, 1), (field.reference, 2), (field.truth, scale))
-        )
-        crops.append(Field(field.name, lr, reference, truth, field.known))
+        crops.append(field.crop((height - h) // 2, (width - w) // 2, h, w, scale))
     return crops
 
 

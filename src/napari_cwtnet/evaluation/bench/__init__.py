@@ -2,10 +2,10 @@
 
 from napari_cwtnet.evaluation.bench.naive import against_naive, naive_memory
 from napari_cwtnet.evaluation.bench.slides import Viewport, memory, reading, untrained, viewport
-from napari_cwtnet.evaluation.bench.timing import Task, Timing, in_turns, machine, peaks
+from napari_cwtnet.evaluation.bench.timing import TimedTask, Timing, in_turns, machine, peaks
 
 __all__ = [
-    "Task",
+    "TimedTask",
     "Timing",
     "Viewport",
     "against_naive",

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.bench.timing import Task
+from napari_cwtnet.evaluation.bench.timing import TimedTask
 from napari_cwtnet.model import CwtNet, NetworkConfig, preset
 from napari_cwtnet.model.base import BlockRecord
 from napari_cwtnet.model.blocks import CrossScaleBlock
@@ -75,12 +75,12 @@ def networks(size: str, **changes: Any) -> dict[str, CwtNet]:
     return found | {"naive": naive_network(preset(size, 2, **changes))}
 
 
-def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> dict[str, Task]:
+def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> dict[str, TimedTask]:
     """One LR tile of each side through the ×2 network of preset ``size``, by search and naively.
 
     The network is untrained: time does not depend on its weights.
     """
-    tasks: dict[str, Task] = {}
+    tasks: dict[str, TimedTask] = {}
     for side in sides:
         lr = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(device)
         for name, network in networks(size).items():
@@ -89,12 +89,12 @@ def against_naive(sides: tuple[int, ...], device: torch.device, size: str) -> di
     return tasks
 
 
-def _pass(network: CwtNet, lr: Tensor) -> Task:
+def _pass(network: CwtNet, lr: Tensor) -> TimedTask:
     @torch.inference_mode()
     def run() -> float:
         return float(network(lr).sr.flatten()[0])
 
-    return Task(run)
+    return TimedTask(run)
 
 
 _PROGRAM = """

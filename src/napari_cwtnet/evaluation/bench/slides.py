@@ -28,7 +28,7 @@ from napari_cwtnet.enhancement import (
 from napari_cwtnet.enhancement.devices import compute_with, share_cores
 from napari_cwtnet.enhancement.engine import prefetch
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.evaluation.bench.timing import Task
+from napari_cwtnet.evaluation.bench.timing import TimedTask
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, Model, Network, preset
 from napari_cwtnet.slides import Slide, open_slide
@@ -47,7 +47,7 @@ class Viewport:
     mode: str
     dtype: str
     """Precision of the features."""
-    tasks: dict[str, Task]
+    tasks: dict[str, TimedTask]
 
 
 def viewport(
@@ -108,13 +108,13 @@ def viewport(
         mode=plan.mode,
         dtype=dtype_name(fresh.dtype),
         tasks={
-            "end to end": Task(lambda: enhanced(fresh, slide, request)),
-            "network only": Task(only_network),
-            "first tile": Task(first_tile, after=no_more_tiles),
-            "pan by a quarter": Task(
+            "end to end": TimedTask(lambda: enhanced(fresh, slide, request)),
+            "network only": TimedTask(only_network),
+            "first tile": TimedTask(first_tile, after=no_more_tiles),
+            "pan by a quarter": TimedTask(
                 lambda: enhanced(keeping, slide, aside), only_the_view_is_kept
             ),
-            "cached": Task(lambda: enhanced(keeping, slide, request), only_the_view_is_kept),
+            "cached": TimedTask(lambda: enhanced(keeping, slide, request), only_the_view_is_kept),
         },
     )
 
@@ -151,7 +151,7 @@ SIDE = 1024
 _PLACES = 64
 
 
-def reading(path: Path, side: int = SIDE) -> dict[str, Task]:
+def reading(path: Path, side: int = SIDE) -> dict[str, TimedTask]:
     """Two tasks that read the same places in the same order, RGB on white.
 
     The file is reopened before each reading, so that neither has cached a tile.
@@ -201,8 +201,8 @@ def reading(path: Path, side: int = SIDE) -> dict[str, Task]:
         return slides["now"].read(Region(*next(for_slide), side, side), 1)
 
     return {
-        "openslide-python": Task(read_plain, open_plain),
-        "Slide.read": Task(read_ours, open_ours),
+        "openslide-python": TimedTask(read_plain, open_plain),
+        "Slide.read": TimedTask(read_ours, open_ours),
     }
 
 

@@ -33,7 +33,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TimedTask:
     """A function to time, with untimed set-up and clean-up."""
 
     run: Callable[[], object]
@@ -46,13 +46,13 @@ Progress = Callable[[str, int, int], None]
 
 
 def in_turns(
-    tasks: Mapping[str, Task], repeats: int, progress: Progress | None = None
+    tasks: Mapping[str, TimedTask], repeats: int, progress: Progress | None = None
 ) -> dict[str, Timing]:
     """Run every task once a round, each round starting with the next one.
 
     Parameters
     ----------
-    tasks : mapping of str to Task
+    tasks : mapping of str to TimedTask
         The tasks to time, after one uncounted round.
     repeats : int
         Rounds that count, at least 1.
@@ -102,12 +102,12 @@ def machine(device: torch.device) -> dict[str, Any]:
     }
 
 
-def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:
+def peaks(device: torch.device) -> dict[str, tuple[float, TimedTask]]:
     """Floating point operations and the task that performs them: GEMM and 3×3 convolution by dtype.
 
     A multiplication and an addition count as two.
     """
-    found: dict[str, tuple[float, Task]] = {}
+    found: dict[str, tuple[float, TimedTask]] = {}
     for dtype in dict.fromkeys((*_DTYPES, own_dtype(device))):
         label = str(dtype).removeprefix("torch.")
         a, b = (torch.rand(_GEMM_SIDE, _GEMM_SIDE, device=device, dtype=dtype) for _ in range(2))
@@ -123,10 +123,10 @@ def peaks(device: torch.device) -> dict[str, tuple[float, Task]]:
     return found
 
 
-def _finished(function: Callable[..., torch.Tensor], *given: Any, **more: Any) -> Task:
+def _finished(function: Callable[..., torch.Tensor], *given: Any, **more: Any) -> TimedTask:
     @torch.inference_mode()
     def run() -> None:
         result = function(*given, **more)
         result.flatten()[0].item()  # waits for an asynchronous device
 
-    return Task(run)
+    return TimedTask(run)

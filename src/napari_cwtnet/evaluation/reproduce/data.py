@@ -247,12 +247,9 @@ def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> lis
         top, left = (height - rows * h) // 2, (width - columns * w) // 2
         for row in range(rows):
             for column in range(columns):
-                y, x = top + row * h, left + column * w
-                lr, reference, truth = (
-                    image[f * y : f * (y + h), f * x : f * (x + w)]
-                    for image, f in ((field.lr, 1), (field.reference, 2), (field.truth, scale))
-                )
-                found.append(Field(f"{field.name} {row},{column}", lr, reference, truth))
+                part = field.crop(top + row * h, left + column * w, h, w, scale)
+                name = f"{field.name} {row},{column}"
+                found.append(Field(name, part.lr, part.reference, part.truth))
     if not found:
         raise RequestError(
             f"No held-out image has {_LEAST_SIDE} pixels along each side to be tested on at "

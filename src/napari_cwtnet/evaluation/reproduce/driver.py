@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import choose_device
-from napari_cwtnet.errors import OutputError, TrainingError
+from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.evaluation.bench import machine
 from napari_cwtnet.evaluation.reproduce import methods
 from napari_cwtnet.evaluation.reproduce.data import fields_to_test
@@ -35,7 +35,13 @@ from napari_cwtnet.evaluation.reproduce.pictures import (
     middle,
     save_strip,
 )
-from napari_cwtnet.evaluation.reproduce.report import ORACLE, note_row, write_table
+from napari_cwtnet.evaluation.reproduce.report import (
+    ORACLE,
+    PICTURES,
+    make_folder,
+    note_row,
+    write_table,
+)
 from napari_cwtnet.evaluation.reproduce.results import (
     Cell,
     FieldFigures,
@@ -63,12 +69,11 @@ from napari_cwtnet.model.base import Network
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field
 
-PICTURES = "pictures"
 TABLES = {table.key: table for table in (methods.TABLE, *methods.TABLES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TablePlan:
     """The table to reproduce, and how."""
 
     table: Table
@@ -85,7 +90,7 @@ class Driver:
 
     Parameters
     ----------
-    plan : Plan
+    plan : TablePlan
         The table to reproduce. Runs in its output folder are not trained again, including those
         of another table or of an interrupted call.
     cancel : CancelToken
@@ -94,7 +99,7 @@ class Driver:
         Called with progress messages.
     """
 
-    def __init__(self, plan: Plan, cancel: CancelToken, say: Say) -> None:
+    def __init__(self, plan: TablePlan, cancel: CancelToken, say: Say) -> None:
         self.plan = plan
         self._cancel = cancel
         self._places = tuple(_places(plan))
@@ -304,17 +309,7 @@ class Driver:
         }
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents; raise :class:`OutputError` if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Folder {folder} cannot be made: {error.strerror}; choose another --output."
-        ) from error
-
-
-def _places(plan: Plan) -> Iterator[Place]:
+def _places(plan: TablePlan) -> Iterator[Place]:
     """Cells, one seed after another, to have a whole table early."""
     for seed in range(plan.seeds):
         for scale in plan.scales:

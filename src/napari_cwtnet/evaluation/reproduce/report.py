@@ -7,7 +7,7 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,9 +49,24 @@ def write_table(table: Table, cells: Sequence[Cell], about: dict[str, Any], outp
         "csv": as_csv(lines),
         "json": json.dumps(_everything(table, cells, lines, about), indent=1, ensure_ascii=False),
     }
+    write_files(output, table.key, texts)
+
+
+def write_files(output: Path, key: str, texts: Mapping[str, str]) -> None:
+    """Write ``output/KEY.SUFFIX`` for each suffix and text."""
     for suffix, text in texts.items():
-        with written_whole(output / f"{table.key}.{suffix}") as partial:
+        with written_whole(output / f"{key}.{suffix}") as partial:
             partial.write_text(text, encoding="utf-8")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its parents; raise :class:`OutputError` if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Folder {folder} cannot be made: {error.strerror}; choose another --output."
+        ) from error
 
 
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
@@ -293,12 +308,8 @@ def write_page(folders: Sequence[Path], output: Path, remarks: str = "remarks.md
     read = {name: _read(source) for name, source in found.items()}
     if any(table["table"] in _PLOTTED for table, _ in read.values()):
         require_matplotlib()
-    try:
-        (output / PICTURES).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"Folder {output} cannot be made: {error.strerror}; choose another --output."
-        ) from error
+    make_folder(output)
+    make_folder(output / PICTURES)
     files: list[Path] = []
     lines = [_INTRO.format(guide=_guide(output))]
     if (output / EXPECTED).exists():

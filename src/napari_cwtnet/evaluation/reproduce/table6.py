@@ -28,11 +28,11 @@ from napari_cwtnet.evaluation.reproduce.classifier import (
     split_patches,
     trained_judge,
 )
-from napari_cwtnet.evaluation.reproduce.driver import Driver, Plan, make_folder
+from napari_cwtnet.evaluation.reproduce.driver import Driver, TablePlan
 from napari_cwtnet.evaluation.reproduce.experiment import TABLE_6, Row
+from napari_cwtnet.evaluation.reproduce.report import make_folder, write_files
 from napari_cwtnet.evaluation.reproduce.results import image_of, interval
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Place, Say, TableProgress
-from napari_cwtnet.files import written_whole
 from napari_cwtnet.model.weights import read_weights
 from napari_cwtnet.training.fields import Field, shrink
 
@@ -96,7 +96,7 @@ class Judged:
 
 
 def judge_methods(
-    plan: Plan, patches: Path, epochs: int, cancel: CancelToken, say: Say
+    plan: TablePlan, patches: Path, epochs: int, cancel: CancelToken, say: Say
 ) -> list[Judged]:
     """Train missing rows of Table I at ×2, and classify the test patches that they enhance.
 
@@ -145,7 +145,7 @@ def _say_of_seed(say: Say, seed: int, words: str) -> None:
     say(f"{_NUMBER}, seed {seed}: {words}")
 
 
-def _about(plan: Plan, epochs: int, training: Patches, testing: Patches) -> dict[str, Any]:
+def _about(plan: TablePlan, epochs: int, training: Patches, testing: Patches) -> dict[str, Any]:
     share = max(np.mean(testing.labels == label) for label in (0, 1))
     at = machine(choose_device("cpu"))
     return {
@@ -205,9 +205,7 @@ def _write(found: list[Judged], about: dict[str, Any], sources: list[str], outpu
             indent=1,
         ),
     }
-    for suffix, text in texts.items():
-        with written_whole(output / f"table6.{suffix}") as partial:
-            partial.write_text(text, encoding="utf-8")
+    write_files(output, "table6", texts)
 
 
 def _markdown(

@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement.devices import release_memory
 from napari_cwtnet.enhancement.engine import TileResult
 from napari_cwtnet.enhancement.tiling import Tile
 from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, only, owns, squared_errors
-from napari_cwtnet.export.whole_slide.job import Bench, Job
+from napari_cwtnet.export.whole_slide.job import Job, JobContext
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.source import pixels_digest
 from napari_cwtnet.export.whole_slide.store import Store, chunks_of
@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 
 
 def make_block(
-    bench: Bench,
+    context: JobContext,
     store: Store,
     layout: Layout,
     block: Block,
@@ -50,9 +50,9 @@ def make_block(
     began = time.perf_counter()
     # What threads of an earlier block let go of would lie idle, more of it from block to block.
     release_memory()
-    pixels, computed = block_pixels(bench, layout, block, cancel=cancel, tile_done=tile_done)
+    pixels, computed = block_pixels(context, layout, block, cancel=cancel, tile_done=tile_done)
     size = store.write(0, block.x, block.y, pixels)
-    errors = squared_errors(bench.slide, bench.plan, block, pixels)
+    errors = squared_errors(context.slide, context.plan, block, pixels)
     return Done(
         place=block.place,
         bytes=size,
@@ -60,7 +60,7 @@ def make_block(
         tiles=computed.tiles,
         tally=computed.tally.as_dict(),
         errors=errors,
-        read=pixels_digest(bench, cut(bench.plan, block)),
+        read=pixels_digest(context, cut(context.plan, block)),
         chunks=chunks_of(pixels),
     )
 
@@ -74,7 +74,7 @@ class Computed(NamedTuple):
 
 
 def block_pixels(
-    bench: Bench,
+    context: JobContext,
     layout: Layout,
     block: Block,
     *,
@@ -85,7 +85,7 @@ def block_pixels(
 
     On one device the same bytes as :func:`napari_cwtnet.enhance` gives there for the whole region.
     """
-    part = cut(bench.plan, block)
+    part = cut(context.plan, block)
     canvas, tally, missing = Canvas(part), TileCounts(), []
 
     def add(finished: TileResult) -> None:
@@ -94,16 +94,16 @@ def block_pixels(
             tally.add(finished)
 
     for tile in part.tiles:
-        kept = bench.borders.take(tile.index)
+        kept = context.borders.take(tile.index)
         if kept is None:
             missing.append(tile)
         else:
             add(kept)
-    computing = bench.engine.run(bench.slide, only(part, tuple(missing)), cancel)
+    computing = context.engine.run(context.slide, only(part, tuple(missing)), cancel)
     with contextlib.closing(computing):
         for finished in computing:
             add(finished)
-            bench.borders.keep(finished, _uses(bench.plan, layout, finished.tile) - 1)
+            context.borders.keep(finished, _uses(context.plan, layout, finished.tile) - 1)
             if tile_done is not None:
                 tile_done()
     return canvas.image, Computed(len(missing), tally)
@@ -119,7 +119,7 @@ def _uses(plan: Plan, layout: Layout, tile: Tile) -> int:
     )
 
 
-_open: dict[Job, Bench] = {}
+_open: dict[Job, JobContext] = {}
 _one_at_a_time = threading.Lock()
 """Held while a thread of this process uses what is open."""
 
@@ -143,20 +143,20 @@ def make(
         If it cannot be written.
     """
     with _one_at_a_time:
-        bench = _open.get(job)
-        if bench is None or identity(bench.provenance) != identity(provenance):
-            bench = _reopened(job)  # slide or weights may be other files than at the last run
+        context = _open.get(job)
+        if context is None or identity(context.provenance) != identity(provenance):
+            context = _reopened(job)  # slide or weights may be other files than at the last run
         check_same(
             provenance,
-            bench.provenance,
+            context.provenance,
             "The workers differ",
             "give all of them the same software, model, slide and kind of device",
         )
-        return make_block(bench, Store(image, provenance), layout, block)
+        return make_block(context, Store(image, provenance), layout, block)
 
 
-def _reopened(job: Job) -> Bench:
+def _reopened(job: Job) -> JobContext:
     while _open:
         _open.popitem()[1].slide.close()
-    bench = _open[job] = Bench(job)
-    return bench
+    context = _open[job] = JobContext(job)
+    return context

@@ -39,7 +39,7 @@ class Job:
     icc: bool = True
 
 
-class Bench:
+class JobContext:
     """A job's slide, model and plan, open in this process; a context manager.
 
     Parameters
@@ -69,8 +69,8 @@ class Bench:
             raise
         self.borders = BorderTiles()
 
-    def __enter__(self) -> Bench:
-        """The bench itself."""
+    def __enter__(self) -> JobContext:
+        """The context itself."""
         return self
 
     def __exit__(

@@ -20,7 +20,7 @@ from napari_cwtnet.export.record import (
     write_sidecar,
 )
 from napari_cwtnet.export.whole_slide.blocks import Block, Layout, cut, lay_out, quality
-from napari_cwtnet.export.whole_slide.job import Bench
+from napari_cwtnet.export.whole_slide.job import JobContext
 from napari_cwtnet.export.whole_slide.journal import Head, Journal
 from napari_cwtnet.export.whole_slide.source import files_digest, pixels_digest
 from napari_cwtnet.export.whole_slide.store import LevelView, Store
@@ -76,7 +76,7 @@ class Run:
 
 def begin(
     work: WorkFolder,
-    bench: Bench,
+    context: JobContext,
     provenance: Mapping[str, Any],
     side: int,
     check_disk: Callable[[int], None],
@@ -92,7 +92,7 @@ def begin(
     """
     check_disk(0)
     work.clear()
-    plan = bench.plan
+    plan = context.plan
     layout = lay_out(plan, side)
     create_ome_zarr(work.image, plan.output_size, provenance, plan.output_mpp)
     store = Store(work.image)
@@ -102,14 +102,14 @@ def begin(
         plan.output_size,
         layout.side,
         layout.strip,
-        files_digest(bench.slide.path),
+        files_digest(context.slide.path),
     )
     return Run(work, Journal.begin(work.journal, head), layout, store)
 
 
 def take_up(
     work: WorkFolder,
-    bench: Bench,
+    context: JobContext,
     provenance: Mapping[str, Any],
     check_disk: Callable[[int], None],
 ) -> Run:
@@ -131,8 +131,8 @@ def take_up(
         f"repeat that command with --resume, or delete {work.path.name} and begin anew",
         of_software=f"install that one to go on, or delete {work.path.name} and begin anew",
     )
-    layout = _layout(work, journal, bench.plan.output_size)
-    _check_slide(work, journal, layout, bench)
+    layout = _layout(work, journal, context.plan.output_size)
+    _check_slide(work, journal, layout, context)
     work.clear(work.journal, work.image)
     run = Run(work, journal, layout, None)
     if _is_in_place(run):
@@ -177,12 +177,12 @@ def _layout(work: WorkFolder, journal: Journal, size: Size) -> Layout:
     return layout
 
 
-def _check_slide(work: WorkFolder, journal: Journal, layout: Layout, bench: Bench) -> None:
+def _check_slide(work: WorkFolder, journal: Journal, layout: Layout, context: JobContext) -> None:
     """Refuse a slide whose files changed, unless all that was read of it is still the same."""
-    if files_digest(bench.slide.path) == journal.head.slide:
+    if files_digest(context.slide.path) == journal.head.slide:
         return
     for place, done in journal.blocks.items():
-        if pixels_digest(bench, cut(bench.plan, layout.block(place))) != done.read:
+        if pixels_digest(context, cut(context.plan, layout.block(place))) != done.read:
             raise OutputError(
                 f"Output {work.output}: the slide has changed since its unfinished run began; "
                 f"delete {work.path.name} and begin anew."
@@ -211,7 +211,9 @@ def _holds_level(store: Store, level: int, digest: str) -> bool:
         return False
 
 
-def finished_before(output: Path, bench: Bench, provenance: Mapping[str, Any]) -> Record | None:
+def finished_before(
+    output: Path, context: JobContext, provenance: Mapping[str, Any]
+) -> Record | None:
     """The record of an output that is there already and would be made again just so, else None.
 
     Raises
@@ -233,7 +235,7 @@ def finished_before(output: Path, bench: Bench, provenance: Mapping[str, Any]) -
         f"Output {output} is there, of another kind",
         remedy,
     )
-    if not _is_of_slide(record, bench):
+    if not _is_of_slide(record, context):
         raise OutputError(
             f"Output {output} is there, and the slide has changed since, or it cannot be compared; "
             f"{remedy}."
@@ -243,17 +245,17 @@ def finished_before(output: Path, bench: Bench, provenance: Mapping[str, Any]) -
     return record
 
 
-def _is_of_slide(record: Record, bench: Bench) -> bool:
+def _is_of_slide(record: Record, context: JobContext) -> bool:
     known = record.source
     if known is None:
         return False
-    if known.files == files_digest(bench.slide.path):
+    if known.files == files_digest(context.slide.path):
         return True
     try:
-        blocks = Layout(bench.plan.output_size, known.side, known.strip).blocks()
+        blocks = Layout(context.plan.output_size, known.side, known.strip).blocks()
     except RequestError:
         return False
-    read = joined_digest(pixels_digest(bench, cut(bench.plan, block)) for block in blocks)
+    read = joined_digest(pixels_digest(context, cut(context.plan, block)) for block in blocks)
     return read == known.read
 
 

@@ -33,7 +33,7 @@ from napari_cwtnet.export.whole_slide.blocks import (
 )
 from napari_cwtnet.export.whole_slide.cluster import Cluster
 from napari_cwtnet.export.whole_slide.compute import make_block
-from napari_cwtnet.export.whole_slide.job import Bench, Job
+from napari_cwtnet.export.whole_slide.job import Job, JobContext
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.open_run import Run, begin, finished_before, take_up
 from napari_cwtnet.export.whole_slide.store import LevelView, Store
@@ -78,7 +78,13 @@ class TileCount:
 
 
 def make_blocks(
-    run: Run, job: Job, bench: Bench, *, cluster: Cluster | None, cancel: CancelToken, told: Told
+    run: Run,
+    job: Job,
+    context: JobContext,
+    *,
+    cluster: Cluster | None,
+    cancel: CancelToken,
+    told: Told,
 ) -> None:
     """Make what is pending in a run; each block is in the journal once it is on the disk.
 
@@ -92,9 +98,9 @@ def make_blocks(
     blocks = list(run.pending)
     if not blocks:
         return
-    count = TileCount(bench.plan, blocks, told)
+    count = TileCount(context.plan, blocks, told)
     made = (
-        _made_here(run, bench, blocks, cancel, count)
+        _made_here(run, context, blocks, cancel, count)
         if cluster is None
         else cluster.blocks(job, run, cancel)
     )
@@ -104,12 +110,12 @@ def make_blocks(
 
 
 def _made_here(
-    run: Run, bench: Bench, blocks: list[Block], cancel: CancelToken, count: TileCount
+    run: Run, context: JobContext, blocks: list[Block], cancel: CancelToken, count: TileCount
 ) -> Iterator[Done]:
     assert run.store is not None
     for block in blocks:
         yield make_block(
-            bench,
+            context,
             run.store,
             run.layout,
             block,
@@ -279,8 +285,8 @@ def enhance_to_file(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_said_in_words(work))
         if work.unfinished and not resume:
-            work.take()  # says so where it is not unfinished but at work
-            work.give_back()
+            work.acquire()  # says so where it is not unfinished but at work
+            work.release()
             raise OutputError(
                 f"Output {output} has an unfinished run in {work.path.name}; go on with it by "
                 "--resume, or delete that folder."
@@ -288,33 +294,33 @@ def enhance_to_file(
         cluster = None if scheduler is None else stack.enter_context(Cluster(scheduler))
         # Workers may have devices that this machine has not.
         own = job if cluster is None else dataclasses.replace(job, device="cpu")
-        bench = stack.enter_context(Bench(own))
-        size = bench.plan.output_size
+        context = stack.enter_context(JobContext(own))
+        size = context.plan.output_size
         check_disk = partial(check_space, work.path, size, tiff=tiff) if space_check else _no_check
-        provenance = bench.provenance if cluster is None else cluster.describe(job)
+        provenance = context.provenance if cluster is None else cluster.describe(job)
         if resume and not work.unfinished:
-            before = finished_before(output, bench, provenance)
+            before = finished_before(output, context, provenance)
             if before is not None:
                 if work.path.exists():  # of a run that was killed while it tidied up
-                    work.take()
-                    work.give_back()
-                return finished_already(bench.plan, side, before)
-        work.take()
-        stack.callback(work.give_back)
+                    work.acquire()
+                    work.release()
+                return finished_already(context.plan, side, before)
+        work.acquire()
+        stack.callback(work.release)
         if work.unfinished:
-            run = take_up(work, bench, provenance, check_disk)
+            run = take_up(work, context, provenance, check_disk)
         else:
-            run = begin(work, bench, provenance, side, check_disk)
+            run = begin(work, context, provenance, side, check_disk)
         resumed = len(run.journal.blocks)
         try:
-            make_blocks(run, job, bench, cluster=cluster, cancel=cancel, told=told)
+            make_blocks(run, job, context, cluster=cluster, cancel=cancel, told=told)
             write_rest(run, cancel, told, tiff=tiff)
         except CancelledError as error:
             done, columns, rows = len(run.journal.blocks), *run.layout.grid
             raise CancelledError(
                 f"{error}; {done} of {columns * rows} blocks are done, go on with --resume"
             ) from error
-        result = result_of(bench.plan, run, resumed, time.perf_counter() - began)
+        result = result_of(context.plan, run, resumed, time.perf_counter() - began)
         write_sidecar(output, run.record)
         work.remove()
     return result

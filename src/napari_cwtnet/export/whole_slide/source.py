@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.export.whole_slide.blocks import owns
-from napari_cwtnet.export.whole_slide.job import Bench
+from napari_cwtnet.export.whole_slide.job import JobContext
 
 _OF_A_FOLDER = {".dcm", ".vms", ".vmu"}
 """Slides of several files, which lie beside the one that is opened."""
@@ -29,12 +29,12 @@ def files_digest(slide: Path) -> str:
     return found.hexdigest()
 
 
-def pixels_digest(bench: Bench, part: Plan) -> str:
+def pixels_digest(context: JobContext, part: Plan) -> str:
     """Hex digits of all that the network is given for the tiles that a part of the image owns."""
     found = hashlib.sha256()
     for tile in part.tiles:
         if owns(part, tile):
-            for image in bench.engine.read(bench.slide, bench.plan, tile):
+            for image in context.engine.read(context.slide, context.plan, tile):
                 if image is not None:
                     found.update(np.ascontiguousarray(image).data)
     return found.hexdigest()

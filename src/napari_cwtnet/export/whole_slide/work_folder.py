@@ -58,8 +58,8 @@ class WorkFolder:
         """Whether a run has begun here and not ended."""
         return self.journal.exists()
 
-    def take(self) -> None:
-        """Keep others out until :meth:`give_back`; the folder is made where it is missing.
+    def acquire(self) -> None:
+        """Keep others out until :meth:`release`; the folder is made where it is missing.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class WorkFolder:
             return f"holds {min(inside)!r}, which this program did not write"
         return None
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Let others work here; what has not begun leaves nothing behind."""
         if self._lock is None:
             return
@@ -131,7 +131,7 @@ class WorkFolder:
     def remove(self) -> None:
         """The end of the run."""
         self.journal.unlink(missing_ok=True)
-        self.give_back()
+        self.release()
 
 
 _FIRST = ("slide_fingerprint", "software")

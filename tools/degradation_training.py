@@ -1,10 +1,10 @@
-"""Blind, told, and told with parts unknown: short trainings at equal steps, several seeds.
+"""Short trainings with degradation unknown, known and partly known: equal steps, several seeds.
 
-Usage: ``python tools/told_training.py --data FOLDER --start MODEL --output FOLDER``
+Usage: ``python tools/degradation_training.py --data FOLDER --start MODEL --output FOLDER``
 
-All go on from one model by the recipe of ``cwtnet-lite-x2``, and differ only in what the network is
-told of each patch. Measured on images that the recipe reports on: the gain over bicubic (PSNR, dB)
-when the model is told the truth, and when it is told nothing.
+All start from one model by the recipe of ``cwtnet-lite-x2`` and differ only in what the network
+knows of each patch. Prints the gain over bicubic (PSNR, dB) on the recipe's test images, with the
+true degradation and with none.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from napari_cwtnet.training.trainer import Trainer
 SPECS = ("bicubic", "box", "bicubic+jpeg80-420", "box+jpeg75-420")
 KINDS: dict[str, dict[str, float]] = {
     "blind": {"unknown_kernel": 1, "unknown_noise": 1, "unknown_compression": 1},
-    "told": {"unknown_kernel": 0, "unknown_noise": 0, "unknown_compression": 0},
-    "told, parts unknown": {},
+    "known": {"unknown_kernel": 0, "unknown_noise": 0, "unknown_compression": 0},
+    "partly known": {},
 }
 _IMAGES = 2
 
@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     known = load_recipe(shipped_recipes()["cwtnet-lite-x2"])
-    print("| training | LR | told the truth | told nothing |\n|---|---|---|---|")
+    print("| training | LR | known | unknown |\n|---|---|---|---|")
     for kind, mix in KINDS.items():
         figures: dict[str, list[tuple[float, float]]] = {spec: [] for spec in SPECS}
         for seed in range(arguments.seeds):
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _gains(recipe: Recipe, weights: Path, spec: str, data: Path) -> tuple[float, float]:
-    """Told the truth and told nothing; the mean over sources."""
+    """Gain with known and with unknown degradation, mean over sources."""
     model = load_model(weights)
     found: dict[str, list[float]] = {"file": [], "nothing": []}
     for source in recipe.sources:

@@ -1,10 +1,10 @@
-"""What telling the truth is worth: a model on a slide's stored level, told this and that of it.
+"""The value of the known degradation: a model on a slide's stored level, with true and false input.
 
-Usage: ``python tools/told_study.py SLIDE... --model cwtnet-lite-x2``
+Usage: ``python tools/degradation_study.py SLIDE... --model cwtnet-lite-x2``
 
-Prints the gain over bicubic (PSNR, dB; means over four fields with tissue) for what the file says,
-for wrong qualities, for "clean" and for nothing, and how far the codec's 8 × 8 grid stands out of
-the result: the mean step across block borders over the mean step inside blocks.
+Prints the gain over bicubic (PSNR, dB; means over four fields with tissue) for the degradation
+from the file, for wrong qualities, for "clean" and for "unknown", and the visibility of the codec's
+8 × 8 grid: the mean step across block borders over the mean step inside blocks.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _BLOCK = 8
 
 
 def versions(true: Degradation) -> Iterator[tuple[str, Degradation]]:
-    """What the model is told, and how that is called."""
+    """Names and degradations to pass to the model."""
     yield "true", true
     for quality in _WRONG:
-        told = Compression("jpeg", quality, (true.compression or Compression("none")).subsampling)
-        if told.quality != (true.compression and true.compression.quality):
-            yield f"JPEG {quality}", replace(true, compression=told)
+        wrong = Compression("jpeg", quality, (true.compression or Compression("none")).subsampling)
+        if wrong.quality != (true.compression and true.compression.quality):
+            yield f"JPEG {quality}", replace(true, compression=wrong)
     yield "clean", replace(true, compression=Compression("none"))
     for kernel in (Kernel("bicubic"), Kernel("box")):
         if true.kernel != kernel:
@@ -64,16 +64,16 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(arguments.model)
     for path in arguments.slides:
-        print(f"| {path.name}, told | gain, dB | blockiness | of bicubic |\n|---|---|---|---|")
+        print(f"| {path.name}, known | gain, dB | blockiness | of bicubic |\n|---|---|---|---|")
         with open_slide(path) as slide:
             fields = tissue_fields(slide, side=arguments.side)
             levels = [check_levels(slide, field, model.scale, model.scale) for field in fields]
         true = levels[0].slide.degradation(model.scale)
-        for name, told in versions(true):
+        for name, known in versions(true):
             gains, blocks, plain = [], [], []
             for one in levels:
                 images = {d: one.slide.read(one.slide.bounds, d) for d in (1, model.scale)}
-                pyramid = ArraySlide(images, {model.scale: told})
+                pyramid = ArraySlide(images, {model.scale: known})
                 made = enhance(
                     pyramid, pyramid.bounds, model.scale, model=model, reference="none",
                     device="cpu", dtype="float32",
