@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.geometry import magnification
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.model_form import ModelForm
@@ -27,10 +28,11 @@ from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
 from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
-from napari_cwtnet.plugin.viewer.requests import check_job, roi_job, view_job
+from napari_cwtnet.plugin.viewer.requests import NothingToGainError, check_job, roi_job, view_job
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from napari_cwtnet.plugin.viewer.wording import of_the_roi, progress_words, what_will_happen
 
 
@@ -57,7 +59,11 @@ class EnhancePanel(QWidget):
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
         self.cancel_button = QPushButton("Cancel")
-        self.form, self.check, self.quality = ModelForm(), CheckResult(), QualityTable()
+        self.form, self.check, self.quality = (
+            ModelForm(with_target=True),
+            CheckResult(),
+            QualityTable(),
+        )
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
         self.sentence, self.status, self._bar = (
@@ -65,6 +71,11 @@ class EnhancePanel(QWidget):
             words_label(),
             thin_bar(keep_place=True),
         )
+        self.zoom_button = QPushButton("Zoom in")
+        self.zoom_button.setToolTip("Move closer, to where the result is finer than the slide")
+        policy = self.zoom_button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that nothing below it moves
+        self.zoom_button.setSizePolicy(policy)
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         buttons = QHBoxLayout()
@@ -79,17 +90,32 @@ class EnhancePanel(QWidget):
         layout.addLayout(first)
         layout.addLayout(buttons)
         for part in (
-            self.sentence, self.form, self._bar, self.status, self.quality, self.check
-        ):  # fmt: skip
+            self.form,
+            self.sentence,
+            self.zoom_button,
+            self._bar,
+            self.status,
+            self.quality,
+            self.check,
+        ):
             layout.addWidget(part)
         for part in (self.compare, self.result):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
 
-    def allow_view(self, possible: bool, words: str) -> None:
-        """Let the view be enhanced or not; what would happen, or why nothing can."""
+    def allow_view(self, possible: bool, words: str, *, idle: bool) -> None:
+        """Let the view be enhanced or not; what would happen, or why nothing can.
+
+        Where the slide is sharp enough as it is, Live may be on, and does nothing.
+        """
         enable(self.view_button, possible, words)
-        enable(self.live, possible or self.live.isChecked(), self.live.toolTip())
+        enable(self.live, possible or idle or self.live.isChecked(), self.live.toolTip())
+        self.zoom_button.setVisible(idle)
+
+    def show_zoom(self, mpp: float | None, factor: int | None) -> None:
+        """Name the magnification that *Zoom in* goes to."""
+        label = None if mpp is None or factor is None else magnification(mpp / factor)
+        self.zoom_button.setText("Zoom in" if label is None else f"Zoom to {label}×")
 
     def allow_roi(self, possible: bool, words: str) -> None:
         """The same of the ROI."""
@@ -225,6 +251,7 @@ class EnhanceDock(Dock):
         self.panel.check_button.clicked.connect(lambda _: self.check_here())
         self.cancel_button.clicked.connect(lambda _: self._cancel())
         self.release_button.clicked.connect(lambda _: ENGINES.release())
+        self.panel.zoom_button.clicked.connect(lambda _: self._zoom_in())
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._on_run)
@@ -250,7 +277,11 @@ class EnhanceDock(Dock):
         _, roi, roi_sentence = self._preview(roi_job, layer)
         shown = sentence if roi is None else f"{sentence}\n{of_the_roi(roi)}"
         self.panel.sentence.setText(shown)
-        self.panel.allow_view(plan is not None, sentence)
+        idle = plan is None and self._nothing_to_gain(layer)
+        self.panel.allow_view(plan is not None, sentence, idle=idle)
+        if idle:
+            slide = slide_of(layer)
+            self.panel.show_zoom(None if slide is None else slide.mpp, self._factor)
         self.panel.allow_roi(roi is not None, roi_sentence)
         try:
             _, what = check_job(self._viewer, layer, self.form.choice)
@@ -267,6 +298,26 @@ class EnhanceDock(Dock):
         ):
             self._last_view = job
             self._begin(job, plan, layer)
+
+    @property
+    def _factor(self) -> int | None:
+        """How much finer than the slide the target is."""
+        target = self.form.target
+        factor: int | None = None if target is None else target.currentData()
+        return factor
+
+    def _nothing_to_gain(self, layer: Any) -> bool:
+        try:
+            view_job(self._viewer, layer, self.form.choice)
+        except NothingToGainError:
+            return True
+        except CwtnetError:
+            return False
+        return False
+
+    def _zoom_in(self) -> None:
+        if self._layer is not None:
+            zoom_to(self._viewer, self._layer, 1 / (self._factor or 2))
 
     def _on_live(self) -> None:
         """Begin at once, even with a view that was enhanced, cancelled or deleted before."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
+from superqt import QCollapsible
 
 from napari_cwtnet.enhancement import list_devices
+from napari_cwtnet.enhancement.target import Target, suiting_models, targets
 from napari_cwtnet.errors import CwtnetError
+from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.docks.widgets import Combo
 from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
@@ -92,7 +96,7 @@ class ModelCombo(Combo):
         with QSignalBlocker(self):
             self.clear()
             for name, path in models.items():
-                self.add(name, name, str(path))
+                self.add(name, name, f"{_line_of(name)}\n{path}".strip())
             if chosen in models:
                 self.setCurrentText(chosen)
         self.setEnabled(bool(models))
@@ -112,8 +116,71 @@ class ModelCombo(Combo):
         self.changed.emit()
 
 
+def _line_of(name: str) -> str:
+    try:
+        return MODELS.header(name).line
+    except CwtnetError:
+        return ""
+
+
+class TargetCombo(Combo):
+    """How fine the result is to be; the same choice as the model's scale, in a user's words.
+
+    Parameters
+    ----------
+    model : ModelCombo
+        Follows the target, and is followed.
+    """
+
+    def __init__(self, model: ModelCombo) -> None:
+        super().__init__(tip="How fine the result is to be")
+        self._model = model
+        self._mpp: float | None = None
+        self.show_targets()
+        model.changed.connect(self.show_targets)
+        self.activated.connect(self._on_choice)
+
+    def set_mpp(self, mpp: float | None) -> None:
+        """Say the targets of a slide of ``mpp`` µm per level-0 pixel."""
+        if mpp != self._mpp:
+            self._mpp = mpp
+            self.show_targets()
+
+    def show_targets(self) -> None:
+        """Offer what some model reaches, and show what the chosen one does."""
+        headers = self._headers()
+        with QSignalBlocker(self):
+            self.clear()
+            for target in targets(headers.values()):
+                words = target.words(self._mpp)
+                self.add(words, target.factor, target.beyond_the_lens(self._mpp) or words)
+            chosen = headers.get(self._model.choice or "")
+            self.setCurrentIndex(-1 if chosen is None else self.findData(chosen.scale))
+        self.setEnabled(self.count() > 0)
+
+    def _headers(self) -> dict[str, ModelHeader]:
+        found = {}
+        for name in MODELS.paths:
+            with contextlib.suppress(CwtnetError):  # a damaged one is offered, and says so
+                found[name] = MODELS.header(name)
+        return found
+
+    def _on_choice(self, _: int) -> None:
+        headers = self._headers()
+        chosen = headers.get(self._model.choice or "")
+        if chosen is not None and chosen.scale == self.currentData():
+            return
+        suiting = suiting_models(Target(self.currentData()), headers.values())
+        self._model.setCurrentText(suiting[0].name)
+
+
 class ModelForm(QWidget):
     """A combo box for each choice that a result depends on.
+
+    Parameters
+    ----------
+    with_target : bool
+        Begin with the target, and fold all else away under *Advanced*.
 
     Attributes
     ----------
@@ -123,12 +190,13 @@ class ModelForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, *, with_target: bool = False) -> None:
+        super().__init__()
         self.model = ModelCombo("The network that computes the finer pixels")
+        self.target = TargetCombo(self.model) if with_target else None
         self.level = Combo(
-            {None: ("Auto (match zoom)", "")},
-            "What the model reads; by itself, so that its output suits the zoom",
+            {None: ("Auto (the finest)" if with_target else "Auto (match zoom)", "")},
+            "What the model reads",
         )
         self.reference = Combo(
             _REFERENCES, "A finer image of the same place that the model may borrow from"
@@ -141,9 +209,15 @@ class ModelForm(QWidget):
         model = QHBoxLayout()
         model.addWidget(self.model, 1)
         model.addWidget(self._scale)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        rest = QWidget() if with_target else self
+        form = _form_layout(rest)
+        if self.target is not None:
+            first = _form_layout(self)
+            first.addRow("Target", self.target)
+            self.advanced = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
+            self.advanced.setDuration(0)
+            self.advanced.addWidget(rest)
+            first.addRow(self.advanced)
         form.addRow("Model", model)
         self.model.changed.connect(self.changed)
         for name, combo in (
@@ -174,6 +248,8 @@ class ModelForm(QWidget):
             self._scale.setText(f"×{MODELS.header(self.model.choice).scale}")
         except CwtnetError:
             self._scale.clear()
+        if self.target is not None:
+            self.target.set_mpp(None if slide is None else slide.mpp)
         if slide is self._slide:
             return
         self._slide, chosen = slide, self.level.currentData()
@@ -183,3 +259,10 @@ class ModelForm(QWidget):
             for downsample, words in source_levels(slide) if slide is not None else []:
                 self.level.addItem(words, downsample)
             self.level.setCurrentIndex(max(0, self.level.findData(chosen)))
+
+
+def _form_layout(parent: QWidget) -> QFormLayout:
+    form = QFormLayout(parent)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form

@@ -6,13 +6,14 @@ Errors say why the job cannot be had, and are shown where the sentence would sta
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_cwtnet.enhancement import EnhanceRequest, Plan, make_plan, suiting_downsample
 from napari_cwtnet.enhancement.check import refuse_computed, what_is_checked
 from napari_cwtnet.enhancement.forward import DtypeChoice
 from napari_cwtnet.enhancement.plan import ReferenceChoice, Sharpness
+from napari_cwtnet.enhancement.target import nothing_to_gain
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
@@ -37,11 +38,15 @@ class Choice:
 
     model: str | None
     downsample: float | None = None
-    """Of LR; None follows the zoom."""
+    """Of LR; None: the slide's finest pixels to enhance, as the zoom is to check or inspect."""
     reference: ReferenceChoice = "auto"
     device: str = "auto"
     dtype: DtypeChoice = "auto"
     sharpness: Sharpness = "auto"
+
+
+class NothingToGainError(RequestError):
+    """The slide is as sharp as the screen can show."""
 
 
 def source_levels(slide: Slide) -> list[tuple[float, str]]:
@@ -57,9 +62,12 @@ def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     Raises
     ------
     CwtnetError
-        If that cannot be done; the message says why.
+        If that cannot be done, or would gain nothing; the message says why.
     """
-    return _job(viewer, layer, choice, _visible(viewer, layer), "view")
+    region = _visible(viewer, layer)
+    if choice.downsample is None and nothing_to_gain(screen_pixel(viewer, layer)):
+        raise NothingToGainError("Nothing to gain at this zoom: the slide is already this sharp.")
+    return _job(layer, choice, region, "view")
 
 
 def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
@@ -74,7 +82,10 @@ def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
         If that cannot be done; the message says why.
     """
     region = _visible(viewer, layer)
-    job, plan = _job(viewer, layer, choice, region, "view", coarser=True)
+    header = MODELS.header(choice.model)
+    suiting = suiting_downsample(screen_pixel(viewer, layer), header.scale)
+    coarser = replace(choice, downsample=max(choice.downsample or suiting, float(header.scale)))
+    job, plan = _job(layer, coarser, region, "view")
     refuse_computed(job.slide)
     return job, what_is_checked(plan.output_mpp, plan.downsample, plan.scale)
 
@@ -92,7 +103,7 @@ def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     region = selected_roi(viewer, layer)
     if region is None:
         raise RequestError("Draw and select a shape in a Shapes layer first.")
-    return _job(viewer, layer, choice, region, "roi")
+    return _job(layer, choice, region, "roi")
 
 
 def _visible(viewer: Any, layer: Any) -> Region:
@@ -104,16 +115,12 @@ def _visible(viewer: Any, layer: Any) -> Region:
     return region
 
 
-def _job(
-    viewer: Any, layer: Any, choice: Choice, region: Region, kind: Any, *, coarser: bool = False
-) -> tuple[Job, Plan]:
+def _job(layer: Any, choice: Choice, region: Region, kind: Any) -> tuple[Job, Plan]:
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
     header = MODELS.header(choice.model)
-    downsample = choice.downsample or suiting_downsample(screen_pixel(viewer, layer), header.scale)
-    if coarser:
-        downsample = max(downsample, float(header.scale))
+    downsample = choice.downsample or 1.0
     request = EnhanceRequest(
         on_lattice(region, downsample), downsample, choice.reference, sharpness=choice.sharpness
     )

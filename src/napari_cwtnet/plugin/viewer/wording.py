@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan, choose_device
+from napari_cwtnet.enhancement.target import Target
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.tasks.enhance import EnhanceRun
 from napari_cwtnet.plugin.tasks.finetune import FinetuneRun, Outcome
@@ -79,6 +80,9 @@ def what_will_happen(plan: Plan) -> str:
         words += "\nA check: the slide is as sharp here itself. Zoom in further to go beyond it."
     elif plan.source_computed:
         words += "\nOpen the slide that it was made from to enhance what was scanned."
+    elif plan.beyond_native:
+        warning = Target(round(1 / plan.output_downsample)).beyond_the_lens(plan.native_mpp)
+        words += f"\n{warning}" if warning else ""
     return words
 
 
