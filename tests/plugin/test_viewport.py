@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.viewer.viewport import (
+    box_on,
+    lay_over,
     look_at,
     result_transform,
     screen_pixel,
@@ -122,3 +125,24 @@ def test_result_lies_on_the_slide(viewer: ViewerModel, ome: Path, downsample: fl
     x = (translate[1] + columns * scale[1]) / layer.scale[1] + 0.5
     np.testing.assert_allclose(x, region.x + (columns + 0.5) * downsample)
     np.testing.assert_allclose(y, region.y + (rows + 0.5) * downsample)
+
+
+def test_a_layer_lies_on_a_slide_that_is_turned_sheared_and_stretched() -> None:
+    slide = Image(
+        np.zeros((100, 200, 3), np.uint8),
+        rgb=True,
+        scale=(0.5, 0.25),
+        translate=(3, 4),
+        rotate=30,
+        shear=[0.2],
+        affine=np.array([[1, 0.1, 5], [-0.2, 1, 6], [0, 0, 1]]),
+        units=("um", "um"),
+    )
+    result, region = Image(np.zeros((60, 80, 3), np.uint8), rgb=True), Region(10.5, 20.25, 40, 30)
+    lay_over(result, slide, region, 0.5)
+    edges = [[-0.5, -0.5], [59.5, 79.5]]  # of its first and last pixel
+    assert box(box_on(slide, result, edges)) == pytest.approx(box(region))
+    slide.rotate = -70
+    assert box(box_on(slide, result, edges)) != pytest.approx(box(region))
+    lay_over(result, slide, region, 0.5)
+    assert box(box_on(slide, result, edges)) == pytest.approx(box(region))

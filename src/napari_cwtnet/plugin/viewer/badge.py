@@ -29,9 +29,12 @@ def keep_badge(viewer: Any) -> None:
     """
     if OVERLAY not in viewer.canvas.overlays:
         keep_removal_safe(viewer)
+        # Visible once: napari then makes its drawing now, and not with the first tile, when it
+        # would hold the window up for a third longer.
         viewer.canvas.overlays[OVERLAY] = TextOverlay(
-            position="top_center", font_size=10, color="white", box=True, box_color="#7a1f1fe6"
-        )
+            position="top_center", font_size=10, color="white", box=True, box_color="#7a1f1fe6",
+            visible=True,
+        )  # fmt: skip
 
         def update(*_: Any) -> None:
             update_badge(viewer)

@@ -130,8 +130,7 @@ class Difference:
     def end(self) -> None:
         """Take the map away."""
         self._number += 1
-        shown = self.layer is not None and self._pair is not None
-        if shown and holds(self._pair.viewer, self.layer):
+        if self._pair is not None and holds(self._pair.viewer, self.layer):
             self._pair.viewer.layers.remove(self.layer)
         self.layer = self._pair = None
 
@@ -213,7 +212,7 @@ class Comparer(QObject):
         self._base_made: Any = None
         self._base_was_visible = True
         self._hidden = HiddenLayers()
-        self._had_grid = False
+        self._had_grid = self._moved = False
         self._number = 0
         self._trouble = ""
         self._wanted = SLIDE
@@ -416,8 +415,17 @@ class Comparer(QObject):
 
     def _on_placed(self, *_: Any) -> None:
         """The slide is placed otherwise: what was made for the result follows it."""
-        if isalive(self):
-            self.difference.place()
-            plan = getattr(source_of(self._result), "plan", None)
-            if self._base_made is not None and self._pair is not None and plan is not None:
-                lay_over(self._base_made, self._pair.slide, plan.region, plan.output_downsample)
+        if not isalive(self):
+            return
+        self.difference.place()
+        plan = getattr(source_of(self._result), "plan", None)
+        if self._base_made is not None and self._pair is not None and plan is not None:
+            lay_over(self._base_made, self._pair.slide, plan.region, plan.output_downsample)
+        if self.mode == "difference" and not self._moved:
+            self._moved = True  # several events tell of one change
+            QTimer.singleShot(0, self._on_moved)  # once the result has another badge
+
+    def _on_moved(self) -> None:
+        self._moved = False
+        if self.mode == "difference":
+            self.refresh()
