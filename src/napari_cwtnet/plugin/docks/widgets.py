@@ -7,18 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_info
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
-    QFileDialog,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
     QSizePolicy,
-    QToolButton,
     QWidget,
 )
 
@@ -116,33 +115,21 @@ class PathField(QWidget):
 
     def __init__(self, pattern: str | None, none: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._pattern = pattern
-        self.line = QLineEdit()
+        mode = "d" if pattern is None else "r"
+        self._edit = FileEdit(mode=mode, filter=pattern, nullable=True)
+        self._edit.margins = (0, 0, 0, 0)
+        self._edit.choose_btn.text = "…"
+        self._edit.choose_btn.tooltip = "Choose"
+        self.line: QLineEdit = self._edit.line_edit.native
         self.line.setPlaceholderText(none)
         self.line.setClearButtonEnabled(True)
         self.line.textChanged.connect(lambda _: self.changed.emit())
-        button = QToolButton()
-        button.setText("…")
-        button.setToolTip("Choose")
-        button.clicked.connect(lambda _: self._ask())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.line, 1)
-        layout.addWidget(button)
+        layout.addWidget(self._edit.native)
 
     @property
     def path(self) -> Path | None:
         """What is chosen; None for an empty line."""
         text = self.line.text().strip()
         return Path(os.path.expanduser(text)) if text else None  # noqa: PTH111 - never raises
-
-    def _ask(self) -> None:
-        if self._pattern is None:
-            name = QFileDialog.getExistingDirectory(self, "Output folder", self.line.text())
-        else:
-            name, _ = QFileDialog.getOpenFileName(
-                self, "Recipe", self.line.text(), f"{self._pattern};;All files (*)"
-            )
-        if name:
-            self.line.setText(name)
