@@ -61,19 +61,57 @@ def test_the_sentence_follows_widgets_and_camera(
     dock.form.level.setCurrentIndex(0)
     dock.form.reference.setCurrentIndex(0)
     viewer.scene.camera.zoom = 4.0  # one level-0 pixel a screen pixel
-    qtbot.waitUntil(lambda: dock.sentence.startswith("Reads 0.500"), timeout=5000)
-    viewer.scene.camera.zoom = 2.0
-    qtbot.waitUntil(lambda: dock.sentence.startswith("Reads 1.000"), timeout=5000)
+    qtbot.waitUntil(lambda: dock.sentence.startswith("Nothing to gain"), timeout=5000)
+    viewer.scene.camera.zoom = 8.0
+    qtbot.waitUntil(
+        lambda: dock.sentence.startswith("Reads 0.250 µm/px (40×), writes 0.125"), timeout=5000
+    )
     viewer.scene.camera.center = (0, 1e5, 1e5)
     qtbot.waitUntil(lambda: dock.sentence.startswith("The slide is not in view"), timeout=5000)
     assert not dock.view_button.isEnabled()
+
+
+def test_where_the_slide_is_sharp_enough_it_offers_to_zoom_in(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, level=None, show=True)
+    viewer.scene.camera.zoom = 2.0  # two level-0 pixels a screen pixel
+    button = dock.panel.zoom_button
+    qtbot.waitUntil(lambda: button.isVisible() and not dock.view_button.isEnabled(), timeout=5000)
+    assert button.text() == "Zoom to 80×"
+    place = dock.view_button.y()
+    dock.live.setChecked(True)
+    qtbot.wait(500)
+    assert dock.live.isEnabled()
+    assert not dock.controller.busy
+    with qtbot.waitSignal(dock.controller.ended, timeout=60000):
+        button.click()  # Live goes on by itself where there is something to gain
+    assert viewer.scene.camera.zoom == pytest.approx(8.0)
+    assert not button.isVisible()
+    assert dock.view_button.y() == place
+    (layer,) = results(viewer)
+    assert layer.metadata[RESULT_KEY]["output_downsample"] == 0.5
+
+
+def test_target_and_model_are_one_choice(enhance_dock: Callable[..., Any], ome: Path) -> None:
+    _, dock = enhance_dock(ome, level=None)
+    target, model = dock.form.target, dock.form.model
+    words = [target.itemText(number) for number in range(target.count())]
+    assert words == ["40× → 80×, 0.125 µm/px", "40× → 160×, 0.0625 µm/px"]
+    target.setCurrentIndex(1)
+    target.activated.emit(1)
+    assert model.choice == "tiny-x4"
+    model.setCurrentText("other-x2")
+    assert target.currentData() == 2
+    target.activated.emit(0)
+    assert model.choice == "other-x2"
 
 
 def test_levels_are_in_words(enhance_dock: Callable[..., Any], ome: Path) -> None:
     _, dock = enhance_dock(ome)
     level = dock.form.level
     assert [level.itemText(i) for i in range(level.count())] == [
-        "Auto (match zoom)",
+        "Auto (the finest)",
         "0.250 µm/px (40×)",
         "0.500 µm/px (20×)",
         "1.000 µm/px (10×)",
