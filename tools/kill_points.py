@@ -331,8 +331,9 @@ def finetune_scenario(inputs: Path) -> Scenario:
         install(done.weights, recipe.name)  # type: ignore[union-attr]
 
     def check(folder: Path) -> None:
-        for weights in folder.rglob("tuned.safetensors"):
-            load_model(weights)
+        for place in ("run", "models"):
+            if (folder / place / "tuned.safetensors").exists():
+                load_model(folder / place / "tuned.safetensors")
         if (folder / "run" / "recipe.yaml").exists():
             read_run(folder / "run")
 
