@@ -130,9 +130,8 @@ class Difference:
     def end(self) -> None:
         """Take the map away."""
         self._number += 1
-        if self.layer is not None and self._pair is not None:
-            if holds(self._pair.viewer, self.layer):
-                self._pair.viewer.layers.remove(self.layer)
+        if self._pair is not None and holds(self._pair.viewer, self.layer):
+            self._pair.viewer.layers.remove(self.layer)
         self.layer = self._pair = None
 
     def place(self) -> None:
