@@ -123,7 +123,7 @@ def take_pictures(folder: Path) -> None:
 def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
     """The ways of comparing the result that is shown, if there is one, with its slide."""
     comparer = dock.compare.comparer
-    if not comparer.possible:
+    if comparer.hindrance:
         return
     for mode in ("split", "difference"):
         comparer.choose(mode)

@@ -103,7 +103,7 @@ def test_outlines_are_as_wide_at_every_zoom(
     def widths() -> list[int]:
         """Of the left edge, on the screen."""
         picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3]
-        row = picture[picture.shape[0] // 2 + 40].astype(int)
+        row = picture[picture.shape[0] // 2 + 10].astype(int)
         runs = np.flatnonzero(np.diff((row.sum(axis=1) > 150).astype(int)))
         return [int(end - start) for start, end in zip(runs[::2], runs[1::2], strict=False)]
 

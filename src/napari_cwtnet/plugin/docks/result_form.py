@@ -239,6 +239,7 @@ class ResultForm(QWidget):
     def keep(self) -> None:
         """Leave the shown result as it is, whatever is enhanced next."""
         self._tell(lambda: self._keep(self._meant()))
+        self.refresh()
 
     def export_to(self, path: Path, *, badge_on_pixels: bool = False) -> None:
         """Write the shown result; an error is shown in one line."""
