@@ -35,6 +35,7 @@ import tifffile
 from PIL import Image
 
 from napari_cwtnet import files
+from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export import export_image
 from napari_cwtnet.export.record import checked_record, sidecar_path
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
@@ -362,10 +363,14 @@ def dataset_scenario(inputs: Path) -> Scenario:
             writer.write(level, subfiletype=number, tile=(256, 256), **options)
 
     def run(folder: Path) -> None:
-        if not (folder / "set").exists():
+        finished = (folder / "set").exists()
+        try:
             build_dataset(
                 [slide], folder / "set", magnifications=(20, 10), count=2, mpp=0.5, computed=True
             )
+        except OutputError:
+            if not finished:  # else it is not built twice
+                raise
 
     def check(folder: Path) -> None:
         output = folder / "set"

@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import folder_written_whole
+from napari_cwtnet.files import folder_written_whole, sweep
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.samples import (
     GUARD,
@@ -143,6 +143,7 @@ def build_dataset(
     OutputError
         If the folder is not empty or cannot be written to.
     """
+    sweep(output.absolute().parent, output.name)
     _refuse_taken(output)
     places = None if coordinates is None else read_places(coordinates, list(paths))
     left_out: Counter[str] = Counter(blank=0, blurred=0, outside=0, near=0, disagreeing=0)
