@@ -102,6 +102,7 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
         "1.000 µm/px (10×)",
         "This model compares only the same place",
         record["extrapolation"],
+        "its scale is the same for every field",
         "HH2",
     ):
         assert said in page

@@ -19,7 +19,15 @@ from napari_cwtnet.inspection import (
     self_ensemble_spread,
     trust_sentence,
 )
-from napari_cwtnet.inspection.trust import consistency, error, local_psnr, local_ssim, shrunk
+from napari_cwtnet.inspection.trust import (
+    consistency,
+    error,
+    local_psnr,
+    local_ssim,
+    shrunk,
+    trust_map,
+    trust_maps,
+)
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.check_levels import check_levels
@@ -107,6 +115,20 @@ def test_errors_against_the_slide(slide, make_engine) -> None:
     assert np.unravel_index(local_psnr(one).argmin(), (128, 160)) == (60, 70)
     flat = replace(field, sr=np.full_like(field.sr, 100), truth=np.full_like(field.sr, 110))
     assert local_psnr(flat) == pytest.approx(psnr(flat.sr, flat.truth))
+
+
+def test_the_scale_is_the_same_for_every_field(slide, make_engine) -> None:
+    field = capture(slide, make_engine(seed=3), EnhanceRequest(REGION, 4))
+    right = replace(field, sr=field.truth)
+    wrong = replace(field, sr=255 - field.truth)
+    for one in (right, wrong):
+        for found in trust_maps(one, np.zeros(field.sr.shape[:2], np.float32)):
+            if found.unit == "grey levels":
+                assert (found.low, found.high) == (0, 20)
+                assert "Fixed scale, 0 to 20 grey levels" in found.legend
+    stretched = trust_map(wrong, "error").stretched
+    assert stretched.high > 20
+    assert "Fixed" not in stretched.legend
 
 
 def test_no_truth_beyond_native(slide, make_engine) -> None:

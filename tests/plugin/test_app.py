@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_cwtnet.plugin.app import napari_available
+from napari_cwtnet.plugin.app import DOCKS, napari_available
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of X11")
 
@@ -67,5 +67,5 @@ def test_view_shows_the_slide_and_all_docks(ome: Path, tmp_path: Path) -> None:
     shown, asynchronous = done.stdout.split("\n")[:2]
     slide, *docks = shown.split("|")
     assert slide == "pattern.ome"
-    assert set(docks) >= {f"{name} (napari-cwtnet)" for name in ("Enhance", "Fine-tune", "Slide")}
+    assert set(docks) >= {f"{name} (napari-cwtnet)" for name in DOCKS}
     assert asynchronous == "True"

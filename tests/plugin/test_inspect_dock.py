@@ -97,14 +97,14 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
     direct = capture(slide, engine, job.request)
     assert np.array_equal(direct.sr, field.sr)
     (layer,) = dock.layers.layers  # shown at once
-    assert layer.data == pytest.approx(attention(direct))
+    assert layer.data == pytest.approx(consistency(direct.sr, direct.lr), nan_ok=True)
     assert dock.said == coarser_scale_check(slide, engine, direct).sentence
     for choices, want in (
         ({"show": "attention", "block": 1}, attention(direct, 1)),
-        ({"show": "trust", "trust": "consistency"}, consistency(direct.sr, direct.lr)),
-        ({"trust": "error"}, error(direct)),
-        ({"trust": "local-psnr"}, local_psnr(direct)),
-        ({"trust": "spread"}, self_ensemble_spread(direct, engine)),
+        ({"show": "consistency"}, consistency(direct.sr, direct.lr)),
+        ({"show": "error"}, error(direct)),
+        ({"show": "local-psnr"}, local_psnr(direct)),
+        ({"show": "spread"}, self_ensemble_spread(direct, engine)),
         ({"show": "bands", "image": "sr", "band": "HL"}, haar(direct.sr)[0]["HL"].mean(0)),
         ({"image": "truth", "band": "HH", "depth": 2}, haar(direct.truth, 2)[1]["HH"].mean(0)),
         ({"image": "predicted", "band": "LH"}, 255 * direct.predicted[:3].mean(0)),
@@ -135,10 +135,36 @@ def test_ranges_and_an_aligned_model(
     layer = look(qtbot, dock, show="bands", image="sr", band="HH", stretched=False)
     assert layer.contrast_limits[0] == -layer.contrast_limits[1]
     assert layer.colormap.map(np.array([0.5]))[0, :3] == pytest.approx(0.5, abs=0.01)
-    offered = [dock.looking.show_what.itemData(i) for i in range(dock.looking.show_what.count())]
-    assert offered == ["attention", "bands", "trust"]  # no steps and no probe: it takes none
+    assert not {"displacement", "probe"} & set(dock.looking.offered)  # it takes none from elsewhere
     look(qtbot, dock, show="attention", block=1)
     assert "compares only the same place" in dock.looking.words.text()
+
+
+def test_it_opens_on_trust_and_folds_research_away(
+    inspect_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    _, dock = inspect_dock(ome)
+    inspected(qtbot, dock)
+    looking = dock.looking
+    shown = [looking.trust.itemText(i) for i in range(looking.trust.count())]
+    assert [words.split(" ")[0] for words in shown] == ["Consistency", "Spread", "True"]
+    assert looking.trust.currentData() == "consistency"
+    assert not looking.researchers.isExpanded()
+    assert looking.research.currentIndex() == -1
+    assert "Fixed scale, 0 to 20 grey levels" in dock.legend.text()
+    layer = dock.layers.layers[0]
+    assert layer.contrast_limits == [0, 20]
+    values = layer.data
+    layer = look(qtbot, dock, stretched=True)
+    assert layer.contrast_limits == pytest.approx(np.nanpercentile(values, (1, 99)))
+    assert "Auto contrast, 1–99 %" in dock.legend.text()
+    look(qtbot, dock, show="attention", stretched=False)
+    assert looking.researchers.isExpanded()
+    assert looking.trust.currentIndex() == -1  # one map at a time
+    looking.trust.activated.emit(2)
+    settled(qtbot, dock)
+    assert looking.research.currentIndex() == -1
+    assert dock.layers.layers[0].name.startswith("COMPUTED · True error")
 
 
 @pytest.mark.parametrize("level", [2.0, 4.0])
@@ -163,7 +189,7 @@ def test_registered_within_half_a_level_0_pixel(
     for choices in (
         {"show": "attention"},
         {"show": "bands", "image": "sr", "band": "HH", "depth": 1},
-        {"show": "trust", "trust": "error" if level == 4 else "consistency"},
+        {"show": "error" if level == 4 else "consistency"},
     ):
         layer = look(qtbot, dock, **choices)
         for scale in (0.25, 0.5):  # the slide's pixel size may be set anew
@@ -352,7 +378,7 @@ def test_the_copied_command_writes_the_bytes_that_are_shown(
     viewer.scene.camera.zoom *= 3
     assert dock.copy_command() == of_the_view  # of the field, wherever one looks
     attended = look(qtbot, dock, show="attention", block=None).data
-    trusted = look(qtbot, dock, show="trust", trust="consistency").data
+    trusted = look(qtbot, dock, show="consistency").data
     look(qtbot, dock, show="bands", image="sr", band="HH", depth=3)
     assert dock.copy_command() == of_the_view.replace(" --output", " --depth 3 --output")
     look(qtbot, dock, show="probe", block=1)
@@ -400,10 +426,10 @@ def test_memory_is_released_and_a_deleted_slide_let_go(
     assert inspected(qtbot, dock).plan.downsample == 4
     dock.form.level.setCurrentIndex(dock.form.level.findData(2.0))
     dock.inspect_view()
-    dock.looking.choose(show="trust")  # is shown at the end, and does not end the capture
+    dock.looking.choose(show="confidence")  # is shown at the end, and does not end the capture
     settled(qtbot, dock)
     assert dock.captured.field.plan.downsample == 2
-    assert dock.layers.layers[0].name.startswith("COMPUTED · Consistency")
+    assert dock.layers.layers[0].name.startswith("COMPUTED · Attention confidence")
     field = weakref.ref(dock.captured.field.parts[0].lr)
     dock.panel.release_button.click()
     gc.collect()

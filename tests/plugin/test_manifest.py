@@ -8,7 +8,7 @@ import pytest
 from npe2 import PluginManager, PluginManifest
 
 from napari_cwtnet.errors import SlideError
-from napari_cwtnet.plugin import commands
+from napari_cwtnet.plugin import app, commands
 from napari_cwtnet.plugin.reader import SLIDE_SUFFIXES
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
@@ -41,6 +41,7 @@ def test_menus_show_the_commands(make_napari_viewer: Callable[..., Any]) -> None
         for menu in ("napari/file/io_utilities", "napari/layers/filter", "napari-cwtnet.filter")
     }
     assert "Open slide… (CWT-Net)" in titles["napari/file/io_utilities"]
+    assert "Open the CWT-Net docks (CWT-Net)" in titles["napari/file/io_utilities"]
     assert "CWT-Net" in titles["napari/layers/filter"]
     assert titles["napari-cwtnet.filter"] == ["Enhance view (CWT-Net)"]
 
@@ -77,6 +78,19 @@ def test_open_slide_command(
     qtbot.waitUntil(lambda: len(viewer.layers) == 1, timeout=10000)
     assert slide_of(viewer.layers[0]).path == ome
     qtbot.wait(50)
+
+
+def test_one_command_opens_all_docks(make_napari_viewer: Callable[..., Any]) -> None:
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    palette = get_app_model().menus.get_menu(get_app_model().menus.COMMAND_PALETTE_ID)
+    assert "napari-cwtnet.open_docks" in [item.command.id for item in palette]
+    _, enhance = viewer.window.add_plugin_dock_widget(PLUGIN, "Enhance")
+    commands.open_docks(viewer)
+    docks = viewer.window.dock_widgets
+    assert {f"{name} ({PLUGIN})" for name in app.DOCKS} <= set(docks)
+    assert docks[f"Enhance ({PLUGIN})"] is enhance  # what was chosen in it stays
 
 
 def test_enhance_view_command_presses_the_dock_s_button(

@@ -257,7 +257,7 @@ class _Writer:
             Section(
                 "How far to trust it",
                 "In maps of error and spread, bright asks for caution; in confidence and likeness, "
-                "dark does. Each says what it measures.",
+                "dark does. Each says what it measures; its scale is the same for every field.",
                 self._maps(found.trust),
             ),
         ]

@@ -232,7 +232,7 @@ def map_picture(
     """
     colours = coloured(found.shown, found.low, found.high, found.palette)
     scale = _bar if found.palette != "direction" else _wheel
-    words = (found.title, badge, found.meaning)
+    words = (found.title, badge, found.legend)
     return _framed(colours, words, (found.region, native_mpp), boxes, scale(found))
 
 

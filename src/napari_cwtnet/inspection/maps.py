@@ -78,6 +78,13 @@ class Map:
     """Covered region, level-0 pixels."""
     downsample: float
     """Level-0 pixels per value."""
+    scale: str = ""
+    """How the displayed range was chosen, in a sentence; empty where the range says it all."""
+
+    @property
+    def legend(self) -> str:
+        """What the values mean, and how the displayed range was chosen."""
+        return f"{self.meaning} {self.scale}".strip()
 
     @property
     def shown(self) -> NDArray[Any]:
@@ -95,7 +102,8 @@ class Map:
         if self.low == -self.high and self.palette != "heat":
             high = max(abs(low), abs(high))
             low = -high
-        return replace(self, low=low, high=high if high > low else low + 1e-6)
+        scale = "Auto contrast, 1–99 % of this field: colours of two fields do not compare."
+        return replace(self, low=low, high=high if high > low else low + 1e-6, scale=scale)
 
 
 def attention_map(field: Field, block: int | None = None) -> Map:

@@ -18,7 +18,7 @@ from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.attention import attention
 from napari_cwtnet.inspection.field import Field, Floats, Part, check_model
-from napari_cwtnet.inspection.maps import Map, rounded_up
+from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
@@ -195,15 +195,17 @@ TRUST: dict[str, tuple[str, str, str]] = {
         "1 is equal.",
     ),
 }
-_FIXED = {"confidence": (-1.0, 1.0), "local-psnr": (10.0, 50.0), "local-ssim": (0.0, 1.0)}
+MOST_GREY_LEVELS = 20.0
+"""Upper end of the scale of consistency, spread and error."""
+_RANGES = {"cosine": (-1.0, 1.0), "dB": (10.0, 50.0), "SSIM": (0.0, 1.0)}
 
 
 def _trust(field: Field, name: str, values: Floats) -> Map:
     title, unit, meaning = TRUST[name]
     if name == "error" and field.plan.mode == "oracle":
         meaning = "Difference from the slide's own pixels, which the network DID see (oracle)."
-    highest = rounded_up(float(np.nanpercentile(values, 99.5)))
-    low, high = _FIXED.get(name, (0.0, max(1.0, highest)))
+    # The same for every field: stretched, a calm field would look as doubtful as a wrong one.
+    low, high = _RANGES.get(unit, (0.0, MOST_GREY_LEVELS))
     return Map(
         name=name,
         title=title,
@@ -215,6 +217,7 @@ def _trust(field: Field, name: str, values: Floats) -> Map:
         palette="heat",
         region=field.plan.region,
         downsample=field.plan.region.width / values.shape[1],
+        scale=f"Fixed scale, {low:g} to {high:g} {unit}, the same for every field.",
     )
 
 

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import napari
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "napari-cwtnet"
 SLIDE, ENHANCE, INSPECT, FINETUNE = "Slide", "Enhance", "Inspect", "Fine-tune"
+DOCKS = (SLIDE, ENHANCE, INSPECT, FINETUNE)
 
 
 _BINDINGS = ("PyQt6", "PySide6", "PyQt5")
@@ -59,16 +60,26 @@ def view(path: str | os.PathLike[str] | None = None) -> int:
 def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     """A viewer with the docks and, once it is read, the slide."""
     import napari
-    from qtpy.QtCore import QTimer
 
     viewer = napari.Viewer(title="CWT-Net")
-    slide_frame, slide_dock = viewer.window.add_plugin_dock_widget(PLUGIN, SLIDE)
-    enhance_frame, _ = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE, tabify=True)
-    viewer.window.add_plugin_dock_widget(PLUGIN, INSPECT, tabify=True)
-    viewer.window.add_plugin_dock_widget(PLUGIN, FINETUNE, tabify=True)
-    first = slide_frame if path is None else enhance_frame
-    QTimer.singleShot(0, first.raise_)  # tabs are there only once the window is laid out
+    docks = open_docks(viewer, SLIDE if path is None else ENHANCE)
     viewer.canvas.overlays.scale_bar.visible = True
     if path is not None:
-        slide_dock.open_slide(Path(path))
+        docks[SLIDE].open_slide(Path(path))
     return viewer
+
+
+def open_docks(viewer: napari.Viewer, first: str) -> dict[str, Any]:
+    """Open all docks as tabs, the one named ``first`` in front; gives their widgets by name.
+
+    Those that are open already stay as they are.
+    """
+    from qtpy.QtCore import QTimer
+
+    docks = {}
+    for name in DOCKS:
+        frame, docks[name] = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=bool(docks))
+        frame.show()
+        if name == first:
+            QTimer.singleShot(0, frame.raise_)  # tabs are there only once the window is laid out
+    return docks

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_cwtnet.plugin.app import ENHANCE, PLUGIN
+from napari_cwtnet.plugin import app
+from napari_cwtnet.plugin.app import ENHANCE, PLUGIN, SLIDE
 from napari_cwtnet.plugin.reader import LayerData, read_slides
 from napari_cwtnet.slides.sample import SAMPLE_NAME, cache_folder, sample_slide
 
@@ -19,6 +20,11 @@ def open_slide(viewer: napari.viewer.Viewer) -> None:
     path = ask_for_slide(None)
     if path is not None:
         open_in(viewer, path)
+
+
+def open_docks(viewer: napari.viewer.Viewer) -> None:
+    """Open the four docks, with that in front which comes next."""
+    app.open_docks(viewer, ENHANCE if len(viewer.layers) else SLIDE)
 
 
 def enhance_view(viewer: napari.viewer.Viewer) -> None:

@@ -27,7 +27,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.docks.preview_strip import PreviewStrip
-from napari_cwtnet.plugin.docks.widgets import copy, show_progress, words_label
+from napari_cwtnet.plugin.docks.widgets import DECIBELS, copy, show_progress, words_label
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, Finetuner, FinetuneRun
 from napari_cwtnet.plugin.viewer.command_line import command_line
 from napari_cwtnet.plugin.viewer.finetune_request import FinetunePlan, finetune_plan, finetune_words
@@ -62,6 +62,7 @@ class FinetunePanel(QWidget):
         self.copy_button = QPushButton("Copy as command")
         self.copy_button.setToolTip("Copy the command line that does what Start would do")
         self.sentence, self.status, self.gain = (words_label() for _ in range(3))
+        self.gain.setToolTip(DECIBELS)
         self.bar = QProgressBar()
         self.bar.setRange(0, _PARTS)
         self.bar.setTextVisible(False)

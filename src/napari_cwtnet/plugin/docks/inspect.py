@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.inspect_form import MapForm
-from napari_cwtnet.plugin.docks.map_legend import MapLegend
 from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.widgets import (
+    DECIBELS,
     copy,
     enable,
     show_progress,
@@ -34,7 +34,7 @@ from napari_cwtnet.plugin.viewer.viewport import place_at
 
 
 class InspectPanel(QWidget):
-    """Buttons, choices, what is at work, and the legend of the map."""
+    """Buttons, choices, what is at work, and the map that is looked at."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,9 +50,10 @@ class InspectPanel(QWidget):
         )
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop the field with its map, and the networks")
-        self.form, self.looking, self.legend = ModelForm(), MapForm(), MapLegend()
+        self.form, self.looking = ModelForm(), MapForm()
         self.sentence, self.status, self.said = (words_label() for _ in range(3))
         self.said.setStyleSheet("font-weight: 600;")
+        self.said.setToolTip(DECIBELS)
         self.said.hide()
         self._bar = thin_bar()
         layout = QVBoxLayout(self)
@@ -63,7 +64,6 @@ class InspectPanel(QWidget):
         for part in (self.sentence, self.form, self._bar, self.status, self.said):
             layout.addWidget(part)
         layout.addWidget(self.looking)
-        layout.addWidget(self.legend)
         layout.addLayout(_row(self.copy_button, self.release_button))
 
     def show_sentence(self, words: str, *, possible: bool) -> None:
@@ -122,7 +122,7 @@ class InspectDock(Dock):
         self.layers = MapLayers(napari_viewer)
         self.panel = InspectPanel()
         self.form, self.looking = self.panel.form, self.panel.looking
-        self.legend = self.panel.legend
+        self.legend = self.looking.legend
         self._fill(self.panel)
         self._clicks = CanvasClicks(napari_viewer, self._on_click)
         self._clicks.listen()

@@ -1,19 +1,29 @@
-"""Choices of the map to show of a field, and its sub-band energies."""
+"""Which map to show of a field: of trust first, and for researchers what made it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QGridLayout, QLabel, QSpinBox, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QLabel,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
 
 from napari_cwtnet.inspection import Field, images, matches_sentence
 from napari_cwtnet.inspection.bands import DETAILS, IMAGES, deepest, predicted
-from napari_cwtnet.inspection.trust import trust_names
-from napari_cwtnet.plugin.docks.widgets import Combo
+from napari_cwtnet.inspection.trust import TRUST, trust_names
+from napari_cwtnet.plugin.docks.map_legend import MapLegend
+from napari_cwtnet.plugin.docks.widgets import Combo, form_layout
 from napari_cwtnet.plugin.tasks.inspect import Captured, MapSelection, Show
-from napari_cwtnet.plugin.viewer.requests import TRUST, band_images
+from napari_cwtnet.plugin.viewer.requests import band_images
 
 _SHORT = IMAGES | {"wr": "stand-in"}
 
@@ -57,18 +67,18 @@ class EnergyTable(QWidget):
             self._grid.addWidget(label, row, column)
 
 
-_SHOW = {
+_FIRST: tuple[Show, ...] = ("consistency", "spread", "error")
+"""What asks for no knowledge of the network."""
+_RESEARCH = {
     "attention": "Attention S",
     "displacement": "Where the matches lie",
     "bands": "Sub-bands",
-    "trust": "How far to trust it",
     "probe": "Probe a patch",
 }
 _ROWS = {
     "attention": ("block",),
     "displacement": ("block",),
     "bands": ("image", "band", "depth"),
-    "trust": ("trust",),
     "probe": ("block",),
 }
 _CLICK = (
@@ -78,7 +88,7 @@ _CLICK = (
 
 
 class MapForm(QWidget):
-    """What to see, and the choices that go with it.
+    """What to see, the choices that go with it, and the legend of the map.
 
     Attributes
     ----------
@@ -90,32 +100,44 @@ class MapForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.show_what, self.block, self.image, self.band, self.trust = (Combo() for _ in range(5))
+        self.trust, self.research, self.block, self.image, self.band = (Combo() for _ in range(5))
+        self.trust.setPlaceholderText("A map for researchers")
+        self.research.setPlaceholderText("Choose a map")
         self.depth = QSpinBox()
         self.depth.setRange(1, 1)
         self.depth.setToolTip("Octaves: how often the image is halved first, plus one")
         self.stretched = QCheckBox("Auto contrast (1–99 %)")
         self.stretched.setToolTip("From the 1st to the 99th percentile, instead of a fixed range")
-        self.words, self.energies = QLabel(), EnergyTable()
+        self.words, self.energies, self.legend = QLabel(), EnergyTable(), MapLegend()
         self.words.setWordWrap(True)
         self._captured: Captured | None = None
-        self._form = form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow("Show", self.show_what)
+        self._show: Show = "consistency"
         self._rows = {
             "block": ("Block", self.block),
             "image": ("Image", self.image),
             "band": ("Band", self.band),
             "depth": ("Depth", self.depth),
-            "trust": ("Map", self.trust),
         }
+        inner = QWidget()
+        self._form = form = form_layout(inner)
+        form.addRow("Map", self.research)
         for label, widget in self._rows.values():
             form.addRow(label, widget)
-        form.addRow(self.stretched)
         form.addRow(self.words)
         form.addRow(self.energies)
-        for combo in (self.show_what, self.block, self.image, self.band, self.trust):
+        self.researchers = QCollapsible("For researchers", expandedIcon="▾", collapsedIcon="▸")
+        self.researchers.setDuration(0)
+        self.researchers.addWidget(inner)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        first = form_layout()
+        first.addRow("Show", self.trust)
+        layout.addLayout(first)
+        for part in (self.legend, self.stretched, self.researchers):
+            layout.addWidget(part)
+        for combo in (self.trust, self.research):
+            combo.activated.connect(partial(self._on_map, combo))
+        for combo in (self.block, self.image, self.band):
             combo.currentIndexChanged.connect(lambda _: self._on_change())
         self.depth.valueChanged.connect(lambda _: self._on_change())
         self.stretched.toggled.connect(lambda _: self._on_change())
@@ -125,14 +147,22 @@ class MapForm(QWidget):
     def selection(self) -> MapSelection:
         """What is chosen."""
         return MapSelection(
-            show=self.show_what.currentData(),
+            show=self._show,
             block=self.block.currentData(),
             image=self.image.currentData(),
             band=self.band.currentData(),
             depth=self.depth.value(),
-            trust=self.trust.currentData(),
             stretched=self.stretched.isChecked(),
         )
+
+    @property
+    def offered(self) -> list[Show]:
+        """Every map that can be chosen, those of trust first."""
+        return [
+            combo.itemData(index)
+            for combo in (self.trust, self.research)
+            for index in range(combo.count())
+        ]
 
     def choose(self, **choices: Any) -> None:
         """Choose by value, as a user does by clicking: names are those of `MapSelection`."""
@@ -142,8 +172,11 @@ class MapForm(QWidget):
                     self.depth.setValue(value)
                 elif name == "stretched":
                     self.stretched.setChecked(value)
+                elif name == "show":
+                    self._choose_map(value)
+                    self._on_change()
                 else:
-                    combo = self.show_what if name == "show" else getattr(self, name)
+                    combo = getattr(self, name)
                     combo.setCurrentIndex(combo.findData(value))
         self.changed.emit()
 
@@ -154,14 +187,27 @@ class MapForm(QWidget):
             self.hide()
             return
         field = captured.field
-        _fill(self.show_what, [(show, _SHOW[show]) for show in _shows(field)])
+        _fill(self.trust, [(name, words) for name, words in _maps(field) if name in _FIRST])
+        _fill(self.research, [(name, words) for name, words in _maps(field) if name not in _FIRST])
+        self._choose_map(self._show if self._show in self.offered else "consistency")
         self._fill_blocks()
         _fill(self.image, list(band_images(field).items()), "sr")
         self._fill_bands()
-        _fill(self.trust, [(name, TRUST[name]) for name in trust_names(field)])
         self.energies.show_energies(captured.energies)
         self._arrange()
         self.show()
+
+    def _on_map(self, combo: Combo, index: int) -> None:
+        self._choose_map(combo.itemData(index))
+        self._on_change()
+
+    def _choose_map(self, show: Show) -> None:
+        """Choose in the list that holds it; the other then shows that it says nothing."""
+        self._show = show
+        for combo in (self.trust, self.research):
+            combo.setCurrentIndex(combo.findData(show))
+        if show not in _FIRST:
+            self.researchers.expand(animate=False)
 
     def _on_change(self) -> None:
         if self._captured is not None:
@@ -177,7 +223,7 @@ class MapForm(QWidget):
             (n, f"{n} of {self._captured.field.blocks}")
             for n in range(1, self._captured.field.blocks + 1)
         ]
-        if self.show_what.currentData() == "attention":
+        if self._show == "attention":
             blocks.insert(0, (None, "mean of all"))
         _fill(self.block, blocks)
 
@@ -197,10 +243,10 @@ class MapForm(QWidget):
             self.depth.setMaximum(most)
 
     def _arrange(self) -> None:
-        show = self.show_what.currentData()
+        show = self._show
         for name, (_, widget) in self._rows.items():
-            self._form.setRowVisible(widget, name in _ROWS[show])
-        self._form.setRowVisible(self.stretched, show in ("attention", "bands", "trust"))
+            self._form.setRowVisible(widget, name in _ROWS.get(show, ()))
+        self.stretched.setVisible(show not in ("displacement", "probe"))
         self._form.setRowVisible(self.energies, show == "bands")
         words = _CLICK if show == "probe" else ""
         field = None if self._captured is None else self._captured.field
@@ -211,13 +257,13 @@ class MapForm(QWidget):
         self._form.setRowVisible(self.words, bool(words))
 
 
-def _shows(field: Field) -> list[Show]:
-    """What there is to see of a field: only a model that searches takes a patch from elsewhere."""
-    searched: list[Show] = ["attention"] if field.aligned else ["attention", "displacement"]
-    probed: list[Show] = [] if field.aligned else ["probe"]
+def _maps(field: Field) -> list[tuple[str, str]]:
+    """Maps of a field with their words: only a model that searches takes a patch from elsewhere."""
+    absent = {"displacement", "probe"} if field.aligned or not field.blocks else set()
     if not field.blocks:
-        return ["bands", "trust"]
-    return [*searched, "bands", "trust", *probed]
+        absent.add("attention")
+    found = [(name, words) for name, words in _RESEARCH.items() if name not in absent]
+    return [*((name, TRUST[name][0]) for name in trust_names(field)), *found]
 
 
 def _fill(combo: Combo, choices: list[tuple[Any, str]], usual: Any = None) -> None:

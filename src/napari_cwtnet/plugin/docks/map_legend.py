@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_cwtnet.inspection import Map
 from napari_cwtnet.inspection.maps import coloured
+from napari_cwtnet.plugin.docks.widgets import DECIBELS
 
 _RAMP = (256, 14)
 _WHEEL = 40
@@ -41,7 +42,7 @@ class MapLegend(QWidget):
     def show_map(self, found: Map) -> None:
         """Tell about a map."""
         self._title.setText(f"<b>{found.title}</b>")
-        self._meaning.setText(found.meaning)
+        self._meaning.setText(found.legend)
         if found.palette == "direction":
             self._show_wheel(found)
         else:
@@ -62,6 +63,7 @@ class MapLegend(QWidget):
         self._ramp.setAlignment(Qt.AlignmentFlag.AlignLeft)
         self._low.setText(f"{found.low:.3g}")
         self._middle.setText(found.unit)
+        self._middle.setToolTip(DECIBELS if found.unit == "dB" else "")
         self._high.setText(f"{found.high:.3g}")
 
     def _show_wheel(self, found: Map) -> None:

@@ -6,14 +6,14 @@ import contextlib
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QCollapsible
 
 from napari_cwtnet.enhancement import list_devices
 from napari_cwtnet.enhancement.target import Target, suiting_models, targets
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model.weights import ModelHeader
-from napari_cwtnet.plugin.docks.widgets import Combo
+from napari_cwtnet.plugin.docks.widgets import Combo, form_layout
 from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
 from napari_cwtnet.slides import Slide
@@ -180,7 +180,7 @@ class ModelForm(QWidget):
     Parameters
     ----------
     with_target : bool
-        Begin with the target, and fold all else away under *Advanced*.
+        Begin with the target, and fold the model away under *Advanced* with all else.
 
     Attributes
     ----------
@@ -209,16 +209,17 @@ class ModelForm(QWidget):
         model = QHBoxLayout()
         model.addWidget(self.model, 1)
         model.addWidget(self._scale)
-        rest = QWidget() if with_target else self
-        form = _form_layout(rest)
-        if self.target is not None:
-            first = _form_layout(self)
+        rest = QWidget()
+        first, form = form_layout(self), form_layout(rest)
+        if self.target is None:
+            first.addRow("Model", model)
+        else:
             first.addRow("Target", self.target)
-            self.advanced = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
-            self.advanced.setDuration(0)
-            self.advanced.addWidget(rest)
-            first.addRow(self.advanced)
-        form.addRow("Model", model)
+            form.addRow("Model", model)
+        self.advanced = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
+        self.advanced.setDuration(0)
+        self.advanced.addWidget(rest)
+        first.addRow(self.advanced)
         self.model.changed.connect(self.changed)
         for name, combo in (
             ("Source level", self.level),
@@ -259,10 +260,3 @@ class ModelForm(QWidget):
             for downsample, words in source_levels(slide) if slide is not None else []:
                 self.level.addItem(words, downsample)
             self.level.setCurrentIndex(max(0, self.level.findData(chosen)))
-
-
-def _form_layout(parent: QWidget) -> QFormLayout:
-    form = QFormLayout(parent)
-    form.setContentsMargins(0, 0, 0, 0)
-    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-    return form

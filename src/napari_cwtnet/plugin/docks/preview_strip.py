@@ -8,6 +8,7 @@ from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtGui import QImage, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_cwtnet.plugin.docks.widgets import DECIBELS
 from napari_cwtnet.plugin.tasks.finetune import ValidationPreview
 
 _GAP = 4
@@ -41,7 +42,8 @@ class PreviewStrip(QWidget):
         if preview is not None:
             shown = preview.preview
             self.setToolTip(
-                "A field that is held out, always the same, single-image. PSNR is of this field."
+                "A field that is held out, always the same, single-image. PSNR is of this field. "
+                f"{DECIBELS}"
             )
             self._images = [
                 ("LR", _image(shown.lr)),

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.enhancement.plan import Mode
-from napari_cwtnet.plugin.docks.widgets import copy, words_label
+from napari_cwtnet.plugin.docks.widgets import DECIBELS, copy, words_label
 from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -38,6 +38,7 @@ class QualityTable(QWidget):
                 if column:
                     cell.setAlignment(Qt.AlignmentFlag.AlignRight)
                 grid.addWidget(cell, row, column)
+            cells[1].setToolTip(DECIBELS)
             self._cells.append(cells)
         self._note = QLabel()
         self._note.setWordWrap(True)
@@ -122,6 +123,7 @@ class CheckResult(QWidget):
         super().__init__(parent)
         self.sentence, self.quality = words_label(), QualityTable()
         self.sentence.setStyleSheet("font-weight: 600;")
+        self.sentence.setToolTip(DECIBELS)
         self.copy_button = QPushButton("Copy check as command")
         self.copy_button.setToolTip("Copy the command line that gives these figures")
         self.copy_button.clicked.connect(lambda _: self.copy_command())

@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
+    QFormLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -20,6 +21,12 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
+
+DECIBELS = (
+    "Decibels of peak signal-to-noise ratio: how near to the truth; 1 dB more is about 20 % less "
+    "squared error."
+)
+"""Tooltip of whatever shows dB."""
 
 
 class Combo(QComboBox):
@@ -44,6 +51,14 @@ class Combo(QComboBox):
         """Offer one more value."""
         self.addItem(words, value)
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+
+def form_layout(parent: QWidget | None = None) -> QFormLayout:
+    """Rows of a name and a widget, which takes the width that there is."""
+    form = QFormLayout(parent)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
 
 
 _BAR = 6

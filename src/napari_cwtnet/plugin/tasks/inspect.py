@@ -31,19 +31,30 @@ from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Steps
 
-Show = Literal["attention", "displacement", "bands", "trust", "probe"]
+Show = Literal[
+    "consistency",
+    "spread",
+    "error",
+    "confidence",
+    "local-psnr",
+    "local-ssim",
+    "attention",
+    "displacement",
+    "bands",
+    "probe",
+]
+"""The first six are trust maps."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapSelection:
     """What of a field is to be seen."""
 
-    show: Show
+    show: Show = "consistency"
     block: int | None = None
     image: str = "sr"
     band: str = "HH"
     depth: int = 1
-    trust: str = "consistency"
     stretched: bool = False
 
 
@@ -100,7 +111,7 @@ def make_map(
         If the field does not bear it, or it was cancelled.
     """
     field = captured.field
-    if selection.show == "trust" and selection.trust == "spread" and turned is None:
+    if selection.show == "spread" and turned is None:
         turned = self_ensemble_spread(field, _engine(captured.job), cancel=cancel, progress=steps)
     found = _map(field, selection, turned)
     return (found.stretched if selection.stretched else found), turned
@@ -127,8 +138,8 @@ def _map(field: Field, selection: MapSelection, turned: NDArray[Any] | None) -> 
         return maps.attention_map(field, selection.block)
     if selection.show == "displacement":
         return maps.displacement_map(field, selection.block or 1)
-    if selection.show == "trust":
-        return trust.trust_map(field, selection.trust, turned)
+    if selection.show in trust.TRUST:
+        return trust.trust_map(field, selection.show, turned)
     if selection.image in ("predicted", "target"):
         name = f"wt-{selection.image}-{selection.band}"
         return next(one for one in bands.prediction_maps(field) if one.name == name)

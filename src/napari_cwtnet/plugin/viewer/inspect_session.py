@@ -86,13 +86,12 @@ class InspectSession(QObject):
             else:
                 self.ask(*self.place, selection)
             return
-        spread = selection.show == "trust" and selection.trust == "spread"
 
         def answer(made: tuple[Map, NDArray[Any] | None]) -> None:
             found, self._spread = made
             self.found.emit(View(selection, found))
 
-        words = "Turning and flipping…" if spread else "Making the map…"
+        words = "Turning and flipping…" if selection.show == "spread" else "Making the map…"
         self._start(words, partial(make_map, captured, selection, turned=self._spread), answer)
 
     def ask(self, x: float, y: float, selection: MapSelection) -> None:

@@ -151,16 +151,6 @@ def _check_size(slide: Slide, request: EnhanceRequest, scale: int) -> None:
         )
 
 
-TRUST = {
-    "consistency": "Consistency |D(SR) − LR|",
-    "confidence": "Attention confidence",
-    "spread": "Spread over flips and turns",
-    "error": "True error |SR − truth|",
-    "local-psnr": "Local PSNR",
-    "local-ssim": "Local SSIM",
-}
-
-
 def field_job(
     viewer: Any, layer: Any, choice: Choice, *, roi: bool = False
 ) -> tuple[Job, Plan, str]:
