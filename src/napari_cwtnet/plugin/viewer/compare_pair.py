@@ -137,8 +137,9 @@ class Pair:
 
     @property
     def there(self) -> bool:
-        """Whether both layers, and their slide, are still in the viewer."""
-        return all(holds(self.viewer, layer) for layer in (*self.both, self.slide))
+        """Whether both layers, their slide and what is subtracted are still in the viewer."""
+        needed = [*self.both, self.slide, self.baseline.layer or self.slide]
+        return all(holds(self.viewer, layer) for layer in needed)
 
     @property
     def both(self) -> list[Any]:
