@@ -169,6 +169,6 @@ def test_a_slide_that_cannot_be_read_any_more_is_passed_over(
         add_to(viewer, read_ahead(path))
     other, closed, result = viewer.layers
     slide_of(closed).close()
-    closed.visible = False
+    closed.visible, other.visible = False, True
     assert source_layer_in(viewer, other) == other
     assert compared_slide(viewer, result) == other

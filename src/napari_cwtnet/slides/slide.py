@@ -174,6 +174,11 @@ class StoredPixels:
             (self._owner, level, column, row), lambda: self._decode(level, column, row)
         )
 
+    @property
+    def closed(self) -> bool:
+        """Whether the file was let go of, so that nothing can be read any more."""
+        return self._closed
+
     def close(self) -> None:
         """Let go of the file and of the cached tiles; reading is an error from now on."""
         if not self._closed:

@@ -117,7 +117,7 @@ def _fingerprint(layer: Any) -> str | None:
     """None also if the slide cannot be read: Enhance then says why."""
     slide = slide_of(layer)
     try:
-        return None if slide is None else slide.fingerprint
+        return None if slide is None or slide.closed else slide.fingerprint
     except CwtnetError:
         return None
 
