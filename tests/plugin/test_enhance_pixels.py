@@ -119,7 +119,7 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     dock.form.level.setCurrentIndex(dock.form.level.findData(8.0))
     assert "ROI: writes 1.000 µm/px (10×), 16 × 22 pixels, 1 tile. The slide" in dock.sentence
     dock.form.level.setCurrentIndex(chosen)
-    assert finish(qtbot, dock, dock.enhance_roi).kind == "done"
+    assert finish(qtbot, dock, dock.enhance_rois).kind == "done"
     (layer,) = results(viewer)
     assert layer.metadata[RESULT_KEY]["region"] == [200, 100, 60, 80]
     assert layer.data.shape == (160, 120, 4)

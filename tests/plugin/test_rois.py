@@ -152,7 +152,7 @@ def test_an_imported_roi_is_enhanced_where_it_is(
     write_rois(tmp_path / "a.geojson", [Roi(((40.0, 30.0), (100.0, 30.0), (100.0, 80.0)))])
     dock.result.import_rois(tmp_path / "a.geojson")
     qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=10000)
-    finish(qtbot, dock, dock.enhance_roi)
+    finish(qtbot, dock, dock.enhance_rois)
     assert "--region 40,30,60,50 " in dock.result.copy_command()
     assert results(viewer)[0].data.shape == (100, 120, 4)
 

@@ -28,12 +28,18 @@ from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
 from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
-from napari_cwtnet.plugin.viewer.requests import NothingToGainError, check_job, roi_job, view_job
+from napari_cwtnet.plugin.viewer.requests import (
+    Choice,
+    NothingToGainError,
+    check_job,
+    roi_jobs,
+    view_job,
+)
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
-from napari_cwtnet.plugin.viewer.wording import of_the_roi, progress_words, what_will_happen
+from napari_cwtnet.plugin.viewer.wording import of_the_rois, progress_words, what_will_happen
 
 
 class EnhancePanel(QWidget):
@@ -54,7 +60,7 @@ class EnhancePanel(QWidget):
     ) -> None:
         super().__init__()
         self.view_button = QPushButton("Enhance view")
-        self.roi_button = QPushButton("Enhance ROI")
+        self.roi_button = QPushButton("Enhance ROIs")
         self.check_button = QPushButton("Check here")
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
@@ -144,7 +150,7 @@ class EnhancePanel(QWidget):
                 self.status.clear()
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
-        if run is not None and run.picture is not None:
+        if run is not None and run.phase != "loading":
             show_progress(self._bar, run.done, run.total)
         if run is not None and run.phase != "measuring":
             self.quality.clear()
@@ -172,7 +178,7 @@ class EnhancePanel(QWidget):
 
 
 class EnhanceDock(Dock):
-    """Enhance what is on the screen or a region of interest, or check the model there.
+    """Enhance what is on the screen or regions of interest, or check the model there.
 
     Parameters
     ----------
@@ -198,11 +204,11 @@ class EnhanceDock(Dock):
 
     def enhance_view(self) -> None:
         """Enhance what the canvas shows."""
-        self._start(view_job)
+        self._start(_view_jobs)
 
-    def enhance_roi(self) -> None:
-        """Enhance the bounding box of the selected shape."""
-        self._start(roi_job)
+    def enhance_rois(self) -> None:
+        """Enhance the bounding box of every selected shape."""
+        self._start(roi_jobs)
 
     def check_here(self) -> None:
         """Measure the model on what the canvas shows, in place of whatever is at work."""
@@ -247,7 +253,7 @@ class EnhanceDock(Dock):
 
     def _connect(self) -> None:
         self.view_button.clicked.connect(lambda _: self.enhance_view())
-        self.roi_button.clicked.connect(lambda _: self.enhance_roi())
+        self.roi_button.clicked.connect(lambda _: self.enhance_rois())
         self.panel.check_button.clicked.connect(lambda _: self.check_here())
         self.cancel_button.clicked.connect(lambda _: self._cancel())
         self.release_button.clicked.connect(lambda _: ENGINES.release())
@@ -273,16 +279,17 @@ class EnhanceDock(Dock):
         """Say what would happen now; do it where Live is on."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
-        job, plan, sentence = self._preview(view_job, layer)
-        _, roi, roi_sentence = self._preview(roi_job, layer)
-        shown = sentence if roi is None else f"{sentence}\n{of_the_roi(roi)}"
+        views, sentence = self._preview(_view_jobs, layer)
+        job, plan = views[0] if views else (None, None)
+        rois, roi_sentence = self._preview(roi_jobs, layer)
+        shown = f"{sentence}\n{of_the_rois([roi for _, roi in rois])}" if rois else sentence
         self.panel.sentence.setText(shown)
         idle = plan is None and self._nothing_to_gain(layer)
         self.panel.allow_view(plan is not None, sentence, idle=idle)
         if idle:
             slide = slide_of(layer)
             self.panel.show_zoom(None if slide is None else slide.mpp, self._factor)
-        self.panel.allow_roi(roi is not None, roi_sentence)
+        self.panel.allow_roi(bool(rois), roi_sentence)
         try:
             _, what = check_job(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
@@ -297,7 +304,7 @@ class EnhanceDock(Dock):
             and job != self._last_view
         ):
             self._last_view = job
-            self._begin(job, plan, layer)
+            self._begin([(job, plan)], layer)
 
     @property
     def _factor(self) -> int | None:
@@ -324,12 +331,12 @@ class EnhanceDock(Dock):
         self._last_view = None
         self._on_rest()
 
-    def _preview(self, make: Any, layer: Any) -> tuple[Job | None, Plan | None, str]:
+    def _preview(self, make: Any, layer: Any) -> tuple[list[tuple[Job, Plan]], str]:
         try:
-            job, plan = make(self._viewer, layer, self.form.choice)
+            jobs = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
-            return None, None, str(error)
-        return job, plan, what_will_happen(plan)
+            return [], str(error)
+        return jobs, what_will_happen(jobs[0][1])
 
     def _view_source(self) -> Source:
         layer = source_layer_in(self._viewer, self._layer)
@@ -338,18 +345,18 @@ class EnhanceDock(Dock):
     def _start(self, make: Any) -> None:
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         try:
-            job, plan = make(self._viewer, layer, self.form.choice)
+            jobs = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
             show_error(str(error))
             self._on_rest()
             return
-        if make is view_job:
-            self._last_view = job
-        self._begin(job, plan, layer)
+        if make is _view_jobs:
+            self._last_view = jobs[0][0]
+        self._begin(jobs, layer)
 
-    def _begin(self, job: Job, plan: Plan, layer: Any) -> None:
+    def _begin(self, jobs: list[tuple[Job, Plan]], layer: Any) -> None:
         self.checker.cancel()
-        self.controller.start(job, plan, layer)
+        self.controller.start(jobs, layer)
 
     def _cancel(self) -> None:
         self.live.setChecked(False)
@@ -385,3 +392,8 @@ class EnhanceDock(Dock):
             self._behind = True
         elif not self.controller.busy:
             self.panel.show_figures(self._viewer)
+
+
+def _view_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
+    """The view is a batch of one."""
+    return [view_job(viewer, layer, choice)]

@@ -1,9 +1,10 @@
-"""One enhancement, or one check, in a thread."""
+"""Enhancing a view or several ROIs, or checking a model, in a thread."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -38,8 +39,9 @@ class Job:
     request: EnhanceRequest
     header: ModelHeader
     device: str = "auto"
-    kind: Literal["view", "roi"] = "view"
     dtype: DtypeChoice = "auto"
+    roi: str = ""
+    """Name of the region of interest; empty where the job is about the view."""
 
     @property
     def model(self) -> Path:
@@ -64,17 +66,23 @@ class Outcome:
     """Why it failed, one line."""
     tile_counts: TileCounts = field(default_factory=TileCounts)
     """What became of the tiles that are in the picture."""
+    parts: tuple[int, int] = (0, 1)
+    """Regions that are finished, and in all."""
 
     @property
     def sentence(self) -> str:
         """What happened, in plain words."""
         if self.kind == "failed":
             return self.message
+        several = self.parts[1] > 1
         if self.kind == "cancelled":
-            return f"Cancelled: {self.done} of {self.total} tiles kept"
+            finished, parts = self.parts
+            rois = f"{finished} of {parts} ROIs finished, " if several else ""
+            return f"Cancelled: {rois}{self.done} of {self.total} tiles kept"
         reused = f", {self.cached} of them from memory" if self.cached else ""
         tiles = "1 tile" if self.total == 1 else f"{self.total} tiles"
-        return f"Done: {tiles} in {self.seconds:.1f} s{reused}{self.tile_counts.words}"
+        rois = f"{self.parts[1]} ROIs, " if several else ""
+        return f"Done: {rois}{tiles} in {self.seconds:.1f} s{reused}{self.tile_counts.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,71 +94,114 @@ class Picture:
     provenance: dict[str, Any]
 
 
+@dataclass(eq=False, slots=True)
+class Part:
+    """One region of a run; written by its thread, read by the window."""
+
+    job: Job
+    plan: Plan
+    picture: Picture | None = None
+    """None until its tiles begin."""
+    done: int = 0
+    """Tiles in the picture."""
+    tile_counts: TileCounts = field(default_factory=TileCounts)
+    quality: Quality | None = None
+    ended: bool = False
+    """Whether all of it is there; set last of all."""
+
+
 class EnhanceRun(Run):
-    """An enhancement at work.
+    """An enhancement at work: of one region, or of several in turn.
+
+    Parameters
+    ----------
+    jobs : list of (Job, Plan)
+        One of each region, all of the same model.
 
     Attributes
     ----------
-    picture : Picture or None
-        None until the model is loaded.
+    parts : list of Part
+        The regions.
+    number : int
+        Of the region at work, from 1.
     done, total, cached : int
-        Tiles in the picture, in all, and those in the picture that came from memory.
+        Tiles in the pictures, in all, and those in the pictures that came from memory.
     phase : {"loading", "tiles", "measuring"}
         What it is at.
     """
 
     name, kind = "enhance", "Enhancement"
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, jobs: Sequence[tuple[Job, Plan]]) -> None:
         super().__init__()
-        self.job = job
+        self.parts = [Part(job, plan) for job, plan in jobs]
         self.no_memory = (
-            f"Device {job.device!r} ran out of memory; release memory, close other programs or "
-            "enhance a smaller region."
+            f"Device {jobs[0][0].device!r} ran out of memory; release memory, close other programs "
+            "or enhance a smaller region."
         )
-        self.picture: Picture | None = None
+        self.number = 1
+        self.total = sum(len(plan.tiles) for _, plan in jobs)
         self.cached = 0
         self.tile_counts = TileCounts()
         self.phase: Phase = "loading"
-        self._plan = plan
         self._began = self._tiles_began = time.perf_counter()
+
+    @property
+    def picture(self) -> Picture | None:
+        """Of the region at work."""
+        return self.parts[self.number - 1].picture
 
     @property
     def pace(self) -> tuple[float, float] | None:
         """Computed tiles a second, and seconds left; None while they are not known."""
         fresh, elapsed = self.done - self.cached, time.perf_counter() - self._tiles_began
-        if self.picture is None or fresh < 1 or elapsed <= 0:
+        if self.phase == "loading" or fresh < 1 or elapsed <= 0:
             return None
         return fresh / elapsed, (self.total - self.done) * elapsed / fresh
 
-    def work(self) -> Quality:
-        """Compute the tiles, then measure them."""
-        job, token = self.job, self._token
+    def work(self) -> Quality | None:
+        """Enhance and measure each region; gives the quality of a single one."""
+        for number, part in enumerate(self.parts, 1):
+            self.number = number
+            self._enhance(part)
+        return self.parts[0].quality if len(self.parts) == 1 else None
+
+    def _enhance(self, part: Part) -> None:
+        job, token = part.job, self._token
         engine = ENGINES.get(job.model, job.device, job.dtype)
         token.raise_if_cancelled()
-        plan, model = self._plan, engine.model
+        plan, model = part.plan, engine.model
         if (model.config, model.provenance) != (job.header.config, job.header.provenance):
             plan = make_plan(job.slide, model, job.request)  # the file is another by now
-        if job.kind == "view" and job.request.grid is None:
+        if not job.roi and job.request.grid is None:
             plan = ENGINES.grids.shared(job.slide, plan)
         canvas = Canvas(plan)
-        self._tiles_began = time.perf_counter()
-        self.total = len(plan.tiles)
+        if self.phase == "loading":
+            self._tiles_began = time.perf_counter()
+        self.total += len(plan.tiles) - len(part.plan.tiles)
         self.phase = "tiles"
-        self.picture = Picture(plan, canvas, provenance(job.slide, plan, engine))
+        part.plan = plan
+        part.picture = Picture(plan, canvas, provenance(job.slide, plan, engine))
         with contextlib.closing(engine.run(job.slide, plan, token)) as running:
             for finished in running:
                 # A request that came meanwhile may have this picture's layer by now.
                 token.raise_if_cancelled()
                 canvas.add(finished.tile, finished.sr)
+                part.tile_counts.add(finished)
                 self.tile_counts.add(finished)
                 self.cached += finished.cached
+                part.done += 1
                 self.done += 1
         self.phase = "measuring"
-        return measure(job.slide, plan, canvas.image, token)
+        part.quality = measure(job.slide, plan, canvas.image, token)
+        part.ended = True
 
     def conclude(self, ending: Ending) -> Outcome:
         """The outcome, with what became of the tiles."""
+        roi = self.parts[self.number - 1].job.roi
+        message = ending.message
+        if message and len(self.parts) > 1:
+            message = f"{roi}: {message}"
         return Outcome(
             ending.kind,
             self.done,
@@ -158,8 +209,9 @@ class EnhanceRun(Run):
             self.total,
             time.perf_counter() - self._began,
             ending.value,
-            ending.message,
+            message,
             self.tile_counts,
+            (sum(part.ended for part in self.parts), len(self.parts)),
         )
 
 

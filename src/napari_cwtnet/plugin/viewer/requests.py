@@ -21,13 +21,17 @@ from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.field import cwtnet_config
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.models import MODELS
-from napari_cwtnet.plugin.viewer.rois import selected_roi
+from napari_cwtnet.plugin.viewer.rois import selected_roi, selected_rois
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
 from napari_cwtnet.slides import Slide
 
 MAX_OUTPUT_PIXELS = 64_000_000
 """More would take gigabytes while it is computed, and napari long to draw."""
+MAX_BATCH_PIXELS = 256_000_000
+"""Of all the results of a batch, whose layers take four bytes a pixel each."""
+MAX_ROIS = 100
+"""More would be slow to plan whenever the selection changes."""
 
 _COARSEST_SIDE = 64
 
@@ -67,7 +71,7 @@ def view_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     region = _visible(viewer, layer)
     if choice.downsample is None and nothing_to_gain(screen_pixel(viewer, layer)):
         raise NothingToGainError("Nothing to gain at this zoom: the slide is already this sharp.")
-    return _job(layer, choice, region, "view")
+    return _job(layer, choice, region)
 
 
 def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
@@ -85,13 +89,13 @@ def check_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, str]:
     header = MODELS.header(choice.model)
     suiting = suiting_downsample(screen_pixel(viewer, layer), header.scale)
     coarser = replace(choice, downsample=max(choice.downsample or suiting, float(header.scale)))
-    job, plan = _job(layer, coarser, region, "view")
+    job, plan = _job(layer, coarser, region)
     refuse_computed(job.slide)
     return job, what_is_checked(plan.output_mpp, plan.downsample, plan.scale)
 
 
-def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
-    """The job that enhances the bounding box of the selected shape.
+def roi_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
+    """The jobs that enhance the bounding box of every selected shape.
 
     Raises
     ------
@@ -100,10 +104,24 @@ def roi_job(viewer: Any, layer: Any, choice: Choice) -> tuple[Job, Plan]:
     """
     if layer is None:
         raise RequestError("Open a slide first.")
-    region = selected_roi(viewer, layer)
-    if region is None:
+    rois = selected_rois(viewer, layer)
+    if not rois:
         raise RequestError("Draw and select a shape in a Shapes layer first.")
-    return _job(layer, choice, region, "roi")
+    if len(rois) > MAX_ROIS:
+        raise RequestError(f"{len(rois):,} ROIs are selected; select at most {MAX_ROIS}.")
+    jobs = []
+    for name, region in rois.items():
+        try:
+            jobs.append(_job(layer, choice, region, name))
+        except RequestError as error:
+            raise error if len(rois) == 1 else RequestError(f"{name}: {error}") from error
+    sizes = [plan.output_size for _, plan in jobs]
+    if sum(size.width * size.height for size in sizes) > MAX_BATCH_PIXELS:
+        raise RequestError(
+            f"The results would have more than {MAX_BATCH_PIXELS // 10**6} million pixels in all; "
+            "select fewer ROIs or choose a coarser source level."
+        )
+    return jobs
 
 
 def _visible(viewer: Any, layer: Any) -> Region:
@@ -115,7 +133,7 @@ def _visible(viewer: Any, layer: Any) -> Region:
     return region
 
 
-def _job(layer: Any, choice: Choice, region: Region, kind: Any) -> tuple[Job, Plan]:
+def _job(layer: Any, choice: Choice, region: Region, roi: str = "") -> tuple[Job, Plan]:
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
@@ -126,7 +144,7 @@ def _job(layer: Any, choice: Choice, region: Region, kind: Any) -> tuple[Job, Pl
     )
     _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
-    return Job(slide, request, header, choice.device, kind, choice.dtype), plan
+    return Job(slide, request, header, choice.device, choice.dtype, roi), plan
 
 
 def on_lattice(region: Region, downsample: float) -> Region:

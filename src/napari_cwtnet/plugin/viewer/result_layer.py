@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from qtpy.QtCore import QObject
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import describe_resolution
-from napari_cwtnet.plugin.tasks.enhance import EnhanceRun, Job, Outcome, Picture
+from napari_cwtnet.plugin.tasks.enhance import EnhanceRun, Job, Outcome, Part, Picture
 from napari_cwtnet.plugin.tasks.runner import Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed, keep_badge, update_badge
 from napari_cwtnet.plugin.viewer.selection import SOURCE_KEY, Source, holds
@@ -22,11 +22,12 @@ from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
 KEPT = " · kept"
 
 
-def result_name(slide_name: str, plan: Plan) -> str:
+def result_name(slide_name: str, plan: Plan, roi: str = "") -> str:
     """Name of a result's layer, such as ``"COMPUTED ×4 0.125 µm/px · CMU-1 · lite-x4"``.
 
     The warning comes first and the model last: napari's layer list leaves out the middle of long
-    names, and results of one slide differ at both ends; cross-scale mode is named there, too.
+    names, and results of one slide differ at both ends; cross-scale mode is named there, too, and
+    the ROI last.
     """
     if plan.output_mpp is None:
         pixel = describe_resolution(None, plan.output_downsample)
@@ -34,7 +35,8 @@ def result_name(slide_name: str, plan: Plan) -> str:
         pixel = f"{plan.output_mpp:.3g} µm/px"
     word = "ORACLE" if plan.mode == "oracle" else "COMPUTED"
     given = " cross-scale" if plan.mode == "cross-scale" else ""
-    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}{given}"
+    place = f" · {roi}" if roi else ""
+    return f"{word} ×{plan.scale} {pixel} · {slide_name} · {plan.model_name}{given}{place}"
 
 
 class ResultLayer:
@@ -55,10 +57,10 @@ class ResultLayer:
     def __init__(self, viewer: Any, slide_layer: Any) -> None:
         self._viewer = viewer
         self.slide_layer = slide_layer
-        self._run: EnhanceRun | None = None
+        self._part: Part | None = None
         self._done = 0
         self._plan: Plan | None = None
-        self._slide_name = ""
+        self._slide_name = self._roi = ""
         self.layer: Image | None = None
         follow_transform(slide_layer, self._register)
 
@@ -74,50 +76,50 @@ class ResultLayer:
             self._viewer, self.slide_layer
         )
 
-    def show(self, run: EnhanceRun) -> None:
-        """Bring the layer up to what ``run`` has computed by now."""
-        if run.picture is None or run.done == 0:
+    def show(self, part: Part) -> None:
+        """Bring the layer up to what is computed of ``part`` by now."""
+        if part.picture is None or part.done == 0:
             return
         # Every refresh redraws the whole canvas, so there is none without a new tile.
-        done, self._done = self._done, run.done
-        if run is not self._run:
-            self._run = run
-            self._begin(run.picture, run.job)
-        elif run.done != done and self.shown is not None:
+        done, self._done = self._done, part.done
+        if part is not self._part:
+            self._part = part
+            self._begin(part.picture, part.job)
+        elif part.done != done and self.shown is not None:
             self.shown.refresh(extent=False, thumbnail=False, highlight=False)
 
-    def has(self, run: EnhanceRun | None) -> bool:
-        """Whether the layer shows what ``run`` computes."""
-        return run is not None and run is self._run
+    def has(self, part: Part) -> bool:
+        """Whether the layer shows what is computed of ``part``."""
+        return part is self._part
 
     def mark_kept(self) -> None:
         """Say in the layer's name that no run replaces it."""
         if self.layer is not None:
             self.layer.name = f"{self.layer.name}{KEPT}"
 
-    def end(self, run: EnhanceRun) -> None:
-        """Note how much of ``run`` is there, in the layer's name where not all is, and how good."""
-        layer, outcome = self.shown, run.outcome
-        if run is not self._run:
+    def end(self, part: Part) -> None:
+        """Note how much of ``part`` is there, where not all in the layer's name, and how good."""
+        layer, total = self.shown, len(part.plan.tiles)
+        if part is not self._part:
             return
-        self._run = None  # its sums take four times the memory of its pixels
-        if outcome is None or layer is None:
+        self._part = None  # its sums take four times the memory of its pixels
+        if layer is None:
             return
-        quality = None if outcome.quality is None else outcome.quality.as_dict()
+        quality = None if part.quality is None else part.quality.as_dict()
         _note(
             layer,
-            tiles=outcome.total,
-            tiles_done=outcome.done,
+            tiles=total,
+            tiles_done=part.done,
             quality=quality,
-            **outcome.tile_counts.as_dict(),
+            **part.tile_counts.as_dict(),
         )
-        if outcome.done < outcome.total:
-            layer.name = f"{layer.name} · {outcome.done} of {outcome.total} tiles"
+        if part.done < total:
+            layer.name = f"{layer.name} · {part.done} of {total} tiles"
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, job: Job) -> None:
-        self._plan, self._slide_name = picture.plan, job.slide.path.stem
-        name = result_name(self._slide_name, picture.plan)
+        self._plan, self._slide_name, self._roi = picture.plan, job.slide.path.stem, job.roi
+        name = result_name(self._slide_name, picture.plan, job.roi)
         layer, pixels = self.shown, picture.canvas.rgba
         if layer is not None:
             layer.data, layer.name = pixels, name
@@ -149,9 +151,9 @@ class ResultLayer:
             return
         now = self._plan = replace(plan, native_mpp=slide.mpp)
         _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
-        old = result_name(self._slide_name, plan)
+        old = result_name(self._slide_name, plan, self._roi)
         if layer.name.startswith(old):  # not renamed by the user
-            layer.name = f"{result_name(self._slide_name, now)}{layer.name[len(old) :]}"
+            layer.name = f"{result_name(self._slide_name, now, self._roi)}{layer.name[len(old) :]}"
         update_badge(self._viewer)
 
     def _insert(self, layer: Image) -> None:
@@ -173,12 +175,12 @@ REFRESH_MS = 100
 
 
 class Enhancer(TaskRunner):
-    """Runs one enhancement at a time and grows its layer, at most ten times a second.
+    """Runs one enhancement at a time and grows its layers, at most ten times a second.
 
     Attributes
     ----------
     outcome : Outcome or None
-        Of the newest job that has ended, as long as its slide and its layer are shown.
+        Of the newest run that has ended, as long as its slide and a layer of it are shown.
     """
 
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
@@ -186,19 +188,23 @@ class Enhancer(TaskRunner):
         self._viewer = viewer
         self._results: dict[Hashable, ResultLayer] = {}
         self._kept: list[ResultLayer] = []
-        self._result: ResultLayer | None = None
-        """Of the run at work."""
+        self._growing: list[ResultLayer] = []
+        """Of the parts of the run at work."""
         self.outcome: Outcome | None = None
-        self._about: tuple[Any, ...] = ()
-        """The layers that `outcome` is about."""
+        self._about: list[ResultLayer] = []
+        """What `outcome` is about."""
         self._leaving = False
 
-    def start(self, job: Job, plan: Plan, slide_layer: Any) -> int:
-        """Begin a job, in place of any other; returns its generation."""
+    def start(self, jobs: Sequence[tuple[Job, Plan]], slide_layer: Any) -> int:
+        """Begin jobs, in place of any others; returns their generation.
+
+        Each of several goes into a layer of its own.
+        """
 
         def begin() -> EnhanceRun:
-            self._result = self._layer_for(job, slide_layer)
-            return EnhanceRun(job, plan)
+            for job, _ in jobs:
+                self._growing.append(self._layer_for(job, slide_layer))
+            return EnhanceRun(jobs)
 
         self._leaving = False
         return self.submit(Task("", begin, show=self._show, end=self._end_run))
@@ -225,45 +231,57 @@ class Enhancer(TaskRunner):
             raise RequestError(f"Layer {layer.name!r} is kept already: no run replaces it.")
         result = self._results.pop(key)
         self._kept.append(result)  # it has to live on, for it follows the pixel size of its slide
-        run = self._run
-        if self._result is result and isinstance(run, EnhanceRun) and not result.has(run):
-            self._result = self._layer_for(run.job, result.slide_layer)
+        if isinstance(self._run, EnhanceRun):
+            for index, (part, growing) in enumerate(
+                zip(self._run.parts, self._growing, strict=True)
+            ):
+                if growing is result and not part.ended and not result.has(part):
+                    self._growing[index] = self._layer_for(part.job, result.slide_layer)
         result.mark_kept()
 
     def forget_layer(self, layer: Any) -> None:
         """Let go of a layer that has gone, and of the outcome that was about it."""
         self._kept = [one for one in self._kept if one.layer != layer]
-        # The one at work may show a layer of its own yet, which later runs then take over.
+        # Those at work may show a layer of their own yet, which later runs then take over.
         self._results = {
             key: one
             for key, one in self._results.items()
-            if one is self._result or one.layer != layer
+            if one in self._growing or one.layer != layer
         }
-        if self.outcome is not None and any(one == layer for one in self._about):
-            self.outcome, self._about = None, ()
+        about = [one for one in self._about if layer not in (one.layer, one.slide_layer)]
+        if self._about and not about:
+            self.outcome = None
             self.changed.emit()
+        self._about = about
 
     def _layer_for(self, job: Job, slide_layer: Any) -> ResultLayer:
         """Views of one model share a layer, and so do runs over one ROI."""
-        place = job.request.region if job.kind == "roi" else None
-        key = (slide_layer, job.model, job.request.reference, job.kind, place)
+        place = job.request.region if job.roi else None
+        key = (slide_layer, job.model, job.request.reference, job.roi, place)
         self._results = {
-            k: result for k, result in self._results.items() if result.shown is not None
+            k: one
+            for k, one in self._results.items()
+            if one.shown is not None or one in self._growing
         }
         return self._results.setdefault(key, ResultLayer(self._viewer, slide_layer))
 
     def _show(self, run: EnhanceRun) -> None:
-        if self._result is not None and not self._leaving:
-            self._result.show(run)
+        for part, result in zip(run.parts, self._growing, strict=True):
+            if self._leaving or not self.alive:  # napari answers events while it adds a layer
+                return
+            ended = part.ended  # before the look, so that the last tiles are seen
+            result.show(part)
+            if ended:
+                result.end(part)
+                part.picture = None
 
     def _end_run(self, run: EnhanceRun, newest: bool) -> None:
-        result, self._result = self._result, None
-        if result is None:
-            return
-        if newest and not self._leaving:
-            result.show(run)
-        result.end(run)
-        if newest and (run.outcome.kind == "failed" or not result.gone):
-            self.outcome, self._about = run.outcome, (result.layer, result.slide_layer)
-        elif newest:
-            self.outcome, self._about = None, ()
+        growing, self._growing = self._growing, []
+        for part, result in zip(run.parts, growing, strict=True):
+            if newest and not self._leaving:
+                result.show(part)
+            result.end(part)
+        if newest:
+            failed = run.outcome.kind == "failed"
+            self._about = [one for one in growing if failed or not one.gone]
+            self.outcome = run.outcome if self._about else None

@@ -46,15 +46,51 @@ def selected_roi(viewer: Any, slide_layer: Any) -> Region | None:
 
     A shapes layer with a single shape needs no selection.
     """
+    shapes, chosen = _selected(viewer)
+    return _box(slide_layer, shapes, chosen) if chosen else None
+
+
+def selected_rois(viewer: Any, slide_layer: Any) -> dict[str, Region]:
+    """Bounding boxes, level-0 pixels, of each selected ROI by its name, in the layer's order.
+
+    The same shapes as for `selected_roi`. Parts and holes of one imported ROI are one. A shape
+    without a name is numbered by its place in the layer; names that are there twice are numbered,
+    too.
+    """
+    shapes, chosen = _selected(viewer)
+    members: dict[str, list[int]] = defaultdict(list)
+    for index in chosen:
+        part = _feature(shapes, index, "part")
+        members[part.split(".")[0] if part else f"drawn {index}"].append(index)
+    rois: dict[str, Region] = {}
+    for indices in members.values():
+        box = _box(slide_layer, shapes, indices)
+        if box is None:
+            continue
+        name = given = _feature(shapes, indices[0], "name") or f"ROI {indices[0] + 1}"
+        number = 1
+        while name in rois:
+            number += 1
+            name = f"{given} ({number})"
+        rois[name] = box
+    return rois
+
+
+def _selected(viewer: Any) -> tuple[Any, list[int]]:
+    """The layer with something selected, the active one first, and the numbers of its shapes."""
     active = viewer.layers.selection.active
     layers = [active] if isinstance(active, Shapes) else []
     layers += [one for one in reversed(viewer.layers) if isinstance(one, Shapes) and one.visible]
     for shapes in layers:
         chosen = sorted(shapes.selected_data) or ([0] if len(shapes.data) == 1 else [])
-        corners = [point for index in chosen for point in shapes.data[index]]
-        if corners:
-            return box_on(slide_layer, shapes, corners)
-    return None
+        if chosen:
+            return shapes, chosen
+    return None, []
+
+
+def _box(slide_layer: Any, shapes: Any, indices: list[int]) -> Region | None:
+    corners = [point for index in indices for point in shapes.data[index]]
+    return box_on(slide_layer, shapes, corners)
 
 
 def rois_of(viewer: Any, slide_layer: Any) -> list[Roi]:

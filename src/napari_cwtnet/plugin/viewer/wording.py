@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan, choose_device
@@ -24,11 +25,13 @@ def progress_words(run: EnhanceRun | None, *, cancelling: bool) -> str:
         return "Waiting for the current tile…"
     if cancelling:
         return "Cancelling…"
-    if run.picture is None:
+    if run.phase == "loading":
         return "Loading the model…"
-    if run.phase == "measuring":
+    if run.phase == "measuring" and run.done == run.total:
         return "Comparing with the slide's own pixels…"
-    parts = [f"{run.done} of {run.total} tiles"]
+    several = len(run.parts) > 1
+    parts = [f"ROI {run.number} of {len(run.parts)}"] if several else []
+    parts.append(f"{run.done} of {run.total} tiles")
     pace = run.pace
     if pace is not None:
         per_second, left = pace
@@ -55,10 +58,14 @@ def spent_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.0f} min"
 
 
-def of_the_roi(plan: Plan) -> str:
-    """How large and how fine an ROI's result will be, which is seldom looked at before."""
+def of_the_rois(plans: Sequence[Plan]) -> str:
+    """How large and how fine the results of ROIs will be, which are seldom looked at before."""
+    plan = plans[0]
     pixel = describe_resolution(plan.native_mpp, plan.output_downsample)
     words = f"ROI: writes {pixel}, {_work(plan)}."
+    if len(plans) > 1:
+        tiles = _count(sum(len(each.tiles) for each in plans), "tile")
+        words = f"{len(plans)} ROIs: writes {pixel}, {tiles} in all."
     if plan.output_downsample > 1:
         words += " The slide is finer: choose a finer source level, or Auto and zoom in."
     return words
