@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -124,3 +125,36 @@ def test_an_roi_that_cannot_be_enhanced_is_named(
     monkeypatch.setattr(requests, "MAX_ROIS", 1)
     dock.show_all()
     assert dock.roi_button.toolTip() == "2 ROIs are selected; select at most 1."
+
+
+def test_results_go_into_a_folder_with_a_list_of_them(
+    enhance_dock: Callable[..., Any],
+    qtbot: Any,
+    ome: Path,
+    tmp_path: Path,
+    messages: list[str],
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    dock.result.export_results(folder)
+    assert messages[-1] == "There is no result of an ROI; enhance some ROIs first."
+    shapes = draw(viewer, BOXES, features={"name": ["a/b", "A:b", ""]})
+    shapes.selected_data = {0, 1, 2}
+    finish(qtbot, dock, dock.enhance_rois)
+    with qtbot.waitSignal(dock.result.exporter.ended, timeout=60000):
+        dock.result.export_results(folder)
+    assert messages[-1] == "Written: 3 results, listed in rois.json"
+    listed = json.loads((folder / "rois.json").read_text(encoding="utf-8"))["rois"]
+    assert [(one["name"], one["file"]) for one in listed] == [
+        ("a/b", "a_b.ome.tif"),
+        ("A:b", "A_b (2).ome.tif"),
+        ("ROI 3", "ROI 3.ome.tif"),
+    ]
+    for one, layer in zip(listed, results(viewer), strict=True):
+        assert one["region"] == layer.metadata[RESULT_KEY]["region"]
+        with open_slide(folder / one["file"]) as slide:
+            pixels = slide.read_level(0, 0, 0, *slide.size)
+        assert np.array_equal(pixels, layer.data[..., :3])
+    dock.result.export_results(folder)
+    assert "is missing or not empty" in messages[-1]

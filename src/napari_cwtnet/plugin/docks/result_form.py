@@ -23,7 +23,7 @@ from napari_cwtnet.plugin.docks.widgets import (
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.command_line import command_line, enhance_words
-from napari_cwtnet.plugin.viewer.export import Exporter, exportable, suggested_name
+from napari_cwtnet.plugin.viewer.export import Exporter, exportable, roi_results, suggested_name
 from napari_cwtnet.plugin.viewer.pictures import figure_of, snapshot_of
 from napari_cwtnet.plugin.viewer.result_layer import KEPT
 from napari_cwtnet.plugin.viewer.rois import keep_outlines, rois_of, shapes_layer
@@ -176,6 +176,7 @@ class ResultForm(QWidget):
         menu.setToolTipsVisible(True)
         self.import_action = menu.addAction("Import ROIs…")
         self.export_action = menu.addAction("Export ROIs…")
+        self.results_action = menu.addAction("Export results of ROIs…")
         menu.aboutToShow.connect(self._show_rois)
         self.rois_button.setMenu(menu)
         self._bar, self._words = thin_bar(keep_place=True), words_label()
@@ -193,6 +194,7 @@ class ResultForm(QWidget):
         self.snapshot_button.clicked.connect(lambda _: self._ask_and_shoot())
         self.copy_button.clicked.connect(lambda _: self.copy_command())
         self.import_action.triggered.connect(lambda _: self._ask_and_import())
+        self.results_action.triggered.connect(lambda _: self._ask_and_export_results())
         self.export_action.triggered.connect(lambda _: self._ask_and_export_rois())
         self.exporter.changed.connect(self.refresh)
         self.refresh()
@@ -234,6 +236,11 @@ class ResultForm(QWidget):
         hindrance = _trouble(lambda: rois_of(self._viewer, slide)) if slide is not None else ""
         self.export_action.setEnabled(slide is not None and not hindrance)
         self.export_action.setToolTip(hindrance or "Write the shown shapes as annotations")
+        none = _trouble(lambda: roi_results(self._viewer))
+        self.results_action.setEnabled(not none and not self.exporter.busy)
+        self.results_action.setToolTip(
+            none or "Write the results of all ROIs made alike into an empty folder, with a list"
+        )
         self.import_action.setToolTip("Show a file's annotations over the slide")
 
     def keep(self) -> None:
@@ -247,6 +254,10 @@ class ResultForm(QWidget):
 
     def _export(self, layer: Any, path: Path, *, badge_on_pixels: bool) -> None:
         self._tell(lambda: self.exporter.start(layer, path, badge_on_pixels=badge_on_pixels))
+
+    def export_results(self, folder: Path) -> None:
+        """Write the results of ROIs into an empty folder; an error is shown in one line."""
+        self._tell(lambda: self.exporter.start_rois(roi_results(self._viewer), folder))
 
     def figure_to(self, path: Path) -> None:
         """Draw before, after and truth of the part that is in view; an error is one line."""
@@ -349,6 +360,13 @@ class ResultForm(QWidget):
         path = ask_for_rois(self, self._rois_folder(), save=True)
         if path is not None:
             self.export_rois(path)
+
+    def _ask_and_export_results(self) -> None:
+        title = "Export results of ROIs into an empty folder"
+        folder = QFileDialog.getExistingDirectory(self, title, str(self._folder))
+        if folder:
+            self._folder = Path(folder)
+            self.export_results(self._folder)
 
     def _rois_folder(self) -> Path:
         slide = slide_of(source_layer_in(self._viewer))
