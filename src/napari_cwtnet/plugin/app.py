@@ -76,7 +76,7 @@ def open_docks(viewer: napari.Viewer, first: str) -> dict[str, Any]:
     """
     from qtpy.QtCore import QTimer
 
-    docks = {}
+    docks: dict[str, Any] = {}
     for name in DOCKS:
         frame, docks[name] = viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=bool(docks))
         frame.show()
