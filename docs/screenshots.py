@@ -155,7 +155,7 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
     for name, choices in {
         "attention": {"show": "attention", "block": 2},
         "bands": {"show": "bands", "image": "sr", "band": "HH"},
-        "spread": {"show": "trust", "trust": "spread"},
+        "spread": {"show": "spread"},
         "probe": {"show": "probe", "block": 2},
     }.items():
         dock.looking.choose(**choices)

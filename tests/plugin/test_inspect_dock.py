@@ -160,6 +160,7 @@ def test_it_opens_on_trust_and_folds_research_away(
     assert "Auto contrast, 1–99 %" in dock.legend.text()
     look(qtbot, dock, show="attention", stretched=False)
     assert looking.researchers.isExpanded()
+    assert looking.block.currentText() == "mean of all"
     assert looking.trust.currentIndex() == -1  # one map at a time
     looking.trust.activated.emit(2)
     settled(qtbot, dock)

@@ -223,7 +223,7 @@ class MapForm(QWidget):
             (n, f"{n} of {self._captured.field.blocks}")
             for n in range(1, self._captured.field.blocks + 1)
         ]
-        if self._show == "attention":
+        if self._show not in ("displacement", "probe"):
             blocks.insert(0, (None, "mean of all"))
         _fill(self.block, blocks)
 

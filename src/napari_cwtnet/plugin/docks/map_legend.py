@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QSizePolicy, QWidget
 
 from napari_cwtnet.inspection import Map
 from napari_cwtnet.inspection.maps import coloured
-from napari_cwtnet.plugin.docks.widgets import DECIBELS
+from napari_cwtnet.plugin.docks.widgets import DECIBELS, words_label
 
 _RAMP = (256, 14)
 _WHEEL = 40
@@ -23,10 +23,8 @@ class MapLegend(QWidget):
         super().__init__(parent)
         self._title, self._low, self._middle, self._high = (QLabel() for _ in range(4))
         self._title.setWordWrap(True)
-        self._ramp, self._meaning = QLabel(), QLabel()
+        self._ramp, self._meaning = QLabel(), words_label()
         self._ramp.setScaledContents(True)
-        self._meaning.setWordWrap(True)
-        self._meaning.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._middle.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._high.setAlignment(Qt.AlignmentFlag.AlignRight)
         grid = QGridLayout(self)
