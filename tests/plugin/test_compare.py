@@ -487,8 +487,9 @@ def test_the_difference_follows_the_slide_s_pixel_size(
     press(dock, "difference")
     difference = dock.compare.comparer.difference
     qtbot.waitUntil(lambda: difference.layer is not None, timeout=10000)
-    slide_layer = viewer.layers[0]
+    before, slide_layer = difference.layer, viewer.layers[0]
     replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.5, icc=True))
+    qtbot.waitUntil(lambda: difference.layer not in (None, before), timeout=30000)
     result = next(one for one in results(viewer) if source_of(one) is not None)
     assert difference.layer.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
     assert viewer.canvas.overlays[OVERLAY].text.count("COMPUTED") == 1
