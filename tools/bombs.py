@@ -143,7 +143,7 @@ def planes(folder: Path) -> Path:
     image = np.zeros((256, 256, 3), np.uint8)
     tifffile.imwrite(path, image, photometric="rgb", ome=True, metadata={"axes": "YXS"})
     with tifffile.TiffFile(path) as file:
-        (tag,) = (one for one in file.pages[0].tags if one.code == 270)
+        (tag,) = (one for one in file.pages.first.tags if one.code == 270)
         text = str(tag.value)
     xml = text.replace('SizeZ="1"', 'SizeZ="400000000"')
     tifffile.imwrite(path, image, photometric="rgb", description=xml, metadata=None)
@@ -216,8 +216,8 @@ def missing_tile(folder: Path) -> Path:
         for page, side in zip(file.pages, (32_768, 1024), strict=True):
             for tag in (_WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT):
                 if page.index == 1 or tag in (_WIDTH, _HEIGHT):
-                    page.tags[tag].overwrite(side)
-        file.pages[1].tags[325].overwrite(0)
+                    page.aspage().tags[tag].overwrite(side)
+        file.pages[1].aspage().tags[325].overwrite(0)
     return path
 
 

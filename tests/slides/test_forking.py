@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import threading
+import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from napari_cwtnet.errors import SlideError
@@ -72,13 +74,54 @@ def write_png(path: Path) -> Path:
     return path
 
 
+def write_zip(path: Path) -> Path:
+    folder = write_zarr(path.with_suffix(".zarr"), FINEST)
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    return path
+
+
+def write_sharded(path: Path) -> Path:
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    datasets = []
+    for number, image in enumerate((FINEST, box(FINEST, 2))):
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+        array = group.create_array(
+            str(number), shape=planes.shape, chunks=(3, 128, 128), shards=(3, 512, 512),
+            dtype="uint8",
+        )  # fmt: skip
+        array[...] = planes
+        datasets.append({"path": str(number)})
+    axes = [{"name": axis} for axis in "cyx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
+    return path
+
+
+def write_turned(path: Path) -> Path:
+    options = {"tile": (128, 128), "photometric": "rgb", "metadata": None}
+    tifffile.imwrite(path, FINEST, extratags=[(274, "H", 1, 6, True)], **options)
+    return path
+
+
+def write_strip(path: Path) -> Path:
+    tifffile.imwrite(path, FINEST, photometric="rgb", rowsperstrip=len(FINEST), metadata=None)
+    return path
+
+
 FORMATS: dict[str, Callable[[Path], Path]] = {
     "a.tif": lambda path: write(path, [FINEST, box(FINEST, 2)], compression="zlib"),
     "a.svs": lambda path: write(path, [FINEST, box(FINEST, 2)]),
     "a.ome.tif": write_ome,
     "a.scn": write_scn,
     "a.zarr": lambda path: write_zarr(path, FINEST),
+    "a.ozx": write_zip,
+    "sharded.zarr": write_sharded,
     "a.png": write_png,
+    "a.webp": write_png,
+    "turned.tif": write_turned,
+    "strip.tif": write_strip,
 }
 
 
@@ -121,7 +164,17 @@ def test_four_forked_workers_read_what_one_reads(tmp_path: Path, name: str) -> N
             assert list(pool.map(lambda place: digest(slide, place), PLACES)) == serial
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.scn", "a.zarr"])
+def test_forked_workers_read_dicom(data_dir: Path) -> None:
+    folder = data_dir / "slides" / "cmu1_small_dicom"
+    with open_slide(folder, cache=TileCache(2**18)) as slide:
+        assert slide.format == "dicom"
+        serial = [digest(slide, place) for place in PLACES]
+        assert len(set(serial)) == len(PLACES) // 2  # a single level
+        for found in in_workers(slide):
+            assert found == serial
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.scn", "a.zarr", "a.ozx"])
 def test_a_fork_while_threads_read(tmp_path: Path, name: str) -> None:
     path = FORMATS[name](tmp_path / name)
     with open_slide(path, cache=TileCache(2**18)) as slide:

@@ -153,7 +153,7 @@ def test_a_fingerprint_does_not_depend_on_name_or_settings(data_dir, tmp_path: P
 REFUSED = {
     "unopenable.tiff": (
         "Slide 'unopenable.tiff' cannot be read at tile 0 of its 1 × 1 image: "
-        "52479 is not a known COMPRESSION; copy the file again from its source."
+        "52479 is not a known COMPRESSION; convert it to a TIFF with JPEG or LZW."
     ),
     "unreadable.svs": (
         "Slide 'unreadable.svs' cannot be read at tile 0 of its 16 × 16 image: "

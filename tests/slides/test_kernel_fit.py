@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
+from napari_cwtnet.errors import SlideError
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.backend import TileCache
 from napari_cwtnet.slides.degradation import Degradation, Kernel, kernel_response
 from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.slides.kernel_fit import MARGIN, Pair, fit_kernel
@@ -165,6 +167,28 @@ def test_it_is_looked_for_once_whoever_asks(
     assert len(calls) == 1
     assert len(found) == 4
     assert len(set(map(str, found))) == 1
+
+
+def test_a_smooth_slide_does_not_say_by_which_kernel_it_was_shrunk(tmp_path: Path) -> None:
+    blurred = Image.fromarray(tissue(1)).filter(ImageFilter.GaussianBlur(12))
+    fine = np.asarray(blurred) // 8 + 100
+    for spec in ("box", "bicubic+jpeg75-420"):
+        coarse = degrade(fine, Degradation.parse(spec), 2)
+        with open_slide(write(tmp_path / "a.tif", fine, coarse)) as slide:
+            assert slide.levels[1].degradation.kernel is None
+
+
+def test_a_read_that_failed_is_tried_again(tmp_path: Path) -> None:
+    with open_slide(pyramid(tmp_path / "a.tif", "box"), cache=TileCache(0)) as slide:
+        read = slide._backend.read_tile
+
+        def away(*place: int) -> Any:
+            raise SlideError(f"the share is away at {place}")
+
+        slide._backend.read_tile = away
+        assert slide.levels[1].degradation.kernel is None
+        slide._backend.read_tile = read
+        assert slide.levels[1].degradation.kernel == Kernel("box")
 
 
 REAL = {

@@ -13,7 +13,7 @@ import tifffile
 import zarr
 from PIL import Image
 
-from napari_cwtnet.errors import SlideError
+from napari_cwtnet.errors import RequestError, SlideError
 from napari_cwtnet.slides import open_slide
 from slides.test_pyramids import box, picture
 
@@ -171,7 +171,52 @@ def test_the_macro_is_not_the_slide_however_large(tmp_path: Path) -> None:
         writer.write(RGB, tile=(64, 64), photometric="rgb", metadata={"Name": "slide"})
     for path in sorted(tmp_path.iterdir()):
         assert np.array_equal(read(path), RGB)
-        assert "2 images; shown is that of 300 × 200 pixels, not 400 × 400" in notes(path)
+        said = notes(path)
+        assert "the file has 2 images; shown is number" in said
+        assert " of 300 × 200 pixels" in said
+        assert "not 400 × 400 pixels" in said
+        with open_slide(path) as slide:
+            other = 1 - slide.image
+        with open_slide(path, image=other) as slide:
+            assert np.array_equal(slide.read(slide.bounds, 1), glass)
+            assert slide.image == other
+            assert slide.images[other].startswith("400 × 400 pixels")
+        with pytest.raises(RequestError, match="images 0 to 1; choose another"):
+            open_slide(path, image=2)
+
+
+def test_planes_of_a_stack_are_images(tmp_path: Path) -> None:
+    stack = np.stack([RGB, 255 - RGB, RGB // 2])
+    options = {"photometric": "rgb", "tile": (64, 64), "metadata": None}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **options)
+    with pytest.raises(SlideError, match=r"is a stack .* or choose it by --image 0 to 2"):
+        open_slide(tmp_path / "a.tif")
+    for number, plane in enumerate(stack):
+        with open_slide(tmp_path / "a.tif", image=number) as slide:
+            assert np.array_equal(slide.read(slide.bounds, 1), plane)
+            assert f"plane {number} of 3" in slide.images[number]
+
+
+def test_a_file_of_a_multi_file_ome_tiff_shows_its_own_plane(tmp_path: Path) -> None:
+    xml = (
+        '<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+        'UUID="urn:uuid:1"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" '
+        'Type="uint8" SizeX="300" SizeY="200" SizeZ="3" SizeC="3" SizeT="1">'
+        '<Channel ID="Channel:0:0" SamplesPerPixel="3"/>'
+        + "".join(
+            f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1"><UUID FileName="{name}">'
+            f"urn:uuid:{z + 1}</UUID></TiffData>"
+            for z, name in enumerate(("a.ome.tif", "pipe.ome.tif", "/etc/hostname"))
+        )
+        + "</Pixels></Image></OME>"
+    )
+    os.mkfifo(tmp_path / "pipe.ome.tif")  # would be waited for
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", RGB, photometric="rgb", tile=(64, 64), description=xml,
+        metadata=None,
+    )  # fmt: skip
+    assert np.array_equal(read(tmp_path / "a.ome.tif"), RGB)
+    assert "one of 3 of an OME-TIFF; the others are not opened" in notes(tmp_path / "a.ome.tif")
 
 
 @pytest.mark.parametrize("suffix", [".mrxs", ".vsi"])

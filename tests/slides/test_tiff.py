@@ -134,9 +134,9 @@ UNSUPPORTED = {
         GREY.astype(np.float32), {"photometric": "minisblack"},
         r"unsupported kind of image \(samples of type float32\)",
     ),
-    "cmyk": (
-        np.dstack([RGB, GREY]), {"photometric": "separated"},
-        r"unsupported kind of image \(colour model SEPARATED\)",
+    "lab by 16 bits": (
+        RGB.astype(np.uint16), {"photometric": "cielab"},
+        r"unsupported kind of image \(colour model CIELAB of 16 bits\)",
     ),
 }  # fmt: skip
 
@@ -166,7 +166,8 @@ def test_fluorescence_ome_is_refused_with_its_axes(tmp_path: Path) -> None:
         open_slide(tmp_path / "a.ome.tif")
     assert str(caught.value) == (
         "Slide 'a.ome.tif' is a stack or multi-channel image (3 C × 517 Y × 731 X); "
-        "save one plane of it as RGB or greyscale and open that."
+        "save one plane of it as RGB or greyscale, or choose it by --image 0 to 2 on the "
+        "command line."
     )
 
 

@@ -5,12 +5,15 @@ Exit codes: 0 done, 2 bad input (one line on stderr says what), 130 interrupted.
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from napari_cwtnet.cli.arguments import build_parser
+from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.errors import CwtnetError
 
 
@@ -21,12 +24,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     _let_streams_replace()
     words = sys.argv[1:] if argv is None else argv
     arguments = build_parser().parse_args(_with_values_attached(words))
+    with warnings.catch_warnings():
+        if not sys.warnoptions:  # what libraries warn of may hold text of the file
+            warnings.simplefilter("ignore")
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code = int(arguments.run(arguments) or 0)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where stdout was closed
+            sys.stdout.flush()
         return code
     except CwtnetError as error:
-        print(f"napari-cwtnet: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except BrokenPipeError:
         _give_up_stdout()  # whoever read the report has seen enough
@@ -34,15 +45,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _flush_or_give_up()
         place = "" if error.filename is None else f" ({error.filename!r})"
-        print(
-            f"napari-cwtnet: the system refused: {error.strerror or error}{place}; check paths, "
-            "permissions and free space.",
-            file=sys.stderr,
+        complain(
+            f"the system refused: {error.strerror or error}{place}; check paths, permissions and "
+            "free space."
         )
         return 2
+    except RecursionError:
+        complain(
+            "a file nests its values too deeply to be read; check that it is the one you mean."
+        )
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        complain("out of memory; close other programs, or choose a smaller region or model.")
+        return 2
     except KeyboardInterrupt:
-        print("napari-cwtnet: interrupted; no file was left half-written", file=sys.stderr)
+        complain("interrupted; no file was left half-written")
         return 130
+
+
+def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    # Loads torch, which an error of torch's has loaded already.
+    if isinstance(error, MemoryError):
+        return True
+    from napari_cwtnet.enhancement.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _let_streams_replace() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from napari_cwtnet import __version__
+from napari_cwtnet.cli.terminal import printable
 
 _TABLES = {
     "table1": "methods at ×2, ×4 and ×8",
@@ -64,7 +65,7 @@ def _table(parser: argparse.ArgumentParser, key: str) -> None:
 
 class _OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, printable(f"{self.prog}: {message}; see {self.prog} --help") + "\n")
 
 
 def _command(name: str) -> object:
@@ -101,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     info = add("info", "size, pixel size, levels, and what can be enhanced")
     info.add_argument("slide", type=Path)
+    _image(info)
     _mpp(info)
     _json(info)
 
@@ -206,6 +208,7 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _image(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://HOST:PORT")
     parser.add_argument(
@@ -234,6 +237,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
     _sharpness(parser)
     _dtype(parser)
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _image(parser)
     _mpp(parser)
     _device(parser)
     _json(parser)
@@ -251,6 +255,7 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, help="new folder")
     _dtype(parser)
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    _image(parser)
     _mpp(parser)
     _device(parser)
     _json(parser)
@@ -301,6 +306,15 @@ def _dataset(parser: argparse.ArgumentParser) -> None:
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="report as one JSON object")
+
+
+def _image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image",
+        type=int,
+        metavar="N",
+        help="which one of a file with several, as info lists them",
+    )
 
 
 def _mpp(parser: argparse.ArgumentParser) -> None:

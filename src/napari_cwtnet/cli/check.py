@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 
 from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
-from napari_cwtnet.slides import open_slide
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Measure and report."""
     regions = [Region.parse(text) for text in arguments.region]
     model = load_model(arguments.model)
-    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+    with opened_slide(arguments) as slide:
         found = check(
             slide,
             model,

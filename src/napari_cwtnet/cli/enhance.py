@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import Progress, report, stopped_by_interrupt
+from napari_cwtnet.cli.slide import opened_slide
+from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.enhancement import (
     EnhanceRequest,
     Grid,
@@ -26,7 +27,6 @@ from napari_cwtnet.export import check_badge, check_output, export_image, read_r
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
-from napari_cwtnet.slides import open_slide
 
 
 def is_asked_for(arguments: argparse.Namespace) -> bool:
@@ -72,7 +72,7 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
                 told=bars,
             )
         except CancelledError as stopped:
-            print(f"napari-cwtnet: {stopped}", file=sys.stderr)
+            complain(stopped)
             return None
 
 
@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     if is_asked_for(arguments):
         return _whole(arguments, region, notes)
     model = load_model(arguments.model)
-    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+    with opened_slide(arguments) as slide:
         region = slide.bounds if region is None else region
         grid = None if arguments.grid is None else Grid.parse(arguments.grid)
         request = EnhanceRequest(
@@ -141,7 +141,7 @@ def _on_slide(
     arguments: argparse.Namespace, region: Region | None
 ) -> tuple[Region | None, tuple[str, ...]]:
     """The region in level-0 pixels of the whole slide, and what one should know of the file."""
-    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+    with opened_slide(arguments) as slide:
         (x, y), notes = slide.origin, slide.notes
     if arguments.roi is None or region is None or not (x or y):
         return region, notes
@@ -155,6 +155,11 @@ def _warned(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
 
 
 def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]) -> int:
+    if arguments.image:
+        raise RequestError(
+            f"Image {arguments.image} of a file cannot be made block by block; choose a smaller "
+            "--region, or save the image as a file of its own."
+        )
     made = enhanced(arguments, region)
     if made is None:
         return 130

@@ -7,28 +7,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from napari_cwtnet.cli.report import report
+from napari_cwtnet.cli.slide import opened_slide
+from napari_cwtnet.cli.terminal import printable
 from napari_cwtnet.enhancement import EnhanceRequest, make_plan
 from napari_cwtnet.errors import ModelError
 from napari_cwtnet.geometry import describe_resolution, magnification
 from napari_cwtnet.model import list_models
 from napari_cwtnet.model.weights import read_header
-from napari_cwtnet.slides import Slide, open_slide
+from napari_cwtnet.slides import Slide
 
 _DOWNSAMPLES = (1.0, 2.0, 4.0, 8.0)
+_AFTER = ("images", "levels", "enhance")
 _HEADS = ("model", "downsample", "reads", "writes", "mode", "can be checked")
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the report."""
-    with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
+    with opened_slide(arguments) as slide:
         said = describe(slide)
         levels = list(level_lines(slide))
     if arguments.json:
         report(said, as_json=True)
         return
-    report({n: v for n, v in said.items() if n not in ("levels", "enhance")}, as_json=False)
-    print("levels", *(f"  {line}" for line in levels), sep="\n")
-    print(*table(said), sep="\n")
+    report({n: v for n, v in said.items() if n not in _AFTER}, as_json=False)
+    lines = ["levels", *(f"  {line}" for line in levels), *image_lines(said), *table(said)]
+    print(*map(printable, lines), sep="\n")
 
 
 def describe(slide: Slide) -> dict[str, Any]:
@@ -38,6 +41,10 @@ def describe(slide: Slide) -> dict[str, Any]:
         "format": slide.format,
         "computed": slide.computed,
         "size": list(slide.size),
+        "images": [
+            {"number": number, "what": what, "shown": number == slide.image}
+            for number, what in enumerate(slide.images)
+        ],
         "mpp": slide.mpp,
         "mpp_note": slide.mpp_note,
         "magnification": magnification(slide.mpp),
@@ -61,6 +68,15 @@ def level_lines(slide: Slide) -> Iterator[str]:
     for level in slide.levels:
         size = f"{level.size.width} × {level.size.height}"
         yield f"{level.downsample:<6.4g}{size:15}{level.degradation}"
+
+
+def image_lines(said: dict[str, Any]) -> Iterator[str]:
+    """The images of a file that has several, from what `describe` says."""
+    if len(said["images"]) > 1:
+        yield "images"
+        for one in said["images"]:
+            shown = ", shown here" if one["shown"] else ""
+            yield f"  --image {one['number']}  {one['what']}{shown}"
 
 
 def _possibilities(slide: Slide) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ import argparse
 from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
+from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.enhancement import Engine, EnhanceRequest
 from napari_cwtnet.export.inspection_folder import PAGE, check_folder, save_inspection
 from napari_cwtnet.geometry import Region, parse_numbers
 from napari_cwtnet.inspection import Field, matches_sentence, survey
 from napari_cwtnet.model import load_model
-from napari_cwtnet.slides import open_slide
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     place = None if arguments.probe is None else _place(arguments.probe)
     check_folder(arguments.output)
     engine = Engine(load_model(arguments.model), arguments.device, dtype=arguments.dtype)
-    with open_slide(arguments.slide, mpp=arguments.mpp, icc=not arguments.no_icc) as slide:
+    with opened_slide(arguments) as slide:
         found = survey(
             slide,
             engine,

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.cli.terminal import printable, printable_json
 
 _SHORT = 20
 _SECONDS_BETWEEN_LINES = 30
@@ -23,7 +24,7 @@ _SECONDS_BETWEEN_LINES = 30
 def report(values: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a report on stdout."""
     if as_json:
-        text = json.dumps(_finite(values), ensure_ascii=False)
+        text = printable_json(json.dumps(_finite(values), ensure_ascii=False))
         print(text if _is_writable(text) else json.dumps(_finite(values)))
         return
     width = max(len(key) for key in values)
@@ -31,15 +32,15 @@ def report(values: Mapping[str, Any], *, as_json: bool) -> None:
         if isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value):
             short = all(isinstance(item, str) and len(item) < _SHORT for item in value)
             for number, item in enumerate([", ".join(value)] if short else value):
-                print(f"{key if number == 0 else '':{width}}  {_words(item)}")
+                print(printable(f"{key if number == 0 else '':{width}}  {_words(item)}"))
         elif value is not None:
-            print(f"{key:{width}}  {_words(value)}")
+            print(printable(f"{key:{width}}  {_words(value)}"))
 
 
 def _is_writable(text: str) -> bool:
     """Whether stdout's encoding has all of it; a replacement would make other values of it."""
     try:
-        text.encode(sys.stdout.encoding or "utf-8")
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeError:
         return False
     return True

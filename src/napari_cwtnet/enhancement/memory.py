@@ -31,7 +31,10 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out; torch raises several kinds."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    words = ("out of memory", "not enough memory", "can't allocate memory", "bad_alloc")
+    words = (
+        "out of memory", "not enough memory", "can't allocate memory", "bad_alloc",
+        "could not create a primitive", "could not create a memory",
+    )  # fmt: skip
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)
 
 

@@ -79,6 +79,8 @@ class _ArrayBackend:
     background = WHITE
     icc_profile: bytes | None = None
     notes: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    image = 0
     origin = (0, 0)
 
     def __init__(self, images: Mapping[int, Pixels]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
@@ -149,6 +150,10 @@ class Backend(Protocol):
         What of the file is not used, or taken otherwise than some readers do; one line each.
     origin : tuple of int
         The level-0 pixel from which QuPath counts its coordinates.
+    images : tuple of str
+        What each image of the file is, which `open_slide` may be asked for by number.
+    image : int
+        The number of this one.
     """
 
     format: str
@@ -159,6 +164,8 @@ class Backend(Protocol):
     icc_profile: bytes | None
     notes: tuple[str, ...]
     origin: tuple[int, int]
+    images: tuple[str, ...]
+    image: int
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8.
@@ -256,3 +263,30 @@ class TileCache:
 
 
 SHARED_CACHE = TileCache()
+
+
+def chosen_image(name: str, image: int | None, count: int, default: int = 0) -> int:
+    """The number of the image of a file that is meant.
+
+    Parameters
+    ----------
+    name : str
+        Of the file.
+    image : int or None
+        What was asked for.
+    count : int
+        How many there are.
+    default : int
+        The one that is taken where none was asked for.
+
+    Raises
+    ------
+    RequestError
+        If there is no such image.
+    """
+    if image is None:
+        return default
+    if not 0 <= image < count:
+        has = "one image, number 0" if count == 1 else f"images 0 to {count - 1}"
+        raise RequestError(f"Image {image} is not in {name!r}, which has {has}; choose another.")
+    return image

@@ -14,6 +14,15 @@ from PIL import Image, ImageCms
 
 from napari_cwtnet.slides.backend import Colour, Pixels
 
+_D50 = np.array([0.96422, 1.0, 0.82521])
+_XYZ_TO_SRGB = np.array(
+    [
+        [3.1338561, -1.6168667, -0.4906146],
+        [-0.9787684, 1.9161415, 0.0334540],
+        [0.0719453, -0.2289914, 1.4052427],
+    ]
+)
+"""Of colours under D50, by Bradford's adaptation."""
 _STRIPE_PIXELS = 2**20
 _DATE = slice(24, 36)
 """Where the header of an ICC profile says when it was made."""
@@ -128,6 +137,55 @@ def _scaled(samples: NDArray[Any], maximum: int) -> Pixels:
 def grey_to_rgb(pixels: Pixels) -> Pixels:
     """Three equal channels of one; (h, w, 1 or 2) to (h, w, 3 or 4), the second being alpha."""
     return np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:2]], axis=2)
+
+
+def cmyk_to_rgb(pixels: NDArray[Any]) -> Pixels:
+    """RGB of inks (h, w, 4) uint8, as if each took away its own colour and no other."""
+    return by_stripes(_without_inks, pixels, 3)
+
+
+def _without_inks(pixels: NDArray[Any]) -> Pixels:
+    light = 255 - pixels.astype(np.uint16)
+    rgb = (light[..., :3] * light[..., 3:].astype(np.uint32) + 127) // 255
+    return np.asarray(rgb, np.uint8)
+
+
+def ycbcr_to_rgb(pixels: Pixels) -> Pixels:
+    """RGB of luma and chroma of full range, (h, w, 3) uint8, as JPEG has them."""
+    return by_stripes(
+        lambda stripe: np.asarray(
+            Image.fromarray(np.ascontiguousarray(stripe), "YCbCr").convert("RGB")
+        ),
+        pixels,
+        3,
+    )
+
+
+def lab_to_rgb(pixels: NDArray[Any], *, signed: bool) -> Pixels:
+    """SRGB of CIE L*a*b* by D50, (h, w, 3) uint8.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        (h, w, 3) uint8: L* in 0..255 for 0..100, and a* and b*.
+    signed : bool
+        Whether a* and b* are two's complement, as in TIFF's CIELAB; else 128 is their zero.
+    """
+    return by_stripes(lambda stripe: _lab_stripe(stripe, signed=signed), pixels, 3)
+
+
+def _lab_stripe(pixels: NDArray[Any], *, signed: bool) -> Pixels:
+    lightness = pixels[..., 0] * (100 / 255)
+    a, b = (
+        (plane.view(np.int8).astype(float) if signed else plane - 128.0)
+        for plane in (np.ascontiguousarray(pixels[..., 1]), np.ascontiguousarray(pixels[..., 2]))
+    )
+    y = (lightness + 16) / 116
+    cubes = np.stack([y + a / 500, y, y - b / 200], axis=-1)
+    xyz = _D50 * np.where(cubes > 6 / 29, cubes**3, (cubes - 4 / 29) * (108 / 841))
+    linear = np.clip(xyz @ _XYZ_TO_SRGB.T, 0, 1)
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(rgb * 255), np.uint8)
 
 
 def straight_alpha(pixels: Pixels) -> Pixels:

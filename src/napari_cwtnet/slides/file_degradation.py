@@ -6,7 +6,6 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +116,7 @@ _FIELDS, _TRACE_FIELDS = 4, 3
 _LOOKED_PLACES = 4
 _LOOKED_AT = 2**22
 _BLOCKS = 16
+_READ_ERRORS = (SlideError, *DECODE_ERRORS)
 _KEPT_BYTES = 64 * 2**20
 _WHOLE = 1e-6
 _FEWEST_DETAILS = 1.0
@@ -148,21 +148,31 @@ class FileDegradation:
         The first call for a level reads some fields of both. What cannot be read is not known.
         """
         with self._lock:
-            if level not in self._found:
-                self._found[level] = self._look(level)
-                self._tiles.clear()
-            return self._found[level]
-
-    def _look(self, level: int) -> Degradation:
-        compression, source, fit = None, None, None
-        with suppress(SlideError, *DECODE_ERRORS):
-            compression, source = self._compression(level)
-        with suppress(SlideError, *DECODE_ERRORS):
-            fit = self._fit(level, compression) if level else None
-        found = Degradation(compression=compression, compression_source=source)
-        if fit is None:
+            if level in self._found:
+                return self._found[level]
+            found, whole = self._look(level)
+            self._tiles.clear()
+            if whole:  # a disk that was away may be there next time
+                self._found[level] = found
             return found
-        return replace(found, kernel=fit.kernel, sharpening=fit.sharpening, kernel_source="fitted")
+
+    def _look(self, level: int) -> tuple[Degradation, bool]:
+        """What is found, and whether all that it takes could be read."""
+        compression, source, fit, whole = None, None, None, True
+        try:
+            compression, source = self._compression(level)
+        except _READ_ERRORS:
+            whole = False
+        try:
+            fit = self._fit(level, compression) if level else None
+        except _READ_ERRORS:
+            whole = False
+        found = Degradation(compression=compression, compression_source=source)
+        if fit is not None:
+            found = replace(
+                found, kernel=fit.kernel, sharpening=fit.sharpening, kernel_source="fitted"
+            )
+        return found, whole
 
     def _compression(self, level: int) -> tuple[Compression | None, Source | None]:
         encoding = self._backend.encoding(level)

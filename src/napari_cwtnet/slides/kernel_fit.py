@@ -33,6 +33,8 @@ _KNOWN = (
 )  # fmt: skip
 _AMOUNTS = tuple(tenths / 10 for tenths in range(1, 21))
 _FREQUENCIES = np.linspace(0.05, 0.5, 10)
+_FAR_APART = (Kernel("box"), Kernel("gauss", 0.8))
+_TELLING, _TELLING_CODED = 0.02, 1.0
 _REACH = 3
 _BAND = 8
 _UNEXPLAINED, _UNEXPLAINED_BEFORE_CODEC = 0.15, 0.5
@@ -95,8 +97,10 @@ def fit_kernel(
     if not pairs or factor not in FACTORS:
         return None
     lumas = [(pair.coarse @ LUMA, pair.fine @ LUMA) for pair in pairs]
-    taps, unexplained = _axis_fit(lumas, factor)
     codec = compression if compression is not None and compression.kind == "jpeg" else None
+    if _telling(lumas[:_TRIED_FIELDS], factor) < (_TELLING if codec is None else _TELLING_CODED):
+        return None
+    taps, unexplained = _axis_fit(lumas, factor)
     most = _UNEXPLAINED if codec is None else _UNEXPLAINED_BEFORE_CODEC
     if not unexplained <= most or _shift(lumas, factor) > _SHIFT:
         return None
@@ -125,6 +129,17 @@ def fit_kernel(
         return None
     half = [round(float(tap), 4) for tap in taps]
     return Fit(Kernel("fitted", taps=(*reversed(half), *half)))
+
+
+def _telling(lumas: Sequence[tuple[Values, Values]], factor: int) -> float:
+    """Mean square, in grey levels, by which kernels differ in what they make of some fields.
+
+    On smooth ones by so little that rounding and codecs decide which fits best.
+    """
+    box, soft = (_shrinking(kernel, factor, len(lumas[0][0])) for kernel in _FAR_APART)
+    return float(
+        np.mean([np.mean((box @ fine @ box.T - soft @ fine @ soft.T) ** 2) for _, fine in lumas])
+    )
 
 
 def _axis_fit(lumas: Sequence[tuple[Values, Values]], factor: int) -> tuple[Values, float]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import openslide
 
 from napari_cwtnet.errors import CwtnetError, SlideError
-from napari_cwtnet.slides.backend import SHARED_CACHE, Backend, TileCache
+from napari_cwtnet.slides.backend import SHARED_CACHE, Backend, TileCache, chosen_image
+from napari_cwtnet.slides.backends.dicom_frames import dicom_series
 from napari_cwtnet.slides.backends.image import ImageBackend
 from napari_cwtnet.slides.backends.openslide import OpenSlideBackend
 from napari_cwtnet.slides.backends.tiff import TiffBackend
@@ -32,6 +33,7 @@ def open_slide(
     mpp: float | None = None,
     icc: bool = True,
     cache: TileCache = SHARED_CACHE,
+    image: int | None = None,
 ) -> Slide:
     """Open a slide or image.
 
@@ -39,14 +41,17 @@ def open_slide(
     ----------
     path : path-like
         A whole-slide file of any format that OpenSlide reads (of DICOM, any one file of the
-        slide), a TIFF or OME-TIFF, pyramidal or not, the folder of an OME-Zarr, or a PNG, JPEG, BMP
-        or WebP image.
+        slide, or the folder that holds it), a TIFF or OME-TIFF, pyramidal or not, the folder or
+        zip file of an OME-Zarr, or a PNG, JPEG, BMP or WebP image.
     mpp : float, optional
         Pixel size at level 0 in µm per pixel, 0.05 to 20, instead of what the file says.
     icc : bool
         Whether an embedded ICC profile is applied, so that pixels are sRGB.
     cache : TileCache
         Where decoded tiles are kept; that of the process, unless another is given.
+    image : int, optional
+        Which image of a file that holds several (`Slide.images`), from 0; if left out, the one that
+        is most likely the slide.
 
     Returns
     -------
@@ -58,12 +63,12 @@ def open_slide(
     SlideError
         If the file is missing, of no known format, of a kind that cannot be shown, or broken.
     RequestError
-        If ``mpp`` is not a pixel size of a slide.
+        If ``mpp`` is not a pixel size of a slide, or there is no such image.
     """
     if mpp is not None:
         user_resolution(mpp)
     path = Path(path)
-    backend = _backend(path)
+    backend = _backend(path, image)
     try:
         # Some broken files open well and fail at their first tile: better told now.
         backend.read_tile(len(backend.levels) - 1, 0, 0)
@@ -73,14 +78,14 @@ def open_slide(
         raise
 
 
-def _backend(path: Path) -> Backend:
+def _backend(path: Path, image: int | None) -> Backend:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             next(path.iterdir(), None)
             if is_zarr(path):
-                return ZarrBackend(path)
-            raise SlideError(f"Slide {str(path)!r} is a folder; give a slide file inside it.")
+                return ZarrBackend(path, image)
+            return _of_dicom_folder(path, image)
         # A pipe or a device would be waited for, and cannot be read twice.
         if not stat.S_ISREG(mode):
             raise SlideError(f"Slide {str(path)!r} is not a file; copy it into one and open that.")
@@ -98,6 +103,7 @@ def _backend(path: Path) -> Backend:
         raise SlideError(f"Slide {str(path)!r} is an empty file; copy it again from its source.")
     # OpenSlide takes an OME-TIFF with SubIFDs for a single level without a pixel size.
     if vendor is not None and vendor != _GENERIC:
+        chosen_image(path.name, image, 1)
         return OpenSlideBackend(path)
     overview = _OVERVIEWS.get(path.suffix.lower())
     if overview is not None:
@@ -106,9 +112,26 @@ def _backend(path: Path) -> Backend:
             f"{overview.format(stem=path.stem)}; put them side by side, or export the slide as "
             "OME-TIFF."
         )
+    if is_zarr(path):
+        return ZarrBackend(path, image)
     if start not in _TIFF_STARTS:
+        chosen_image(path.name, image, 1)
         return _upright(ImageBackend(path))
-    return _upright(TiffBackend(path))
+    return _upright(TiffBackend(path, image))
+
+
+def _of_dicom_folder(folder: Path, image: int | None) -> Backend:
+    """A slide of a folder in which DICOM files lie, as they come from an archive."""
+    series = dicom_series(folder)
+    if not series:
+        raise SlideError(f"Slide {str(folder)!r} is a folder; give a slide file inside it.")
+    number = chosen_image(folder.name, image, len(series))
+    backend = OpenSlideBackend(list(series.values())[number])
+    backend.images, backend.image = tuple(f"series {uid}" for uid in series), number
+    if len(series) > 1:
+        note = f"the folder has {len(series)} DICOM series; shown is number {number}"
+        backend.notes = (note, *backend.notes)
+    return backend
 
 
 def _upright(backend: TiffBackend | ImageBackend) -> Backend:

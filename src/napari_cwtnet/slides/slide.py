@@ -341,6 +341,16 @@ class Slide(StoredPixels):
         return self._backend.origin
 
     @property
+    def images(self) -> tuple[str, ...]:
+        """What each image of the file is, by its number; empty where it can hold only one."""
+        return self._backend.images
+
+    @property
+    def image(self) -> int:
+        """Number of the image that is shown, as `open_slide` takes it."""
+        return self._backend.image
+
+    @property
     def properties(self) -> Mapping[str, str]:
         """Metadata as the file has it; may hold names and dates, so never exported as a whole."""
         return self._backend.properties

@@ -354,11 +354,15 @@ def read_fields(path: Path) -> Any:
     TrainingError
         If the file is missing or not YAML.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise TrainingError(f"Recipe {path} is not a file; give a YAML file.")
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TrainingError(f"Recipe {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise TrainingError(f"Recipe {path} nests its fields too deeply.") from error
+    except (yaml.YAMLError, ValueError) as error:
         raise TrainingError(f"Recipe {path}: {' '.join(str(error).split())}.") from error
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.open_run import Run
 
 _RETRIES = 3
-_CONNECT_SECONDS = 20
+_CONNECT_SECONDS = 15
 _LOOK_SECONDS = 0.1
 
 
@@ -42,22 +43,10 @@ class Cluster:
             raise RequestError(
                 "--scheduler needs Dask; install it by: pip install 'napari-cwtnet[cluster]'."
             ) from None
-        # It would tell with a traceback what is told here in words.
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
-        try:
-            self._client = Client(address, timeout=_CONNECT_SECONDS)
-        except (OSError, ValueError) as error:
-            raise RequestError(
-                f"Scheduler {address!r} does not answer; give the address that `dask scheduler` "
-                "says, such as tcp://10.0.0.1:8786."
-            ) from error
-        try:
-            self._client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
-        except TimeoutError:
-            self._client.close()
-            raise RequestError(
-                f"Scheduler {address!r} has no workers; start some by: dask worker {address}"
-            ) from None
+        # They would report with a traceback what is said here in words.
+        for name in ("distributed", "tornado.application", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._client = _Connecting(Client, address).client()
 
     def describe(self, job: Job) -> dict[str, Any]:
         """What the workers make: the provenance of a job, as one of them has it."""
@@ -108,6 +97,61 @@ class Cluster:
     ) -> None:
         """Leave the scheduler; its workers go on for others."""
         self._client.close()
+
+
+class _Connecting(threading.Thread):
+    """Connects in a thread of its own, since Dask waits without end for a port that says nothing.
+
+    Parameters
+    ----------
+    make : callable
+        Makes a client of an address.
+    address : str
+        Of the scheduler.
+    """
+
+    def __init__(self, make: Callable[..., Any], address: str) -> None:
+        super().__init__(daemon=True)
+        self._make, self._address = make, address
+        self._client: Any = None
+        self._has_workers = False
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Connect, and wait for a worker."""
+        try:
+            self._client = self._make(self._address, timeout=_CONNECT_SECONDS)
+            self._client.wait_for_workers(1, timeout=_CONNECT_SECONDS)
+            self._has_workers = True
+        except Exception as error:  # noqa: BLE001  # what codecs say of a stranger's bytes
+            self._error = error
+
+    def client(self) -> Any:
+        """The connected client.
+
+        Raises
+        ------
+        RequestError
+            If the scheduler does not answer in time, or has no workers.
+        """
+        self.start()
+        end = time.monotonic() + _CONNECT_SECONDS
+        while self.is_alive() and time.monotonic() < end:
+            self.join(_LOOK_SECONDS)  # short, so that Ctrl-C is heard
+        if self._has_workers:
+            return self._client
+        if self._client is not None:
+            self._client.close(timeout=1)
+            raise RequestError(
+                f"Scheduler {self._address!r} has no workers; start some by: dask worker "
+                f"{self._address}"
+            )
+        remedy = "give the address that `dask scheduler` says, such as tcp://10.0.0.1:8786"
+        if self._address.startswith("tls:"):
+            remedy += ", and name certificates by DASK_DISTRIBUTED__COMM__TLS__CA_FILE and the rest"
+        raise RequestError(
+            f"Scheduler {self._address!r} does not answer; {remedy}."
+        ) from self._error
 
 
 def _result(future: Any) -> Any:

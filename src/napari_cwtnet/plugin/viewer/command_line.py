@@ -17,16 +17,40 @@ from napari_cwtnet.slides import Slide
 PROGRAM = "napari-cwtnet"
 OUTPUT = "enhanced.ome.tif"
 FOLDER = "inside"
+_NAMED = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def command_line(words: Iterable[object]) -> str:
-    """``napari-cwtnet`` and words, quoted for the shell of this system.
+    r"""``napari-cwtnet`` and words, quoted for the shell of this system.
 
     >>> command_line(["info", "a slide.svs"])
     "napari-cwtnet info 'a slide.svs'"
+
+    What a terminal would take for an instruction when the line is pasted is written out:
+
+    >>> print(command_line(["info", "a\nb"]))
+    napari-cwtnet info $'a\nb'
     """
     texts = [PROGRAM, *(str(word) for word in words)]
-    return subprocess.list2cmdline(texts) if os.name == "nt" else shlex.join(texts)
+    if os.name == "nt":
+        return subprocess.list2cmdline(texts)  # Windows allows no such characters in names
+    return " ".join(map(_quoted, texts))
+
+
+def _quoted(text: str) -> str:
+    """A word for a POSIX shell; by ``$'…'`` where it holds what is not printed."""
+    if all(one.isprintable() for one in text):
+        return shlex.quote(text)
+    return "$'" + "".join(map(_escaped, text)) + "'"
+
+
+def _escaped(one: str) -> str:
+    if one in _NAMED:
+        return _NAMED[one]
+    if one.isprintable():
+        return one
+    # By bytes, so that any shell's encoding and names that are no UTF-8 come out as they are.
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(one))
 
 
 def info_words(slide: Slide) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.compression import HEAD_BYTES, Codec, Encoding, tissue_rate
+from napari_cwtnet.slides.decode_budget import is_regular_file
 
 _CODECS: dict[str, Codec] = {
     "1.2.840.10008.1.2.1": "lossless",
@@ -30,10 +31,37 @@ _PIXEL_KINDS = (b"OB\0\0", b"OW\0\0")
 _MOST_FILES = 512
 _MOST_ITEMS = 4096
 _TRANSFER_SYNTAX, _IMAGE_TYPE = (0x0002, 0x0010), (0x0008, 0x0008)
+_SERIES = (0x0020, 0x000E)
+_WHOLE_SLIDE = b"1.2.840.10008.5.1.4.1.1.77.1.6"
+_MOST_UIDS = 2**16
+"""Bytes in which the UIDs of a file come."""
 _COLUMNS, _ROWS = (0x0048, 0x0006), (0x0048, 0x0007)
 _TILE_ROWS, _TILE_COLUMNS = (0x0028, 0x0010), (0x0028, 0x0011)
 _ITEM = (0xFFFE, 0xE000)
 _PIXEL_DATA = struct.pack("<HH", 0x7FE0, 0x0010)
+
+
+def dicom_series(folder: Path) -> dict[str, Path]:
+    """UID of each series of slides in a folder, and one of its files.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be listed.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir())[:_MOST_FILES]:
+        if not is_regular_file(file):
+            continue
+        try:
+            with file.open("rb") as content:
+                head = content.read(_MOST_UIDS)
+        except OSError:
+            continue
+        if head[128:132] == b"DICM" and _WHOLE_SLIDE in head:
+            uid = _text(head, _SERIES, b"UI").rstrip(b"\0 ").decode("ascii", "replace")
+            found.setdefault(uid, file)
+    return found
 
 
 def dicom_encoding(path: Path, series: str, size: Size) -> Encoding | None:
@@ -49,7 +77,7 @@ def dicom_encoding(path: Path, series: str, size: Size) -> Encoding | None:
         Of the level, in pixels.
     """
     files = [path, *(other for other in sorted(path.parent.iterdir()) if other != path)]
-    for file in files[:_MOST_FILES]:
+    for file in filter(is_regular_file, files[:_MOST_FILES]):  # a pipe would be waited for
         try:
             found = _encoding(file, series, size)
         except (OSError, ValueError, struct.error):

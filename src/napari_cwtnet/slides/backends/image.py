@@ -133,8 +133,7 @@ class ImageBackend:
 
 def _notes(image: Image.Image) -> Iterator[str]:
     if image.mode.startswith("I"):
-        _, largest = image.getextrema()
-        yield from range_note(int(largest), 65535)
+        yield from range_note(int(np.max(image.getextrema())), 65535)
 
 
 def _bytes_per_pixel(image: Image.Image) -> int:

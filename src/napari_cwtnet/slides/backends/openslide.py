@@ -18,7 +18,7 @@ from napari_cwtnet.slides.backends.dicom_frames import dicom_encoding
 from napari_cwtnet.slides.backends.tiff_pages import DECODE_ERRORS, PagePyramid, PageTiles
 from napari_cwtnet.slides.backends.tiff_validation import refuse_absurd_sizes
 from napari_cwtnet.slides.compression import Encoding
-from napari_cwtnet.slides.decode_budget import check_decode
+from napari_cwtnet.slides.decode_budget import check_decode, is_regular_file
 from napari_cwtnet.slides.fork_safety import SharedFile, renewed_after_fork
 from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import number, stated_resolution
@@ -78,6 +78,7 @@ _IDENTITY_TILES = 16
 _FITTING = range(128, 2049)
 _JPEG, _JPEG2000_RGB = 7, 33005
 _SAME_FACTOR = 1e-9
+_MANY_FILES = {"dicom", "hamamatsu", "mirax"}
 
 
 class OpenSlideBackend:
@@ -94,10 +95,15 @@ class OpenSlideBackend:
         If OpenSlide cannot open it.
     """
 
+    images: tuple[str, ...] = ()
+    image = 0
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        refuse_absurd_sizes(path, openslide.OpenSlide.detect_format(path))
+        vendor = openslide.OpenSlide.detect_format(path)
+        refuse_absurd_sizes(path, vendor)
+        _refuse_pipes(path, vendor)
         self._handle: openslide.OpenSlide | None = self._open()
         self._is_of_parent = False
         self._of_parents: list[openslide.OpenSlide | None] = []
@@ -315,6 +321,25 @@ def _candidates(
         is_mean = abs(sum(ratios) / 2 - stated) <= _SAME_FACTOR * stated
         found.append(Candidate(size, tile, stated, sure=not is_mean))
     return found
+
+
+def _refuse_pipes(path: Path, vendor: str | None) -> None:
+    """Refuse a slide beside pipes or devices where OpenSlide looks into every file of a folder.
+
+    Raises
+    ------
+    SlideError
+        If there is one: OpenSlide would wait for it.
+    """
+    folder = path.with_suffix("") if vendor == "mirax" else path.parent
+    if vendor not in _MANY_FILES or not folder.is_dir():
+        return
+    for entry in sorted(folder.iterdir()):
+        if entry.exists() and not entry.is_dir() and not is_regular_file(entry):
+            raise SlideError(
+                f"Slide {path.name!r} lies beside {entry.name!r}, which is not a file and would be "
+                "waited for; put the files of the slide into a folder of their own."
+            )
 
 
 def _origin(properties: Mapping[str, str]) -> tuple[int, int]:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
-from napari_cwtnet.errors import SlideError
+from napari_cwtnet.errors import CwtnetError, SlideError
 from napari_cwtnet.geometry import Size
-from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.backend import WHITE, Colour, Pixels, chosen_image
 from napari_cwtnet.slides.backends.ome_xml import check_ome_xml
 from napari_cwtnet.slides.backends.tiff_pages import (
     DECODE_ERRORS,
@@ -25,6 +25,7 @@ from napari_cwtnet.slides.backends.tiff_pages import (
 )
 from napari_cwtnet.slides.backends.tiff_validation import check_directories
 from napari_cwtnet.slides.compression import Encoding
+from napari_cwtnet.slides.decode_budget import MOST_IMAGES
 from napari_cwtnet.slides.fork_safety import SharedFile
 from napari_cwtnet.slides.resolution import (
     Resolution,
@@ -53,17 +54,21 @@ class TiffBackend:
     ----------
     path : Path
         The file.
+    image : int, optional
+        Another one of its images, or a plane of a stack, by number.
 
     Raises
     ------
     SlideError
         If it is no TIFF that can be read, or a stack or multi-channel image.
+    RequestError
+        If it has no such image.
     """
 
     background: Colour = WHITE
     origin = (0, 0)
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, image: int | None = None) -> None:
         self._name = path.name
         check_directories(path)
         try:
@@ -75,29 +80,34 @@ class TiffBackend:
             self._check_directories()
             xml = self._file.ome_metadata if self._file.is_ome else None
             about_files = () if xml is None else check_ome_xml(xml, path.name, self._smallest())
-            series = max(self._file.series, key=_likely_slide)
-            self._check_plane(series)
+            likely = max(self._file.series, key=_likely_slide)
+            found = list(islice(_planes(self._file.series, likely), MOST_IMAGES))
+            default = next(number for number, one in enumerate(found) if one[0] is likely)
+            self.image = chosen_image(path.name, image, len(found), default)
+            self.images = tuple(_label(*one) for one in found)
+            series, plane = found[self.image]
+            self._check_plane(series, named=image is not None)
             self._shared = SharedFile(self._file, path.name)
-            first = _page(series)
+            first = _page(series, plane)
             self.orientation = _orientation(first)
             main = PageTiles(first, self._shared, path.name, self._stated_maximum(first))
             reduced = [
                 PageTiles(page, self._shared, path.name, main.maximum)
-                for page in _reduced(self._file, series, first)
+                for page in _reduced(self._file, series, plane, first)
             ]
-            self._pages, found = pyramid_of_pages([main, *reduced])
+            self._pages, pyramid = pyramid_of_pages([main, *reduced])
             self.format = "ome-tiff" if self._file.is_ome else "tiff"
-            self.levels = found.levels
+            self.levels = pyramid.levels
             self.notes = (
                 *about_files,
-                *_choice(self._file.series, series),
-                *found.notes,
+                *_choice(self.images, self.image),
+                *pyramid.notes,
                 *self._pages.pages[-1].notes(states_maximum=main.states_maximum),
             )
             self.resolution = _resolution(self._file, first, self.levels[0].size)
             self.properties: Mapping[str, str] = _properties(first)
             self.icc_profile = _icc_profile(first)
-        except SlideError:
+        except CwtnetError:
             self._file.close()
             raise
         except DECODE_ERRORS as error:
@@ -144,17 +154,23 @@ class TiffBackend:
         pages = (page for page in self._file.pages if isinstance(page, TiffPage))
         return min((page.imagewidth * page.imagelength for page in pages), default=1)
 
-    def _check_plane(self, series: TiffPageSeries) -> None:
+    def _check_plane(self, series: TiffPageSeries, *, named: bool) -> None:
         page = _page(series)
         plane = page.imagewidth * page.imagelength * page.samplesperpixel
         # ImageJ and tifffile itself write a stack as a single page and a shape.
-        if len(series.levels[0].pages) > 1 or math.prod(series.shape) > plane * page.imagedepth:
+        stacked = len(series.levels[0].pages) > 1
+        if (stacked and not named) or math.prod(_shape(series)) > plane * page.imagedepth:
             axes = " × ".join(
                 f"{length} {axis}" for axis, length in zip(series.axes, series.shape, strict=True)
             )
+            remedy = (
+                f", or choose it by --image 0 to {len(self.images) - 1} on the command line"
+                if stacked
+                else " and open that"
+            )
             raise SlideError(
                 f"Slide {self._name!r} is a stack or multi-channel image ({axes}); "
-                "save one plane of it as RGB or greyscale and open that."
+                f"save one plane of it as RGB or greyscale{remedy}."
             )
         if page.imagewidth * page.imagelength == 0:
             raise SlideError(f"Slide {self._name!r} has an image without pixels; copy it again.")
@@ -167,13 +183,33 @@ class TiffBackend:
         )
 
 
-def _area(series: TiffPageSeries) -> int:
+def _shape(series: TiffPageSeries) -> tuple[int, ...]:
+    """Of one page of a series, or of more that is stored as one."""
+    pages = len(series.levels[0].pages)
+    return series.shape if pages == 1 else (math.prod(series.shape) // pages,)
+
+
+def _planes(
+    all_of_them: Sequence[TiffPageSeries], likely: TiffPageSeries
+) -> Iterator[tuple[TiffPageSeries, int]]:
+    """The images of a file that are no copies of others; a stack has several."""
+    for series in all_of_them:
+        if series is likely or not _is_reduced(_page(series)):
+            for number, page in enumerate(series.levels[0].pages):
+                if page is not None:
+                    yield series, number
+
+
+def _label(series: TiffPageSeries, plane: int) -> str:
     page = _page(series)
-    return page.imagewidth * page.imagelength
+    planes = len(series.levels[0].pages)
+    of_stack = f", plane {plane} of {planes}" if planes > 1 else ""
+    named = f" ({series.name[:60]})" if series.name else ""
+    return f"{page.imagewidth} × {page.imagelength} pixels{of_stack}{named}"
 
 
-def _page(series: TiffPageSeries) -> TiffPage:
-    page = series.levels[0].pages[0]
+def _page(series: TiffPageSeries, plane: int = 0, level: int = 0) -> TiffPage:
+    page = series.levels[level].pages[plane]
     if isinstance(page, TiffFrame):
         page = page.aspage()
     if not isinstance(page, TiffPage):
@@ -188,20 +224,17 @@ def _name(series: TiffPageSeries) -> str:
 def _likely_slide(series: TiffPageSeries) -> tuple[bool, bool, int]:
     """Not by name a picture of the glass or of its label, tiled, and the largest of these."""
     named = any(name in _name(series) for name in _PICTURES_OF_THE_GLASS)
-    return not named, _page(series).is_tiled, _area(series)
+    page = _page(series)
+    return not named, page.is_tiled, page.imagewidth * page.imagelength
 
 
-def _choice(all_of_them: Sequence[TiffPageSeries], chosen: TiffPageSeries) -> Iterator[str]:
-    others = [one for one in all_of_them if one is not chosen and not _is_reduced(_page(one))]
+def _choice(images: Sequence[str], shown: int) -> Iterator[str]:
+    others = [what for number, what in enumerate(images) if number != shown]
     if others:
-        sizes = ", ".join(
-            f"{_page(one).imagewidth} × {_page(one).imagelength}" for one in others[:_MOST_TOLD]
-        )
-        more = ", …" if len(others) > _MOST_TOLD else ""
-        page = _page(chosen)
+        sizes = ", ".join(others[:_MOST_TOLD]) + (", …" if len(others) > _MOST_TOLD else "")
         yield (
-            f"the file has {len(others) + 1} images; shown is that of {page.imagewidth} × "
-            f"{page.imagelength} pixels, not {sizes}{more}"
+            f"the file has {len(images)} images; shown is number {shown} of {images[shown]}, not "
+            f"{sizes}"
         )
 
 
@@ -209,10 +242,13 @@ def _is_reduced(page: TiffPage) -> bool:
     return bool(int(page.subfiletype or 0) & 1)
 
 
-def _reduced(file: TiffFile, series: TiffPageSeries, first: TiffPage) -> list[TiffPage]:
-    """Pages that may be levels below the first page of a series."""
-    found = [_page(level) for level in series.levels[1:]]
-    if not file.is_ome:
+def _reduced(file: TiffFile, series: TiffPageSeries, plane: int, first: TiffPage) -> list[TiffPage]:
+    """Pages that may be levels below a page of a series."""
+    levels = [
+        number for number, level in enumerate(series.levels) if number and len(level.pages) > plane
+    ]
+    found = [_page(series, plane, level) for level in levels]
+    if not file.is_ome and not plane:
         found += [
             page
             for page in islice(file.pages, _MOST_PAGES)

@@ -19,10 +19,13 @@ from napari_cwtnet.slides.backend import WHITE, Level, Pixels
 from napari_cwtnet.slides.codestream import stated_size
 from napari_cwtnet.slides.colour import (
     by_stripes,
+    cmyk_to_rgb,
     grey_to_rgb,
+    lab_to_rgb,
     over_background,
     straight_alpha,
     to_uint8,
+    ycbcr_to_rgb,
 )
 from napari_cwtnet.slides.compression import HEAD_BYTES, Codec, Encoding, tissue_rate
 from napari_cwtnet.slides.decode_budget import check_decode
@@ -44,7 +47,18 @@ DECODE_ERRORS = (
 )
 
 _STRIP_TILE_ROWS = 256
-_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _INKS, _YCBCR, _CIELAB, _ICCLAB = (
+    0,
+    1,
+    2,
+    3,
+    5,
+    6,
+    8,
+    9,
+)
+_KINDS = (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _INKS, _YCBCR, _CIELAB, _ICCLAB)
+_OLD_JPEG = 6
 _JPEG_FAMILY = {6, 7, 33003, 33004, 33005, 33007, 34712, 34933, 34892}
 _CODECS: dict[int, Codec] = {
     **dict.fromkeys((1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 34926, 34933, 50000), "lossless"),
@@ -55,7 +69,8 @@ _CODECS: dict[int, Codec] = {
 """By TIFF's number; those of JPEG XL and XR and of LERC do not say whether they are lossless."""
 _ASSOCIATED_ALPHA, _UNASSOCIATED_ALPHA = 1, 2
 _MOST_COMPONENTS = 5
-_COLOURS = {_RGB: 3, _YCBCR: 3}
+_UNKNOWN_CODEC = ("is not a known", "not supported", "requires the", "not implemented")
+_COLOURS = {_RGB: 3, _INKS: 4, _YCBCR: 3, _CIELAB: 3, _ICCLAB: 3}
 _LOOKED_AT = 16
 _SMALL_RANGE = 0.3
 _APERIO_QUALITY = re.compile(r"\bQ\s*=\s*(\d{1,3})\b")
@@ -259,10 +274,14 @@ class PageTiles:
         return data
 
     def _unreadable(self, index: int, why: str) -> SlideError:
+        remedy = "copy the file again from its source"
+        if self._page.compression == _OLD_JPEG:
+            remedy = "old-style JPEG is not read in every form, convert it to a TIFF with JPEG"
+        elif any(words in why for words in _UNKNOWN_CODEC):
+            remedy = "convert it to a TIFF with JPEG or LZW"
         return SlideError(
             f"Slide {self._name!r} cannot be read at tile {index} of its "
-            f"{self.size.width} × {self.size.height} image: {why}; "
-            "copy the file again from its source."
+            f"{self.size.width} × {self.size.height} image: {why}; {remedy}."
         )
 
     def _to_rgb(self, samples: NDArray[Any]) -> Pixels:
@@ -277,6 +296,14 @@ class PageTiles:
         if not self._has_alpha:
             samples = samples[..., : self._colours]
         pixels = to_uint8(samples, self.maximum)
+        if photometric in (_INKS, _CIELAB, _ICCLAB):
+            if photometric == _INKS:
+                rgb = cmyk_to_rgb(pixels[..., :4])
+            else:
+                rgb = lab_to_rgb(pixels[..., :3], signed=photometric == _CIELAB)
+            return rgb if not self._has_alpha else np.dstack([rgb, pixels[..., self._colours]])
+        if photometric == _YCBCR and self._page.compression not in _JPEG_FAMILY:
+            pixels = np.dstack([ycbcr_to_rgb(pixels[..., :3]), pixels[..., 3:]])
         if photometric == _MIN_IS_WHITE:
             pixels = np.concatenate([255 - pixels[..., :1], pixels[..., 1:]], axis=2)
         if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK):
@@ -360,10 +387,16 @@ class PageTiles:
         extra = page.samplesperpixel - self._colours
         if page.dtype is None or page.dtype.kind not in "ub":
             problem = f"samples of type {page.dtype}"
-        elif kind not in (_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _PALETTE, _YCBCR):
+        elif kind not in _KINDS:
             problem = f"colour model {getattr(kind, 'name', kind)}"
-        elif kind == _YCBCR and page.compression not in _JPEG_FAMILY:
-            problem = "YCbCr samples outside JPEG"
+        elif kind == _YCBCR and page.compression not in _JPEG_FAMILY and _is_subsampled(page):
+            problem = "YCbCr samples of halved chroma outside JPEG"
+        elif kind in (_INKS, _CIELAB, _ICCLAB) and page.compression in _JPEG_FAMILY:
+            problem = f"colour model {getattr(kind, 'name', kind)} in JPEG"
+        elif kind in (_CIELAB, _ICCLAB) and page.bitspersample != 8:
+            problem = f"colour model {getattr(kind, 'name', kind)} of {page.bitspersample} bits"
+        elif kind == _INKS and page.samplesperpixel < 4:
+            problem = f"{page.samplesperpixel} inks"
         elif page.imagedepth != 1:
             problem = f"volume of {page.imagedepth} planes"
         elif extra not in (0, 1) or (extra and self._colours == 1 and not self._has_alpha):
@@ -373,6 +406,11 @@ class PageTiles:
                 f"Slide {self._name!r} has an unsupported kind of image ({problem}); "
                 "convert it to 8-bit or 16-bit RGB or greyscale."
             )
+
+
+def _is_subsampled(page: TiffPage) -> bool:
+    tag = page.tags.get("YCbCrSubSampling")
+    return tag is None or tuple(tag.value) != (1, 1)  # by TIFF's default it is
 
 
 def range_note(largest: int, full: int) -> Iterator[str]:

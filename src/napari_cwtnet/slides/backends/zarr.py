@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_cwtnet.errors import RequestError, SlideError
+from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Size
-from napari_cwtnet.slides.backend import WHITE, Colour, Pixels
+from napari_cwtnet.slides.backend import WHITE, Colour, Pixels, chosen_image
 from napari_cwtnet.slides.backends.tiff_pages import range_note
 from napari_cwtnet.slides.colour import to_uint8
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.decode_budget import MOST_IMAGES, check_decode, is_regular_file
+from napari_cwtnet.slides.fork_safety import renewed_after_fork
 from napari_cwtnet.slides.provenance_tags import KEY
 from napari_cwtnet.slides.pyramid import Candidate, pyramid_of
 from napari_cwtnet.slides.resolution import Resolution, micrometres, stated_resolution
@@ -149,6 +150,11 @@ class ZarrBackend:
         self.notes = (*self._choice(), *pyramid.notes, *self._range())
         self.resolution = _resolution(described, scales[pyramid.numbers[0]])
         self.properties: Mapping[str, str] = _properties(content, attributes)
+        renewed_after_fork(self)
+
+    def renew_after_fork(self) -> None:
+        """Read through a zip file of this process."""
+        self._store.reopen()
 
     def _choice(self) -> Iterator[str]:
         if len(self.images) > 1:
@@ -283,19 +289,6 @@ class _Place:
         found = np.asarray(array[tuple(where.get(axis, 0) for axis in self._axes)])
         left = [axis for axis in self._axes if axis in where]
         return np.asarray(found.transpose([left.index(axis) for axis in "yxc"])[..., self._order])
-
-
-def chosen_image(name: str, image: int | None, count: int) -> int:
-    """The number of the image that is meant, from 0.
-
-    Raises
-    ------
-    RequestError
-        If there is no such image.
-    """
-    if image is not None and not 0 <= image < count:
-        raise RequestError(f"Image {image} is not in {name!r}; it has images 0 to {count - 1}.")
-    return image or 0
 
 
 def _images(store: GuardedStore) -> list[tuple[str, Any, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import copy
 import lzma
 import os
 import stat
@@ -63,12 +64,20 @@ class GuardedStore(WrapperStore[Store]):  # type: ignore[misc]  # zarr is not ty
         What is known of the arrays, by their path; filled in by whoever opens them.
     """
 
+    _store: Any
+
     def __init__(
         self, store: Store, name: str = "", arrays: dict[str, Chunks] | None = None
     ) -> None:
         super().__init__(store)
         self.name = name
         self.arrays = {} if arrays is None else arrays
+
+    def reopen(self) -> None:
+        """Open a zip file again: processes that share it share its offset, too."""
+        if isinstance(self._store, ZipStore):
+            self._of_parent = self._store  # closing it would wait for the parent's threads
+            self._store = copy.copy(self._store)  # which opens it
 
     def _with_store(self, store: Store) -> GuardedStore:
         return type(self)(store, self.name, self.arrays)
