@@ -153,7 +153,7 @@ def test_missing_file_and_folder_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.safetensors").endswith(
         "cannot be read: No such file or directory; check the path."
     )
-    assert "cannot be read: Is a directory" in refusal(tmp_path)
+    assert "are a folder or a device; give a .safetensors file" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "esrgan"}])

@@ -284,7 +284,7 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
 def _check_start(path: Path) -> None:
     """Refuse a pickle, a pipe or device, and a header of absurd length, before more is read."""
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ModelError(f"Weights {path} are not a file; copy them into one.")
+        raise ModelError(f"Weights {path} are a folder or a device; give a .safetensors file.")
     with path.open("rb") as file:
         start = file.read(9)
     # A safetensors header that is 0x80 bytes long begins like a pickle, but goes on with a "{".
