@@ -25,7 +25,7 @@ from napari_cwtnet.enhancement.plan import Plan, with_sharpness
 from napari_cwtnet.enhancement.tiling import Tile, crop_halo
 from napari_cwtnet.model import Model, NetworkOutput
 from napari_cwtnet.model.blocks import bicubic
-from napari_cwtnet.model.conditioning import degradation_tensor
+from napari_cwtnet.model.conditioning import degradation_tensor, without_jpeg2000
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
@@ -340,7 +340,10 @@ class Engine:
         if not self.model.takes_degradation:
             return UNKNOWN, UNKNOWN
         downsamples = (plan.downsample, plan.downsample / 2)[: 1 + plan.with_reference]
-        found = [with_sharpness(slide.degradation(d), plan.sharpness) for d in downsamples]
+        found = [
+            with_sharpness(without_jpeg2000(slide.degradation(d)), plan.sharpness)
+            for d in downsamples
+        ]
         return (found[0], found[1] if plan.with_reference else UNKNOWN)
 
     def infer(

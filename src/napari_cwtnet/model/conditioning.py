@@ -61,6 +61,14 @@ def degradation_tensor(lr: Degradation, reference: Degradation = UNKNOWN) -> Ten
     return torch.tensor(vectors, dtype=torch.float32)
 
 
+def without_jpeg2000(degradation: Degradation) -> Degradation:
+    """The degradation without JPEG 2000, which models saw too rarely in training to benefit."""
+    compression = degradation.compression
+    if compression is not None and compression.kind == "jpeg2000":
+        return degradation.without("compression")
+    return degradation
+
+
 class Conditioning(nn.Module):
     """An MLP from the degradation of an input to scales and shifts of features.
 

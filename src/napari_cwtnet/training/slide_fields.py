@@ -15,6 +15,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import KERNELS
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.model.conditioning import without_jpeg2000
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 from napari_cwtnet.slides.degradation import Kernel
@@ -258,11 +259,11 @@ def read_field(
             lr, reference, truth = (
                 pyramid.read(pyramid.bounds, factor) for factor in (scale, scale // 2, 1)
             )
-            known = tuple(pyramid.degradation(d) for d in (scale, scale // 2))
+            known = tuple(without_jpeg2000(pyramid.degradation(d)) for d in (scale, scale // 2))
         return Field(name, lr, reference, truth, (known[0], known[1]))
     if levels == "stored":
         lr, reference, truth = (slide.read(region, d) for d in downsamples)
-        known = tuple(slide.degradation(d) for d in downsamples[:2])
+        known = tuple(without_jpeg2000(slide.degradation(d)) for d in downsamples[:2])
         return Field(name, lr, reference, truth, (known[0], known[1]))
     outer = grown(region, _MARGIN * downsamples[0]).intersection(slide.bounds) or region
     pixels = slide.read_level(
