@@ -87,8 +87,8 @@ def _cancelled(dock: Any, tiles: int, pump: Callable[[float], None]) -> tuple[fl
     """Cancel the run after some tiles; seconds until rest, and seconds that a tile took."""
     run = dock.controller.run
     wait_for(pump, lambda: run.done >= tiles or run.outcome is not None)
-    fresh = run.done - run.cached
-    tile_s = (time.perf_counter() - run.tiles_began) / fresh if fresh else 0.0
+    pace = run.pace
+    tile_s = 1 / pace[0] if pace else 0.0
     began = time.perf_counter()
     dock.cancel_button.click()
     wait_for(pump, lambda: not dock.controller.busy)
