@@ -174,11 +174,11 @@ def test_nothing_that_was_planted_is_written_or_removed(tmp_path: Path) -> None:
     precious.mkdir()
     (precious / "thesis").write_text("years of work")
     (tmp_path / f".a.{os.getpid()}.partial.bin").symlink_to(precious / "thesis")
-    (tmp_path / ".a.bin.0123456789abcdef.partial").symlink_to(precious)
-    stranger = tmp_path / ".a.bin.0123456789abcde0.partial"  # of our name, but not marked
+    (tmp_path / ".a.bin.0123456f.partial").symlink_to(precious)
+    stranger = tmp_path / ".a.bin.01234560.partial"  # of our name, but not marked
     stranger.mkdir()
     (stranger / "thesis").write_text("years of work")
-    trap = tmp_path / ".a.bin.0123456789abcde1.partial"
+    trap = tmp_path / ".a.bin.01234561.partial"
     trap.mkdir()
     (trap / MARKER).symlink_to(precious / "thesis")
     (trap / "link").symlink_to(precious)

@@ -21,7 +21,7 @@ _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 MARKER = ".napari-cwtnet"
 """A folder that holds it is this program's own work; the process at work there locks it."""
-_PRIVATE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial", re.DOTALL)
+_PRIVATE = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.partial", re.DOTALL)
 BEFORE = f"{MARKER}-before"
 """An older folder, while a new one takes its name on a system that cannot exchange names."""
 _ATTEMPTS = 20
@@ -207,7 +207,10 @@ def _private_folder(path: Path) -> Iterator[Path]:
 def _locked_folder(path: Path) -> tuple[Path, FileLock]:
     for _ in range(_ATTEMPTS):
         folder = _private(path)
-        folder.mkdir(0o700)  # fails if anything has that name
+        try:
+            folder.mkdir(0o700)
+        except FileExistsError:  # whatever it is, it is not ours
+            continue
         lock = marker_lock(folder)
         # Another process that sweeps may have taken it for a dead one's before it was locked.
         with contextlib.suppress(Timeout, FileNotFoundError):
@@ -282,7 +285,7 @@ def _check_folder(path: Path) -> None:
 
 
 def _private(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
 
 
 def cannot_write(path: Path, error: OSError | ValueError) -> OutputError:

@@ -106,7 +106,7 @@ def test_killed_at_every_stage(words: list[object], nursery: Nursery, tmp_path: 
         lambda: len(lines(work.journal)) >= 2,
         lambda: len(lines(work.journal)) >= 4,
         lambda: any(b"level" in line for line in lines(work.journal)),
-        lambda: any(work.path.glob(".image*.partial.tif")),
+        lambda: any(work.path.glob(".image.*.partial/*.tif")),
     ]
     for number, come in enumerate(stages):
         child = nursery.start(words)
