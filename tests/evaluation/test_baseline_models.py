@@ -88,7 +88,9 @@ def test_command_line_evaluates_it_and_will_not_inspect_it(
     arguments = ["--region", "0,0,64,64", "--downsample", "2", "--model", str(weights)]
     assert main(["inspect", str(image), *arguments, "--output", str(tmp_path / "maps")]) == 2
     refusal = capsys.readouterr().err.strip()
-    assert "Model 'edsr-x2' is of the architecture edsr, which has no attention to inspect" in refusal
+    assert (
+        "Model 'edsr-x2' is of the architecture edsr, which has no attention to inspect" in refusal
+    )
     assert "\n" not in refusal
     assert not (tmp_path / "maps").exists()
 

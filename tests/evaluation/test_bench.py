@@ -84,9 +84,7 @@ def test_floating_point_operations_of_a_network_that_can_be_counted_by_hand() ->
     by_hand = (
         3 * 8 + 2 * 8 * 8 + 8 * 32 + 4 * 8 * 3
     )  # head, one RB, shuffle, last at twice the size
-    enlarging = 3 * 4 * 25  # bicubic: five taps each way for each of four phases
-    counted = flops_per_pixel(CwtNet(config), with_reference=False)
-    assert counted == pytest.approx(2 * (9 * by_hand + enlarging), rel=1e-3)
+    assert flops_per_pixel(CwtNet(config), with_reference=False) == 2 * 9 * by_hand
 
 
 def test_views_are_timed_and_what_is_kept_is_fetched(pattern_slide, make_model) -> None:  # noqa: F811

@@ -50,5 +50,7 @@ def test_refuses_what_has_no_header(tmp_path: Path, content: bytes | None) -> No
     path = tmp_path / "model.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.safetensors (cannot be read: .*choose|are a pickle)"):
+    with pytest.raises(
+        ModelError, match=r"model\.safetensors (cannot be read: .*choose|are a pickle)"
+    ):
         read_header(path)

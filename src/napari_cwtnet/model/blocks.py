@@ -36,17 +36,28 @@ def bicubic(image: Tensor, factor: float) -> Tensor:
 
 
 def _enlarged(image: Tensor, factor: int) -> Tensor:
-    """Bicubic enlargement as one convolution and a shuffle, which every runtime computes alike."""
-    taps = image.new_tensor(_bicubic_taps(factor))
-    channels, height, width = image.shape[-3:]
-    kernel = (taps[:, None, :, None] * taps[None, :, None, :]).reshape(factor**2, 1, _TAPS, _TAPS)
-    phases = F.conv2d(image, kernel.repeat(channels, 1, 1, 1), padding=_TAPS // 2, groups=channels)
-    # Beyond the border there is nothing: the taps that are left make up for it.
-    down, across = (
-        F.conv1d(image.new_ones(1, 1, side), taps[:, None], padding=_TAPS // 2)[0].T.reshape(-1)
-        for side in (height, width)
-    )
-    return F.pixel_shuffle(phases, factor) / (down[:, None] * across)
+    """Bicubic enlargement by sums in a fixed order.
+
+    Every runtime computes it alike, on any number of threads.
+    """
+    wide = _enlarged_rows(image, factor)
+    return _enlarged_rows(wide.transpose(-1, -2), factor).transpose(-1, -2)
+
+
+def _enlarged_rows(image: Tensor, factor: int) -> Tensor:
+    """``(..., W)`` to ``(..., factor·W)``; beyond the border the taps that are left make up."""
+    width, reach = image.shape[-1], _TAPS // 2
+    padded, inside = (F.pad(one, (reach, reach)) for one in (image, image.new_ones(1, width)))
+    phases = []
+    for weights in _bicubic_taps(factor):
+        total, weight_inside = torch.zeros_like(image), image.new_zeros(1, width)
+        for tap, weight in enumerate(weights):
+            if weight:
+                place = slice(tap, tap + width)
+                total = total.add(padded[..., place], alpha=weight)
+                weight_inside = weight_inside.add(inside[..., place], alpha=weight)
+        phases.append(total / weight_inside)
+    return torch.stack(phases, -1).flatten(-2)
 
 
 @lru_cache
