@@ -8,7 +8,7 @@ import pytest
 
 from napari_cwtnet.cli.bench import Rounds
 from napari_cwtnet.cli.report import Progress
-from napari_cwtnet.evaluation.bench import Task, in_turns
+from napari_cwtnet.evaluation.bench import TimedTask, in_turns
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_rounds_say_what_is_measured_once(
         clock[0] += 60
 
     names = ("peak | gemm", "peak | conv", "lite | whole", "lite | pan")
-    in_turns({name: Task(minute) for name in names}, 2, Rounds(2, " | "))
+    in_turns({name: TimedTask(minute) for name in names}, 2, Rounds(2, " | "))
     assert capsys.readouterr().err.splitlines() == [
         "first round, which is not counted: peak",
         "first round, which is not counted: lite",
