@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from napari_cwtnet.errors import SlideError
+from napari_cwtnet.errors import RequestError, SlideError
 from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.slides import open_slide
@@ -132,3 +133,86 @@ def test_what_is_no_image(own: Path, tmp_path: Path, image: np.ndarray) -> None:
     (broken / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group"}))
     with pytest.raises(SlideError, match="not an OME-Zarr image"):
         open_slide(broken)
+
+
+def test_a_zip_of_it_is_read_as_the_folder_is(tmp_path: Path, image: np.ndarray) -> None:
+    folder = write_other(tmp_path / "a.zarr", image)
+    for name in ("a.ozx", "a::b.ome.zarr.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder))
+        with open_slide(folder) as slide, open_slide(tmp_path / name) as zipped:
+            assert zipped.format == "ome-zarr"
+            assert zipped.levels == slide.levels
+            assert zipped.fingerprint == slide.fingerprint
+            np.testing.assert_array_equal(zipped.read(slide.bounds, 1), slide.read(slide.bounds, 1))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("a.txt", "no slide")
+    with pytest.raises(SlideError, match="not a slide or image in a format"):
+        open_slide(tmp_path / "b.zip")
+
+
+def test_sixteen_bits_are_scaled_by_their_range(tmp_path: Path, image: np.ndarray) -> None:
+    for dtype in ("uint16", ">u2"):
+        path = tmp_path / f"{dtype[-2:]}.zarr"
+        group = zarr.open_group(str(path), mode="w", zarr_format=2)
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.uint16)
+        array = group.create_array("0", shape=planes.shape, chunks=(3, 64, 64), dtype=dtype)
+        array[...] = planes * 257
+        axes = [{"name": axis} for axis in "cyx"]
+        group.attrs["multiscales"] = [{"axes": axes, "datasets": [{"path": "0"}]}]
+        with open_slide(path) as slide:
+            np.testing.assert_array_equal(slide.read(slide.bounds, 1), image)
+            assert slide.notes == ()
+        array[...] = planes  # as of a camera that fills a byte
+        with open_slide(path) as slide:
+            assert "are shown dark" in slide.notes[0]
+
+
+def test_series_of_bioformats2raw_are_images(tmp_path: Path, image: np.ndarray) -> None:
+    root = tmp_path / "converted.zarr"
+    group = zarr.open_group(str(root), mode="w", zarr_format=2)
+    group.attrs["bioformats2raw.layout"] = 3
+    for number, one in enumerate((image, image[:100])):
+        write_other(root / str(number), one)
+    for number, height in ((None, len(image)), (0, len(image)), (1, 100)):
+        with open_slide(root, image=number) as slide:
+            assert slide.size.height == height
+            assert slide.images == ("0", "1")
+            assert f"2 images; shown is number {number or 0}" in slide.notes[0]
+    with pytest.raises(RequestError, match="images 0 to 1"):
+        open_slide(root, image=2)
+
+
+def test_axes_in_a_coordinate_system(tmp_path: Path, image: np.ndarray) -> None:
+    """As NGFF 0.6 has them, with a scale within a sequence."""
+    path = tmp_path / "a.zarr"
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    group.create_array("0", shape=image.shape, chunks=(64, 64, 3), dtype="uint8")[...] = image
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
+    system = {"name": "physical", "axes": [*axes, {"name": "c", "type": "channel"}]}
+    scale = {"type": "scale", "scale": [0.25, 0.25, 1.0]}
+    shift = {"type": "translation", "translation": [0.0, 0.0, 0.0]}
+    steps = [{"type": "sequence", "transformations": [scale, shift]}]
+    datasets = [{"path": "0", "coordinateTransformations": steps}]
+    content = {"coordinateSystems": [system], "datasets": datasets}
+    group.attrs["ome"] = {"version": "0.6", "multiscales": [content]}
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read(slide.bounds, 1), image)
+        assert slide.mpp == 0.25
+
+
+def test_strange_codecs_are_not_run(tmp_path: Path, image: np.ndarray) -> None:
+    path = write_other(tmp_path / "a.zarr", image)
+    about = json.loads((path / "0" / ".zarray").read_text(encoding="utf-8"))
+    changes = (
+        ({"filters": [{"id": "json2"}], "compressor": None}, "not an OME-Zarr|not read"),
+        ({"filters": [{"id": "base64"}]}, "encoded by base64, which is not read"),
+        ({"filters": [{"id": "zlib"}], "compressor": {"id": "zstd"}}, "compressed more than once"),
+        ({"chunks": [1, 1, 1, 0, 0]}, "side of 0|not an OME-Zarr image"),
+    )
+    for change, said in changes:
+        (path / "0" / ".zarray").write_text(json.dumps(about | change), encoding="utf-8")
+        with pytest.raises(SlideError, match=said):
+            open_slide(path)

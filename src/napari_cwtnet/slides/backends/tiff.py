@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -248,6 +248,9 @@ def _reduced(file: TiffFile, series: TiffPageSeries, plane: int, first: TiffPage
         number for number, level in enumerate(series.levels) if number and len(level.pages) > plane
     ]
     found = [_page(series, plane, level) for level in levels]
+    # tifffile takes for levels only what shrinks as it expects.
+    below: Iterable[object] = first.pages or ()
+    found += [page for page in islice(below, _MOST_PAGES) if isinstance(page, TiffPage)]
     if not file.is_ome and not plane:
         found += [
             page

@@ -140,7 +140,7 @@ class ZarrBackend:
             ) from error
         self._place = _Place(axes, path.name, channels)
         for array, shape in zip(arrays, shapes, strict=True):
-            self._place.check(shape, str(array.dtype))
+            self._place.check(shape, array.dtype.name)
             store.arrays[array.path] = _chunks(array, path.name)
         self._arrays = arrays
         sizes = [(self._place.size(array), self._place.tile(array)) for array in arrays]
@@ -163,7 +163,7 @@ class ZarrBackend:
     def _range(self) -> Iterator[str]:
         """Of 16-bit samples, by the coarsest level."""
         coarsest = self._arrays[-1]
-        if str(coarsest.dtype) == "uint16":
+        if coarsest.dtype.name == "uint16":
             tile, size = self._place.tile(coarsest), self._place.size(coarsest)
             where = slice(0, min(tile.height, size.height)), slice(0, min(tile.width, size.width))
             try:
@@ -281,7 +281,7 @@ class _Place:
     def pixels(self, array: Any, rows: slice, columns: slice) -> Pixels:
         """(h, w, 3) uint8 of a rectangle."""
         samples = self.samples(array, rows, columns)
-        return to_uint8(np.ascontiguousarray(samples), _MAXIMA[str(array.dtype)])
+        return to_uint8(np.ascontiguousarray(samples), _MAXIMA[array.dtype.name])
 
     def samples(self, array: Any, rows: slice, columns: slice) -> NDArray[Any]:
         """(h, w, 3) of a rectangle, as stored."""
