@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import tifffile
 
 MOST_BYTES = 1_200_000_000
 MOST_SECONDS = 5.0
+_LOOK_S = 0.01
 _MODEL = "cwtnet-lite-x2"
 _WIDTH, _HEIGHT, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 322, 323
 
@@ -52,24 +54,40 @@ class Measured:
 
 def measure(*words: object, **environment: str) -> Measured:
     """Run ``napari-cwtnet`` with the given words in a process of its own."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "napari_cwtnet.cli", *map(str, words)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | environment,
-    )
-    assert child.stderr is not None
-    text = child.stderr.read()
-    child.stderr.close()
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    kilobyte = 1 if sys.platform == "darwin" else 1024
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "napari_cwtnet.cli", *map(str, words)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=os.environ | environment,
+        )
+        pid, peak = 0, 0
+        while pid == 0:
+            peak = max(peak, _peak_bytes(child.pid))
+            time.sleep(_LOOK_S)
+            pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        text = errors.read()
     return Measured(
         child.returncode,
-        usage.ru_maxrss * kilobyte,
+        peak,
         usage.ru_utime + usage.ru_stime,
         text.decode(errors="replace"),
     )
+
+
+def _peak_bytes(pid: int) -> int:
+    """Most memory that a process has had so far; 0 where that cannot be known.
+
+    Not what `wait4` says: that counts this process's own memory, as of the fork.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    found = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return 1024 * int(next(found, "0"))
 
 
 def tiff(path: Path, segment: bytes, shape: tuple[int, int, int], **options: Any) -> Path:

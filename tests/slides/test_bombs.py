@@ -63,6 +63,7 @@ def test_what_may_be_opened_takes_little_memory(tool: ModuleType, tmp_path: Path
 def test_a_refusal_takes_little_memory(tool: ModuleType, tmp_path: Path) -> None:
     found = tool.measure("info", tool.make("zarr_zstd", tmp_path))
     assert found.code == 2
+    assert found.nbytes > 0 or sys.platform != "linux"
     assert found.nbytes < tool.MOST_BYTES / 2
 
 
