@@ -20,7 +20,7 @@ from napari_cwtnet.slides import open_slide
 from slides.test_pyramids import picture
 
 PICTURE = picture(420, 330)
-_WORST_OF_JPEG = 40  # of halved chroma, at the edge of a small level
+_WORST_OF_JPEG = 6
 EXAMPLES = int(os.environ.get("CWTNET_PYRAMIDS", "40"))
 FEW = settings(
     max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 40, print_blob=True,
@@ -118,6 +118,7 @@ def test_tiff(
         **({"predictor": True} if predictor and compression in ("zlib", "lzw", "zstd") else {}),
         **({"planarconfig": "separate"} if kind == "planar" else {}),
         **({"compressionargs": {"level": 100}} if compression == "jpeg" else {}),
+        **({"subsampling": (1, 1)} if compression == "jpeg" and kind == "rgb" else {}),
         **({"compressionargs": {"level": 0}} if compression == "jpeg2000" else {}),
     }
     written = []
