@@ -18,6 +18,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES, open_remembered
 from napari_cwtnet.plugin.viewer.badge import keep_badge
+from napari_cwtnet.plugin.viewer.canvas import is_closed
 from napari_cwtnet.plugin.viewer.slide_layer import layer_below, placement, slide_layer, slide_of
 from napari_cwtnet.plugin.viewer.slides_shown import bring_up
 from napari_cwtnet.plugin.viewer.tiled_level import TiledLevel
@@ -134,10 +135,15 @@ def open_in(
     at_the_end : callable, optional
         Called last, whatever has happened.
     """
+
+    def answer(opened: Opened) -> None:
+        if is_closed(viewer):
+            opened.slide.close()
+        else:
+            add_to(viewer, opened)
+
     in_background(
-        lambda: read_ahead(path() if callable(path) else path),
-        lambda opened: add_to(viewer, opened),
-        at_the_end=at_the_end,
+        lambda: read_ahead(path() if callable(path) else path), answer, at_the_end=at_the_end
     )
 
 

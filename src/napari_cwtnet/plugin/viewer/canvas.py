@@ -23,6 +23,12 @@ def real_viewer(viewer: Any) -> Any:
     return getattr(viewer, "__wrapped__", viewer)
 
 
+def is_closed(viewer: Any) -> bool:
+    """Whether a viewer's window was closed; a viewer model has none, and is never closed."""
+    window = getattr(real_viewer(viewer), "window", None)
+    return window is not None and not hasattr(window, "_qt_window")
+
+
 def canvas_widget(viewer: Any) -> QWidget | None:
     """The widget that the canvas is drawn on."""
     native = getattr(_canvas(viewer), "native", None)
