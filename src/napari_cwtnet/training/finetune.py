@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import sweep, written_whole
 from napari_cwtnet.model import Model, Network, list_models, load_model, user_model_folder
 from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.slides import open_slide
@@ -199,6 +199,7 @@ def install(weights: Path, name: str) -> Path:
         ) from error
     path = list_models().get(name)
     if path is not None and path.read_bytes() == content:
+        sweep(path.parent, path.name)  # killed just after it was put there
         return path
     if path is None or not _is_of_the_same_run(path, weights):
         refuse_taken_name(name)
