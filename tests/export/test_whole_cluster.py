@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +120,31 @@ def test_two_workers_one_of_them_killed(cluster: Cluster, tmp_path: Path) -> Non
         for name in ("lost", "alone")
     )
     assert now["model_sha256"] != before["model_sha256"]
+
+
+@pytest.mark.parametrize("greeting", [b"", b"HTTP/1.1 200 OK\r\n\r\n" * 100])
+def test_a_port_that_is_no_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, greeting: bytes
+) -> None:
+    """Dask waits without end for one that says nothing."""
+    monkeypatch.setattr("napari_cwtnet.export.whole_slide.cluster._CONNECT_SECONDS", 2)
+    job = Job(write_slide(tmp_path / "slide.tif"), "cwtnet-lite-x2")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        accepted: list[socket.socket] = []
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):  # closed at the end
+                accepted.append(server.accept()[0])
+                accepted[0].sendall(greeting)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        began = time.monotonic()
+        with pytest.raises(RequestError, match=r"does not answer; give the address"):
+            enhance_to_file(job, tmp_path / "out.ome.zarr", scheduler=address)
+        assert time.monotonic() - began < 15
+    for one in accepted:
+        one.close()
 
 
 def test_no_scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -244,6 +245,7 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
     """
     try:
         _check_start(path)
+        _check_foreign_size(path)
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:  # ValueError: an impossible name
@@ -253,7 +255,6 @@ def read_weights(path: Path) -> tuple[Network, dict[str, Any], str]:
         with safe_open(path, framework="pt") as archive:
             metadata = archive.metadata() or {}
             if metadata.get("format") != FORMAT:
-                _check_foreign_size(path)
                 others = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
                 found = f"format {metadata.get('format')!r}, wanted {FORMAT!r}"
                 return _foreign(f"Weights {path} are not a CWT-Net: {found}", others, sha256)
@@ -302,8 +303,13 @@ def _check_start(path: Path) -> None:
 
 
 def _check_foreign_size(path: Path) -> None:
+    """Refuse a large file that is not ours by its header, before all of it is read."""
     size = path.stat().st_size
-    if size > DECODE_BYTES:
+    if size <= DECODE_BYTES:
+        return
+    with contextlib.suppress(SafetensorError), safe_open(path, framework="pt") as archive:
+        if (archive.metadata() or {}).get("format") == FORMAT:
+            return
         raise ModelError(
             f"Weights {path} are not a CWT-Net, and with {size / 1e6:,.0f} MB, more than "
             f"{DECODE_BYTES / 1e6:.0f}, no network that is read here; choose another file."
