@@ -98,22 +98,24 @@ def take_pictures(folder: Path) -> None:
     shoot("slide")
 
     enhance_frame.raise_()
-    outcomes: list[Any] = []
-    dock.controller.finished.connect(outcomes.append)
-    for name, scale, pixel in (("enhance-checked", 2, 1.0), ("enhance", 4, 0.5)):
-        model = next((model for model in list_models() if model.endswith(f"x{scale}")), None)
-        if model is None:
-            print(f"{name}: no model for ×{scale}", file=sys.stderr)
-            continue
-        del viewer.layers[1:]
+    ended: list[Any] = []
+    dock.controller.ended.connect(ended.append)
+    dock.checker.ended.connect(ended.append)
+    model = next((model for model in list_models() if model.endswith("x2")), None)
+    if model is None:
+        print("enhance: no model for ×2", file=sys.stderr)
+    else:
         dock.form.model.setCurrentText(model)
-        zoom_to(viewer, layer, pixel)
-        pump(1)
-        outcomes.clear()
-        dock.enhance_view()
-        wait_until(lambda: bool(outcomes))
-        print(outcomes[0].sentence)
-        shoot(name)
+        for name, begin, pixel in (
+            ("enhance-checked", dock.check_here, 1.0),
+            ("enhance", dock.enhance_view, 0.5),
+        ):
+            zoom_to(viewer, layer, pixel)
+            pump(1)
+            ended.clear()
+            begin()
+            wait_until(lambda: bool(ended))
+            shoot(name)
     take_compare_pictures(dock, shoot)
     take_inspect_pictures(viewer, layer, shoot)
     take_finetune_pictures(viewer, shoot)
