@@ -18,49 +18,6 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
-_SHARED = ("contrast_limits", "gamma")
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What is compared, in which viewer; napari's own objects, no proxies."""
-
-    viewer: Any
-    slide: Any
-    result: Any
-
-    @property
-    def there(self) -> bool:
-        """Whether both layers are still in the viewer."""
-        return all(holds(self.viewer, layer) for layer in self.both)
-
-    @property
-    def both(self) -> list[Any]:
-        """The slide and the result."""
-        return [self.slide, self.result]
-
-    @property
-    def rivals(self) -> list[Any]:
-        """Other slides and results that are shown, and could be taken for one of these."""
-        pictures = [one for one in self.others if is_computed(one) or slide_of(one) is not None]
-        return [one for one in pictures if one.visible]
-
-    @property
-    def others(self) -> list[Any]:
-        """All the other layers that are shown."""
-        return [one for one in self.viewer.layers if one.visible and one not in self.both]
-
-    def link_contrast(self) -> None:
-        """Show both with the slide's contrast, whatever becomes of it, until `unlink_contrast`."""
-        for name in (*_SHARED, "interpolation2d"):
-            setattr(self.result, name, getattr(self.slide, name))
-        self.viewer.layers.link_layers(self.both, _SHARED)
-
-    def unlink_contrast(self) -> None:
-        """Leave both to themselves."""
-        self.viewer.layers.unlink_layers(self.both, _SHARED)
-
-
 class HiddenLayers:
     """Layers that are out of sight for a while."""
 
