@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from napari.utils.notifications import show_error
@@ -177,6 +178,18 @@ class EnhancePanel(QWidget):
             self.quality.show_quality(*measured)
 
 
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """What a button would do now."""
+
+    jobs: list[tuple[Job, Plan]]
+    """Empty where it can do nothing."""
+    sentence: str
+    """What would happen, or why nothing can."""
+    idle: bool = False
+    """Whether the slide is sharp enough as it is."""
+
+
 class EnhanceDock(Dock):
     """Enhance what is on the screen or regions of interest, or check the model there.
 
@@ -279,17 +292,17 @@ class EnhanceDock(Dock):
         """Say what would happen now; do it where Live is on."""
         layer = self._layer = source_layer_in(self._viewer, self._layer)
         self.form.set_slide(slide_of(layer))
-        views, sentence = self._preview(_view_jobs, layer)
-        job, plan = views[0] if views else (None, None)
-        rois, roi_sentence = self._preview(roi_jobs, layer)
-        shown = f"{sentence}\n{of_the_rois([roi for _, roi in rois])}" if rois else sentence
-        self.panel.sentence.setText(shown)
-        idle = plan is None and self._nothing_to_gain(layer)
-        self.panel.allow_view(plan is not None, sentence, idle=idle)
-        if idle:
+        view, rois = self._preview(_view_jobs, layer), self._preview(roi_jobs, layer)
+        job, plan = view.jobs[0] if view.jobs else (None, None)
+        words = [view.sentence]
+        if rois.jobs:
+            words.append(of_the_rois([roi for _, roi in rois.jobs]))
+        self.panel.sentence.setText("\n".join(words))
+        self.panel.allow_view(plan is not None, view.sentence, idle=view.idle)
+        if view.idle:
             slide = slide_of(layer)
             self.panel.show_zoom(None if slide is None else slide.mpp, self._factor)
-        self.panel.allow_roi(bool(rois), roi_sentence)
+        self.panel.allow_roi(bool(rois.jobs), rois.sentence)
         try:
             _, what = check_job(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
@@ -313,15 +326,6 @@ class EnhanceDock(Dock):
         factor: int | None = None if target is None else target.currentData()
         return factor
 
-    def _nothing_to_gain(self, layer: Any) -> bool:
-        try:
-            view_job(self._viewer, layer, self.form.choice)
-        except NothingToGainError:
-            return True
-        except CwtnetError:
-            return False
-        return False
-
     def _zoom_in(self) -> None:
         if self._layer is not None:
             zoom_to(self._viewer, self._layer, 1 / (self._factor or 2))
@@ -331,12 +335,12 @@ class EnhanceDock(Dock):
         self._last_view = None
         self._on_rest()
 
-    def _preview(self, make: Any, layer: Any) -> tuple[list[tuple[Job, Plan]], str]:
+    def _preview(self, make: Any, layer: Any) -> _Preview:
         try:
             jobs = make(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
-            return [], str(error)
-        return jobs, what_will_happen(jobs[0][1])
+            return _Preview([], str(error), idle=isinstance(error, NothingToGainError))
+        return _Preview(jobs, what_will_happen(jobs[0][1]))
 
     def _view_source(self) -> Source:
         layer = source_layer_in(self._viewer, self._layer)
