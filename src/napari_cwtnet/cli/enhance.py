@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.report import Progress, report, stopped_by_interrupt
+from napari_cwtnet.cli.report import Bars, Progress, report, stopped_by_interrupt
 from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.enhancement import (
@@ -58,7 +58,7 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
         mpp=arguments.mpp,
         icc=not arguments.no_icc,
     )
-    cancel, bars = CancelToken(), _Bars()
+    cancel, bars = CancelToken(), Bars()
     with stopped_by_interrupt(cancel, "stopping; blocks that are done are kept"):
         try:
             return enhance_to_file(
@@ -80,17 +80,6 @@ def _where(model: str) -> str:
     """A weights file by its whole path, for a worker that stands elsewhere; a name as it is."""
     path = Path(model)
     return str(path.absolute()) if path.is_file() else model
-
-
-class _Bars:
-    """A bar for the tiles, then one for the levels, then one for the parts of the file."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, Progress] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Say how far it is."""
-        self._bars.setdefault(what, Progress(what))(done, total)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -123,3 +123,14 @@ def stopped_by_interrupt(
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+class Bars:
+    """A bar for each kind of thing that is made: tiles, then levels, then parts of a file."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Progress] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self._bars.setdefault(what, Progress(what))(done, total)

@@ -6,18 +6,14 @@ import argparse
 import sys
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.report import Progress, report, stopped_by_interrupt
+from napari_cwtnet.cli.report import Bars, report, stopped_by_interrupt
 from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.export.resample import resample
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resample, write, report."""
-    cancel, bars = CancelToken(), dict[str, Progress]()
-
-    def progress(what: str, done: int, total: int) -> None:
-        bars.setdefault(what, Progress(what))(done, total)
-
+    cancel = CancelToken()
     with stopped_by_interrupt(cancel, "stopping; what a model has computed is kept"):
         try:
             made = resample(
@@ -28,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
                 native_mpp=arguments.native_mpp,
                 device=arguments.device,
                 cancel=cancel,
-                progress=progress,
+                progress=Bars(),
             )
         except CancelledError as stopped:
             print(f"napari-cwtnet: {stopped}", file=sys.stderr)
