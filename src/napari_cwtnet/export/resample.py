@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
@@ -23,19 +22,17 @@ from napari_cwtnet.export.record import sidecar_path
 from napari_cwtnet.export.save import check_output
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 from napari_cwtnet.files import folder_written_whole, written_whole
-from napari_cwtnet.geometry import Size
+from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.model import list_models
 from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.slides.provenance_tags import record_of
+from napari_cwtnet.slides.resample import Filter
 
 Pixels = NDArray[np.uint8]
-Kernel = Literal["box", "bicubic"]
 Progress = Callable[[str, int, int], None]
 """Called with what is made, how much of it is done, and of how much."""
 
-_FILTERS = {"box": Image.Resampling.BOX, "bicubic": Image.Resampling.BICUBIC}
-_SUPPORT = {"box": 0.5, "bicubic": 2.0}
 _TOLERANCE = 1e-3
 """Relative difference of pixel sizes below which nothing needs to be resampled."""
 
@@ -52,15 +49,14 @@ class ResampledLevel:
         Level-0 pixels per pixel, above 0.
     size : Size
         Of the level, pixels.
-    kernel : {"box", "bicubic"}
-        ``box`` takes the mean of the area that a pixel covers; ``bicubic`` widens when it shrinks
-        (Pillow).
+    by : {"bicubic", "box"}
+        The kernel that shrinks; bicubic enlarges.
     """
 
     slide: Slide
     downsample: float
     size: Size
-    kernel: Kernel
+    by: Filter
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -72,26 +68,11 @@ class ResampledLevel:
         rows, columns = place
         top, bottom, _ = rows.indices(self.size.height)
         left, right, _ = columns.indices(self.size.width)
-        return self._read(left, top, right - left, bottom - top)
-
-    def _read(self, x: int, y: int, width: int, height: int) -> Pixels:
-        level = max(
-            (n for n, one in enumerate(self.slide.levels) if one.downsample <= self.downsample),
-            default=0,
-            key=lambda n: self.slide.levels[n].downsample,
-        )
-        stored = self.slide.levels[level]
-        factor = self.downsample / stored.downsample
-        left, right = _within(x, width, factor, stored.size.width)
-        top, bottom = _within(y, height, factor, stored.size.height)
-        margin = _SUPPORT[self.kernel] * max(factor, 1) + 1
-        x0, y0 = (max(0, math.floor(start - margin)) for start in (left, top))
-        x1 = min(stored.size.width, math.ceil(right + margin))
-        y1 = min(stored.size.height, math.ceil(bottom + margin))
-        pixels = self.slide.read_level(level, x0, y0, x1 - x0, y1 - y0)
-        box = (left - x0, top - y0, right - x0, bottom - y0)
-        made = Image.fromarray(pixels).resize((width, height), _FILTERS[self.kernel], box)
-        return np.asarray(made)
+        width, height = (max(0, n) * self.downsample for n in (right - left, bottom - top))
+        region = Region(left * self.downsample, top * self.downsample, width, height)
+        if self.downsample < 1:
+            return self.slide.enlarge(region, self.downsample)
+        return self.slide.read(region, self.downsample, replicate=True, by=self.by)
 
 
 def resample(
@@ -161,8 +142,8 @@ def resample(
         if abs(downsample - 1) < _TOLERANCE:
             downsample = 1.0
         means = by or _means(downsample)
-        if means in _FILTERS:
-            kernel: Kernel = "box" if means == "box" else "bicubic"
+        if means in get_args(Filter):
+            kernel: Filter = "box" if means == "box" else "bicubic"
             if kernel == "box" and downsample < 1:
                 raise RequestError(
                     f"{mpp:g} µm/px is finer than the slide's {slide.mpp:.3g}; a mean of pixels "
@@ -213,13 +194,7 @@ def _check_reach(header: ModelHeader, downsample: float, mpp: float) -> None:
         )
 
 
-def _within(start: int, count: int, factor: float, limit: int) -> tuple[float, float]:
-    """Where pixels begin and end on a stored level that may be a fraction of a pixel shorter."""
-    first = min(start * factor, limit - 1e-3)
-    return first, min((start + count) * factor, float(limit))
-
-
-def _levels(slide: Slide, downsample: float, kernel: Kernel) -> list[ResampledLevel]:
+def _levels(slide: Slide, downsample: float, kernel: Filter) -> list[ResampledLevel]:
     size = Size(*(max(1, math.floor(side / downsample + 1e-6)) for side in slide.size))
     return [
         ResampledLevel(slide, downsample * 2**number, one, kernel if number == 0 else "box")
@@ -227,7 +202,7 @@ def _levels(slide: Slide, downsample: float, kernel: Kernel) -> list[ResampledLe
     ]
 
 
-def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Kernel) -> dict[str, Any]:
+def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> dict[str, Any]:
     assert slide.mpp is not None
     computed = slide.computed is not None
     return {

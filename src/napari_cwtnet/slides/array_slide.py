@@ -14,6 +14,7 @@ from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.slides.backend import WHITE, Level, Pixels
 from napari_cwtnet.slides.compression import Encoding
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
+from napari_cwtnet.slides.resample import Filter
 from napari_cwtnet.slides.resolution import stated_resolution
 from napari_cwtnet.slides.slide import Slide
 
@@ -57,12 +58,13 @@ class ArraySlide(Slide):
         *,
         replicate: bool = False,
         source: float | None = None,  # noqa: ARG002
+        by: Filter = "bicubic",
     ) -> Pixels:
         """As of any slide, but never from a finer level than is needed: that would be another LR.
 
         See :meth:`Slide.read`; ``source`` is ignored.
         """
-        return super().read(region, downsample, replicate=replicate)
+        return super().read(region, downsample, replicate=replicate, by=by)
 
     def degradation(
         self,

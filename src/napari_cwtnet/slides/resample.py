@@ -1,14 +1,14 @@
-"""A stored level to any coarser downsample: registered to sub-pixel, block by block.
+"""A stored level to any other pixel size: registered to sub-pixel, block by block.
 
-The kernel is Pillow's antialiased bicubic, the one that low-resolution training images are made
-with, so that what the network sees here is what it was trained on.
+The usual kernel is Pillow's antialiased bicubic, the one that low-resolution training images are
+made with, so that what the network sees here is what it was trained on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,10 @@ from napari_cwtnet.slides.backend import Pixels
 BLOCK_SIDE = 4096
 """Source pixels along a side of the largest rectangle that is held at once (16 Mpx)."""
 
+Filter = Literal["bicubic", "box"]
+"""Pillow's kernels: antialiased bicubic, or the mean of the area that a pixel covers."""
+
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX}
 _SUPPORT = 2.0
 _WHOLE = 1e-6
 
@@ -48,7 +52,15 @@ class Axis(NamedTuple):
             yield first, min(first + count, self.length)
 
 
-def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BLOCK_SIDE) -> None:
+def resample(
+    gather: Gather,
+    x: Axis,
+    y: Axis,
+    out: Pixels,
+    block_side: int = BLOCK_SIDE,
+    *,
+    by: Filter = "bicubic",
+) -> None:
     """Fill ``out`` with a level's pixels, resampled.
 
     Parameters
@@ -63,6 +75,8 @@ def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BL
     block_side : int
         Bound for the sides of the rectangles asked of ``gather``, in pixels; exceeded only where
         the kernel of a single output pixel is wider.
+    by : {"bicubic", "box"}
+        The kernel.
     """
     if x.whole and y.whole:
         left, top = round(x.start), round(y.start)
@@ -72,11 +86,17 @@ def resample(gather: Gather, x: Axis, y: Axis, out: Pixels, block_side: int = BL
         return
     for i0, i1 in y.blocks(block_side):
         for j0, j1 in x.blocks(block_side):
-            out[i0:i1, j0:j1] = _block(gather, x, y, (j0, j1), (i0, i1))
+            out[i0:i1, j0:j1] = _block(gather, x, y, (j0, j1), (i0, i1), by=by)
 
 
 def _block(
-    gather: Gather, x: Axis, y: Axis, columns: tuple[int, int], rows: tuple[int, int]
+    gather: Gather,
+    x: Axis,
+    y: Axis,
+    columns: tuple[int, int],
+    rows: tuple[int, int],
+    *,
+    by: Filter,
 ) -> Pixels:
     left, right = _span(x, *columns)
     top, bottom = _span(y, *rows)
@@ -89,7 +109,7 @@ def _block(
         y.start + rows[1] * y.step - top,
     )
     size = Size(columns[1] - columns[0], rows[1] - rows[0])
-    image = Image.fromarray(source).resize(size, Image.Resampling.BICUBIC, box=box)
+    image = Image.fromarray(source).resize(size, _FILTERS[by], box=box)
     return np.asarray(image)
 
 

@@ -30,7 +30,7 @@ from napari_cwtnet.slides.colour import ProfileToSrgb, over_background
 from napari_cwtnet.slides.degradation import Compression, Degradation, Kernel
 from napari_cwtnet.slides.file_degradation import FileDegradation
 from napari_cwtnet.slides.provenance_tags import computed_badge, computed_from, computed_place
-from napari_cwtnet.slides.resample import Axis, resample
+from napari_cwtnet.slides.resample import Axis, Filter, resample
 from napari_cwtnet.slides.resolution import user_resolution
 
 
@@ -394,6 +394,7 @@ class Slide(StoredPixels):
         *,
         replicate: bool = False,
         source: float | None = None,
+        by: Filter = "bicubic",
     ) -> Pixels:
         """Pixels of a region at any downsample from 1 up.
 
@@ -415,6 +416,8 @@ class Slide(StoredPixels):
             Take it from a stored level of at most this downsample, though a coarser one would be
             fine enough: pixels are then made by the kernel named above, whatever filter the
             scanner made its levels with.
+        by : {"bicubic", "box"}
+            The kernel; ``box`` is the mean of the area that a pixel covers.
 
         Returns
         -------
@@ -433,6 +436,32 @@ class Slide(StoredPixels):
                 f"Downsample {downsample:g} cannot be read; "
                 "the slide has no pixels finer than level 0, give 1 or more."
             )
+        return self._resampled(region, downsample, replicate, source, by)
+
+    def enlarge(self, region: Region, downsample: float) -> Pixels:
+        """Plain enlargement: level 0 at a downsample below 1, bicubic, its edge repeated.
+
+        Parameters
+        ----------
+        region : Region
+            In level-0 pixels; may reach beyond the slide.
+        downsample : float
+            Level-0 pixels per output pixel, above 0 and at most 1.
+
+        Raises
+        ------
+        RequestError
+            If ``downsample`` is out of range, or the region is entirely outside the slide.
+        SlideError
+            If the file cannot be read there.
+        """
+        if not 0 < downsample <= 1:
+            raise RequestError(f"Downsample {downsample:g} enlarges nothing; give 0 to 1.")
+        return self._resampled(region, downsample, True, None, "bicubic")
+
+    def _resampled(
+        self, region: Region, downsample: float, replicate: bool, source: float | None, by: Filter
+    ) -> Pixels:
         if region.intersection(self.bounds) is None:
             raise RequestError(
                 f"Region {region} is outside the slide of {self.size.width} × {self.size.height} "
@@ -440,7 +469,8 @@ class Slide(StoredPixels):
             )
         self._check_open()
         size = region.size_at(downsample)
-        index = best_level(self.levels, downsample if source is None else min(downsample, source))
+        fine_enough = downsample if source is None else min(downsample, source)
+        index = best_level(self.levels, max(1.0, fine_enough))
         out = np.empty((size.height, size.width, 3), np.uint8)
         out[:] = self.background
         columns, rows = range(size.width), range(size.height)
@@ -455,6 +485,7 @@ class Slide(StoredPixels):
                 Axis(region.x / factor + columns.start * step, step, len(columns)),
                 Axis(region.y / factor + rows.start * step, step, len(rows)),
                 out[rows.start : rows.stop, columns.start : columns.stop],
+                by=by,
             )
         return out
 
