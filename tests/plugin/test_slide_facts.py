@@ -1,20 +1,13 @@
 from __future__ import annotations
 
-import doctest
 import itertools
 from pathlib import Path
 
 import pytest
 from slides.pattern import write_tiff
 
-from napari_cwtnet.plugin.viewer import slide_layer, tiled_level
 from napari_cwtnet.plugin.viewer.slide_layer import degradation_text, jumps
 from napari_cwtnet.slides import open_slide
-
-
-@pytest.mark.parametrize("module", [tiled_level, slide_layer])
-def test_examples(module) -> None:
-    assert doctest.testmod(module).failed == 0
 
 
 def test_levels_that_are_alike_share_a_line(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ def test_a_mix_draws_what_its_shares_say() -> None:
     assert {one.subsampling for one in jpegs} == {"444", "422", "420"}
     assert min(one.quality for one in jpegs) == 25
     assert max(one.quality for one in jpegs) == 98
+    in_rgb = [one for one in jpegs if one.rgb]
+    assert len(in_rgb) / len(jpegs) == pytest.approx(0.08, abs=0.03)
+    assert {one.subsampling for one in in_rgb} == {"444"}
     own = [one for one in jpegs if one.tables]
     assert len(own) / len(jpegs) == pytest.approx(0.25, abs=0.04)
     assert np.mean([one.sharpening > 0 for one in drawn]) == pytest.approx(0.2, abs=0.04)

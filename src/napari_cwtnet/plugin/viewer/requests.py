@@ -151,7 +151,7 @@ def on_lattice(region: Region, downsample: float) -> Region:
     """The region widened to whole LR pixels of the slide, so that neighbouring views share tiles.
 
     >>> on_lattice(Region(5, 7.5, 2, 9), 4)
-    Region(x=4.0, y=4.0, width=4.0, height=16.0)
+    Region(x=4, y=4, width=4, height=16)
     """
     left, top = (math.floor(v / downsample) * downsample for v in (region.x, region.y))
     right, bottom = (math.ceil(v / downsample) * downsample for v in (region.right, region.bottom))
