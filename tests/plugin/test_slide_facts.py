@@ -1,23 +1,30 @@
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 from slides.pattern import write_tiff
 
+from napari_cwtnet.export.pyramid import halve
 from napari_cwtnet.plugin.viewer.slide_layer import degradation_text, jumps
 from napari_cwtnet.slides import open_slide
 
 
 def test_levels_that_are_alike_share_a_line(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", compression="jpeg", compressionargs={"level": 80})
+    path = tmp_path / "a.tif"
+    level = np.random.default_rng(0).integers(0, 256, (1024, 1024, 3)).astype(np.uint8)
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(3):
+            kind = {"photometric": "rgb", "tile": (256, 256), "subfiletype": int(number > 0)}
+            writer.write(level, compression="jpeg", compressionargs={"level": 95}, **kind)
+            level = halve(level)
     with open_slide(path) as slide:
         lines = degradation_text(slide).splitlines()
-        said = [str(level.degradation) for level in slide.levels]
-    assert lines[0].startswith("1")
-    assert lines[0].endswith(f": {said[0]}")
-    assert len(lines) == 1 + sum(a != b for a, b in itertools.pairwise(said))
+        first, *coarser = (str(one.degradation) for one in slide.levels)
+    assert coarser == ["2×2 mean · JPEG 95, 4:2:0"] * 2
+    assert lines == [f"1: {first}", f"2–4: {coarser[0]}"]
     with open_slide(write_tiff(tmp_path / "b.tif", (1,))) as slide:
         assert degradation_text(slide) == "lossless"
 
