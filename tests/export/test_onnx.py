@@ -21,6 +21,7 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import bioimageio_package
 from napari_cwtnet.export.onnx_model import PortableModel, export_onnx
 from napari_cwtnet.model import Model, preset, save_weights
+from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
@@ -45,14 +46,18 @@ def make_model(tmp_path: Path):
     return make
 
 
-def run(path: Path, portable: PortableModel, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """SR by onnxruntime and by torch, of the same inputs."""
+def run(
+    path: Path, model: Model, portable: PortableModel, side: int, known: Degradation = UNKNOWN
+) -> tuple[np.ndarray, np.ndarray]:
+    """SR by onnxruntime, and by the network itself of the same images and knowledge."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    inputs = portable.example(side)
+    given = dict(zip(portable.inputs, portable.example(side), strict=True))
+    told = given.get("told", degradation_tensor(known)[None])
     with torch.no_grad():
-        wanted = portable(*inputs).numpy()
-    given = {name: image.numpy() for name, image in zip(portable.inputs, inputs, strict=True)}
-    return session.run(None, given)[0], wanted
+        network = load_model(model.path).network
+        wanted = network(given["lr"], given.get("reference"), degradation=told).sr.clamp(0, 1)
+    inputs = {name: image.numpy() for name, image in given.items()}
+    return session.run(None, inputs)[0], wanted.numpy()
 
 
 @pytest.mark.parametrize(
@@ -71,7 +76,7 @@ def test_pixels_are_the_network_s(
     export_onnx(path, model, reference=reference, degradation=degradation, tile=tile)
     portable = PortableModel(load_model(model.path), reference=reference, degradation=degradation)
     for side in (32, 44) if tile is None else (32,):
-        got, wanted = run(path, portable, side)
+        got, wanted = run(path, model, portable, side, degradation or UNKNOWN)
         assert got.shape == (1, 3, scale * side, scale * side)
         assert wanted.std() > GREY_LEVEL
         np.testing.assert_allclose(got, wanted, atol=GREY_LEVEL / 50)
@@ -85,7 +90,7 @@ def test_pixels_are_the_network_s(
 def test_half_precision_stays_within_a_grey_level(make_model, tmp_path: Path) -> None:
     model, path = make_model(), tmp_path / "half.onnx"
     export_onnx(path, model, precision="float16", tile=32)
-    got, wanted = run(path, PortableModel(load_model(model.path), reference=False), 32)
+    got, wanted = run(path, model, PortableModel(load_model(model.path), reference=False), 32)
     assert np.abs(got - wanted).max() <= GREY_LEVEL
 
 
@@ -110,6 +115,10 @@ def test_a_package_says_what_it_is(
     session = onnxruntime.InferenceSession(parts["weights.onnx"])
     got = session.run(None, {"lr": given / 255})[0] * 255
     np.testing.assert_allclose(got, wanted, atol=0.05)
+    known = degradation_tensor(Degradation.parse("box+jpeg75-420"))[None]
+    with torch.no_grad():
+        made = load_model(model.path).network(torch.from_numpy(given) / 255, degradation=known).sr
+    np.testing.assert_allclose(wanted, made.clamp(0, 1).numpy() * 255, atol=0.05)
 
 
 @pytest.mark.parametrize(
