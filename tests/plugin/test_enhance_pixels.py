@@ -114,7 +114,7 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     words = "ROI: writes 0.125 µm/px (80×), 120 × 160 pixels, "
     assert dock.sentence.splitlines()[-1].startswith(words)
     assert dock.sentence.endswith((" tile.", " tiles."))  # no advice where it is native or finer
-    assert dock.roi_button.toolTip().startswith("Reads 0.250 µm/px")
+    assert dock.roi_button.toolTip().startswith("40× → ")
     chosen = dock.form.level.currentIndex()
     dock.form.level.setCurrentIndex(dock.form.level.findData(8.0))
     assert "ROI: writes 1.000 µm/px (10×), 16 × 22 pixels, 1 tile. The slide" in dock.sentence

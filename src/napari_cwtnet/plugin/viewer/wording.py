@@ -78,9 +78,14 @@ def _work(plan: Plan) -> str:
     return f"{width:,} × {height:,} pixels, {tiles}"
 
 
+_UNCHECKED = "Cannot be checked: the scanner recorded nothing this fine"
+
+
 def what_will_happen(plan: Plan) -> str:
     """The plan's sentence, and how much work it is."""
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
+    if plan.downsample == 1 and not plan.source_computed:
+        sentence = f"{Target(plan.scale).words(plan.native_mpp)}. {_UNCHECKED}"
     words = f"{sentence}.\n{_work(plan)}."
     if plan.checkable:
         # Without this, people wonder why the enhanced view is not sharper than the slide.
@@ -186,7 +191,7 @@ def outcome_words(run: FinetuneRun, outcome: Outcome) -> str:
     elif run.history.start is not None:
         words += " Nothing was better than the start model, so no model was added."
     if outcome.kind != "done":
-        words += " Resume goes on with it."
+        words += " Resume continues it."
     return words
 
 
