@@ -91,7 +91,7 @@ def test_info_without_models_says_so(
     run: Run, slide_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("napari_cwtnet.cli.info.list_models", dict)
-    assert "no model is at hand" in run("info", slide_file).stdout
+    assert "there is no model" in run("info", slide_file).stdout
 
 
 def test_enhance_writes_the_pixels_that_python_gives(

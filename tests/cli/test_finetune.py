@@ -139,7 +139,7 @@ def test_folder_that_another_run_works_in_is_refused(
 ) -> None:
     lock = RunLock(tmp_path / "run")
     lock.acquire()
-    refused(run(*words), "Another run is at work in", str(tmp_path / "run"))
+    refused(run(*words), "Another run is using", str(tmp_path / "run"))
     lock.release()
     assert run(*words).returncode == 0
 

@@ -333,7 +333,7 @@ def test_edited_state_is_refused_in_one_line(job: Job, tmp_path: Path) -> None:
     for number, edit in enumerate(EDITS):
         shutil.copytree(tmp_path / "kept", work)
         edit(work)
-        with pytest.raises(OutputError, match=r"^(Journal|Output|Image) .*begin anew\.$"):
+        with pytest.raises(OutputError, match=r"^(Journal|Output|Image) .*start again\.$"):
             enhance_to_file(job, tmp_path / "out.ome.zarr", resume=True)
             pytest.fail(f"edit {number} was believed")
         shutil.rmtree(work)

@@ -182,7 +182,7 @@ def test_a_second_start_is_refused(tune_dock: Dock, qtbot: Any, messages: list[s
     assert not dock.panel.start_button.isVisibleTo(dock)
     dock.start()
     dock.resume(run.job.output)
-    assert messages == ["A fine-tuning is at work in this dock; stop it first, or wait."] * 2
+    assert messages == ["A fine-tuning is running in this dock; stop it first, or wait."] * 2
     assert dock.controller.run is run
     finish(qtbot, dock, dock.stop)
 
@@ -199,7 +199,7 @@ def test_a_run_that_others_work_at_is_refused(
     outcome = finish(qtbot, dock, lambda: dock.resume(folder))
     assert outcome.kind == "failed"
     assert messages == [outcome.message] == [dock.status]
-    assert outcome.message.startswith(f"Another run is at work in {folder}; wait for it")
+    assert outcome.message.startswith(f"Another run is using {folder}; wait for it")
     lock.release()
     assert finish(qtbot, dock, lambda: dock.resume(folder)).kind == "done"
     assert (folder / "last.safetensors").read_bytes() == kept

@@ -30,7 +30,7 @@ def test_a_second_lock_on_the_folder_is_refused(tmp_path: Path) -> None:
     first, second = RunLock(tmp_path / "run"), RunLock(tmp_path / "run")
     first.acquire()
     first.acquire()
-    with pytest.raises(TrainingError, match=r"^Another run is at work in .*run; wait for it, stop"):
+    with pytest.raises(TrainingError, match=r"^Another run is using .*run; wait for it, stop"):
         second.acquire()
     assert (first.held, second.held) == (True, False)
     assert is_at_work(tmp_path / "run")
@@ -46,7 +46,7 @@ def test_another_process_holds_the_lock_until_it_is_killed(tmp_path: Path) -> No
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"held\n"
-        with pytest.raises(TrainingError, match="Another run is at work"):
+        with pytest.raises(TrainingError, match="Another run is using"):
             RunLock(tmp_path).acquire()
         child.kill()
     assert (tmp_path / ".lock").exists()
@@ -66,12 +66,12 @@ def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 def test_trainer_holds_the_folder_until_its_run_has_ended(data_root: Path, tmp_path: Path) -> None:
     recipe, output = tiny_recipe(steps=3), tmp_path / "run"
     trainer = Trainer(recipe, data_root, output)
-    with pytest.raises(TrainingError, match="Another run is at work"):
+    with pytest.raises(TrainingError, match="Another run is using"):
         Trainer(recipe, data_root, output)
     run = trainer.run()
     assert isinstance(next(run), StepDone)
     recipe_file = (output / "recipe.yaml").read_bytes()
-    with pytest.raises(TrainingError, match="Another run is at work"):
+    with pytest.raises(TrainingError, match="Another run is using"):
         Trainer(tiny_recipe(steps=4), data_root, output)
     assert (output / "recipe.yaml").read_bytes() == recipe_file
     list(run)
@@ -87,7 +87,7 @@ def test_what_would_be_refused_at_the_end_is_refused_before_slides_are_read(
         Trainer(nothing, data_root, tmp_path / "file" / "a" / "run")
     lock = RunLock(tmp_path / "run")
     lock.acquire()
-    with pytest.raises(TrainingError, match="Another run is at work"):
+    with pytest.raises(TrainingError, match="Another run is using"):
         Trainer(nothing, data_root, tmp_path / "run")
     lock.release()
     with pytest.raises(TrainingError, match="gone"):

@@ -132,7 +132,9 @@ def build_parser() -> argparse.ArgumentParser:
     train = add("train", "train a model by a recipe")
     train.add_argument("recipe", type=Path, help="a YAML file, or the name of a shipped model")
     train.add_argument("--data", type=Path, required=True, help="folder of the recipe's sources")
-    train.add_argument("--output", type=Path, required=True, help="folder; a run in it goes on")
+    train.add_argument(
+        "--output", type=Path, required=True, help="folder; a run in it is continued"
+    )
     _json(train)
 
     _finetune(add("finetune", "let a model go on learning from slides"))

@@ -93,7 +93,7 @@ def _continued(arguments: argparse.Namespace) -> Recipe:
         if getattr(wanted, name) != getattr(recipe, name):
             raise TrainingError(
                 f"Folder {arguments.output} holds a run with another value of {name!r}; --resume "
-                "goes on with its own recipe, so give the same or leave it out."
+                "uses the run's own recipe; give the same one, or leave it out."
             )
     return recipe
 

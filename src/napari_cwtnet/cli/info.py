@@ -110,7 +110,7 @@ def table(said: dict[str, Any]) -> Iterator[str]:
     """
     possible, mpp = said["enhance"], said["mpp"]
     if not possible:
-        yield "enhance: no model is at hand; `napari-cwtnet models` says where they belong"
+        yield "enhance: there is no model; `napari-cwtnet models` shows where models belong"
         return
     rows = [_HEADS]
     for one in possible:
@@ -133,5 +133,5 @@ def table(said: dict[str, Any]) -> Iterator[str]:
     if said["computed"] is not None:
         yield "  A computed slide is no truth to compare with."
         return
-    yield "  yes: the slide holds the truth, and PSNR and SSIM are told; coarser input likewise."
+    yield "  yes: the slide holds the truth, and PSNR and SSIM are shown; coarser input likewise."
     yield "  beyond native: finer than the slide itself, so that there is nothing to compare with."

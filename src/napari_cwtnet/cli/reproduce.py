@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         degradation=arguments.degradation,
     )
     cancel = CancelToken()
-    with stopped_by_interrupt(cancel, "stopping; the same command goes on"):
+    with stopped_by_interrupt(cancel, "stopping; the same command continues"):
         try:
             if key == _CLASSIFICATION:
                 epochs = arguments.epochs

@@ -200,7 +200,7 @@ def _readme(model: Model, degradation: Degradation) -> str:
         "The pixels that it adds are computed: they are what such tissue usually looks like, and "
         "no evidence of what is there.",
         "",
-        f"Input: RGB, 0..255. What the network is told of it: {degradation}.",
+        f"Input: RGB, 0..255. The model assumes that it was made by: {degradation}.",
     ]
     if gains:
         lines += ["", "| made by | gain over bicubic, dB |", "|---|---|"]

@@ -349,7 +349,7 @@ class RunLock:
             self._lock.acquire()
         except Timeout:
             raise TrainingError(
-                f"Another run is at work in {self.folder}; wait for it, stop it, or choose another "
+                f"Another run is using {self.folder}; wait for it, stop it, or choose another "
                 "output folder."
             ) from None
         except OSError as error:

@@ -162,11 +162,11 @@ def _result(future: Any) -> Any:
         return future.result()
     except (CommClosedError, FutureCancelledError) as error:
         raise OutputError(
-            "The connection to the scheduler is lost; see that it runs, and go on with --resume."
+            "The connection to the scheduler is lost; see that it runs, and continue with --resume."
         ) from error
     except KilledWorker as error:
         raise OutputError(
-            "A block took down several workers, each may have had too little memory; give them "
-            "more and go on with --resume, or delete the folder of the run and begin anew with a "
+            "A block ended several workers, perhaps for lack of memory; give them more and "
+            "continue with --resume, or delete the folder of the run and start again with a "
             "smaller --block."
         ) from error

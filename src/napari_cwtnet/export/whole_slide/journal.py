@@ -123,7 +123,7 @@ class Journal:
         except ValidationError as error:
             raise OutputError(
                 f"Journal {path} is damaged or of another version in line {number + 1}; delete "
-                f"the folder {path.parent.name} and begin anew."
+                f"the folder {path.parent.name} and start again."
             ) from error
 
     @staticmethod

@@ -128,8 +128,8 @@ def take_up(
         journal.head.provenance,
         provenance,
         f"Output {work.output} has an unfinished run of another kind",
-        f"repeat that command with --resume, or delete {work.path.name} and begin anew",
-        of_software=f"install that one to go on, or delete {work.path.name} and begin anew",
+        f"repeat that command with --resume, or delete {work.path.name} and start again",
+        of_software=f"install that one to go on, or delete {work.path.name} and start again",
     )
     layout = _layout(work, journal, context.plan.output_size)
     _check_slide(work, journal, layout, context)
@@ -139,7 +139,7 @@ def take_up(
         return run
     gone = OutputError(
         f"Output {work.output}: the pixels of its unfinished run are gone; delete "
-        f"{work.path.name} and begin anew."
+        f"{work.path.name} and start again."
     )
     if not work.image.exists():
         raise gone
@@ -172,7 +172,7 @@ def _layout(work: WorkFolder, journal: Journal, size: Size) -> Layout:
     if layout is None or not inside or tuple(head.output_size) != tuple(size):
         raise OutputError(
             f"Journal {work.journal} is damaged: its blocks are not those of the image; delete "
-            f"the folder {work.path.name} and begin anew."
+            f"the folder {work.path.name} and start again."
         )
     return layout
 
@@ -185,7 +185,7 @@ def _check_slide(work: WorkFolder, journal: Journal, layout: Layout, context: Jo
         if pixels_digest(context, cut(context.plan, layout.block(place))) != done.read:
             raise OutputError(
                 f"Output {work.output}: the slide has changed since its unfinished run began; "
-                f"delete {work.path.name} and begin anew."
+                f"delete {work.path.name} and start again."
             )
 
 

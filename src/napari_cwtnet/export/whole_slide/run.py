@@ -318,7 +318,7 @@ def enhance_to_file(
         except CancelledError as error:
             done, columns, rows = len(run.journal.blocks), *run.layout.grid
             raise CancelledError(
-                f"{error}; {done} of {columns * rows} blocks are done, go on with --resume"
+                f"{error}; {done} of {columns * rows} blocks are done, continue with --resume"
             ) from error
         result = result_of(context.plan, run, resumed, time.perf_counter() - began)
         write_sidecar(output, run.record)
@@ -344,5 +344,5 @@ def _said_in_words(work: WorkFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kept = " What is done is kept; go on with --resume." if work.unfinished else ""
+        kept = " What is done is kept; continue with --resume." if work.unfinished else ""
         raise OutputError(f"{cannot_write(work.output, error)}{kept}") from error

@@ -157,7 +157,7 @@ class FinetuneForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.model = ModelCombo("The model that goes on learning; it stays as it is")
+        self.model = ModelCombo("The model to start from; its file stays as it is")
         self.regions, self.held_out = Combo(), Combo()
         self.sharpness, self.device = sharpness_combo(), device_combo()
         self.slides = SlideList()

@@ -25,7 +25,10 @@ _REFERENCES = {
 }
 _PRECISIONS = {
     "auto": ("Auto", "Half where the device is made for it, else float32"),
-    "float32": ("float32", "Full: slower on many devices; all of them agree, but for rounding"),
+    "float32": (
+        "float32",
+        "Full precision: slower on many devices, and the same on all up to rounding",
+    ),
     "bfloat16": ("bfloat16 (half)", "Fast on new processors and NVIDIA devices, else slow"),
     "float16": ("float16 (half)", "Fast on NVIDIA devices, slow on processors"),
 }

@@ -80,8 +80,8 @@ class SlideForm(QWidget):
         self.levels = _table()
         self.degradation = _label(wrap=True)
         self.degradation.setToolTip(
-            "What each level's pixels went through, by its downsample: the filter that made it of "
-            "the next finer one, and the codec"
+            "How each level was made, by its downsample: the filter from the next finer level, and "
+            "the codec"
         )
         self.copy = QPushButton("Copy as command")
         self.copy.setToolTip("Copy the command line that says the same of the slide in a terminal")

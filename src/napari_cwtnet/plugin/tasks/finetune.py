@@ -305,7 +305,7 @@ class Finetuner(TaskRunner):
             If one is at work.
         """
         if self.busy:
-            raise TrainingError("A fine-tuning is at work in this dock; stop it first, or wait.")
+            raise TrainingError("A fine-tuning is running in this dock; stop it first, or wait.")
         run = self._last = FinetuneRun(job)
         self.submit(Task("", lambda: run, end=_announce))
         return run

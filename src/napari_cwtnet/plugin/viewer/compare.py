@@ -83,7 +83,7 @@ DIFFERENCE_RANGE = 30
 """Grey levels of 255 at which the colours are full: the same for every map, to compare them."""
 _COLOURS = ["#0b3c8c", "#5d9bd5", "#ffffff", "#e07b54", "#8c1010"]
 _NO_SOURCE = "Only results of this session can be subtracted; enhance this place again."
-_AT_WORK = "The result is at work; subtract when it is there."
+_AT_WORK = "The result is still being computed; take the difference when it is done."
 
 
 class Difference:

@@ -173,7 +173,9 @@ def exportable(layer: Any) -> tuple[Source, dict[str, Any]]:
     known = dict(layer.metadata[RESULT_KEY])
     done, total = known.get("tiles_done"), known.get("tiles")
     if done is None or done != total:
-        parts = "it is at work" if done is None else f"{done} of {total} tiles are there"
+        parts = (
+            "it is still being computed" if done is None else f"{done} of {total} tiles are there"
+        )
         raise RequestError(f"The result is not complete ({parts}); enhance it to the end first.")
     return source, known
 
