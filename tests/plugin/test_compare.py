@@ -362,7 +362,7 @@ def test_no_difference_of_a_result_that_is_at_work(
     result.metadata = {**result.metadata, RESULT_KEY: known}
     dock.compare.refresh()
     assert not dock.compare.buttons["difference"].isEnabled()
-    assert "at work" in dock.compare.buttons["difference"].toolTip()
+    assert "still being computed" in dock.compare.buttons["difference"].toolTip()
     assert dock.compare.buttons["split"].isEnabled()
     result.metadata = {**result.metadata, RESULT_KEY: {**known, "tiles_done": done}}
     dock.compare.refresh()
