@@ -311,3 +311,30 @@ def test_half_precision_weights_leave_the_skip_whole(
         assert getattr(half, name).dtype == torch.float32
         difference = (getattr(half, name) - getattr(whole, name)).abs()
         assert 0 < difference.max() < 0.05 or (name == "reference" and with_reference)
+
+
+def test_the_predicted_error_leaves_sr_as_it_is() -> None:
+    config = preset("lite-2", 4, blocks=1, channels=8, error_channels=4)
+    network, lr = CwtNet(config).eval(), torch.rand(2, 3, 12, 10)
+    torch.nn.init.normal_(network.error_head.last.weight)
+    with torch.no_grad():
+        plain, asked = network(lr), network(lr, error=True)
+    assert plain.error is None
+    assert asked.error is not None
+    assert asked.error.shape == (2, 1, 12, 10)
+    assert 0 < float(asked.error.min()) < float(asked.error.max()) <= 1
+    assert torch.equal(plain.sr, asked.sr)
+
+
+def test_a_network_without_a_head_predicts_no_error() -> None:
+    network = CwtNet(preset("lite-2", 2, blocks=1, channels=8))
+    assert not network.predicts_error
+    assert network(torch.rand(1, 3, 8, 8), error=True).error is None
+
+
+def test_half_precision_predicts_in_float32() -> None:
+    network = CwtNet(preset("lite-2", 2, blocks=1, channels=8, error_channels=4))
+    error = network.to(torch.bfloat16)(torch.rand(1, 3, 8, 8), error=True).error
+    assert error is not None
+    assert error.dtype == torch.float32
+    assert float(error.detach().mean()) * 255 == pytest.approx(2, rel=0.02)

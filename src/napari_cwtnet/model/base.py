@@ -35,6 +35,9 @@ class NetworkOutput:
     """Input of the WT branch ``(N, 3, 2h, 2w)``: the reference, or its stand-in."""
     blocks: tuple[BlockRecord, ...] = ()
     """One record per CWTB; empty unless requested."""
+    error: Tensor | None = None
+    """Predicted |SR − truth|, ``(N, 1, h, w)`` in 0..1: mean over RGB and the pixels of SR in
+    each LR pixel; None unless requested."""
 
 
 Scale = Literal[2, 4, 8]
@@ -73,6 +76,8 @@ class Network(nn.Module):
     config: BaseConfig
     takes_degradation: bool = False
     """Whether ``forward`` takes ``degradation=``, what is known of its input."""
+    predicts_error: bool = False
+    """Whether ``forward`` takes ``error=True`` and then predicts its own error."""
     takes_half: ClassVar[bool] = False
     """Whether, with half-precision weights, it takes and returns float32 images."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -194,6 +195,25 @@ class CrossScaleBlock(nn.Module):
         if self.config.value == "down_up":
             return bicubic(bicubic(key, 0.5), 2)
         return key
+
+
+class ErrorHead(nn.Module):
+    """Predicts the mean size of the network's error within each LR pixel.
+
+    Two convolutions give its logarithm. An untrained head predicts two grey levels everywhere.
+    """
+
+    def __init__(self, features: int, channels: int) -> None:
+        super().__init__()
+        self.first = conv(features, channels)
+        self.last = conv(channels, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.constant_(cast("Tensor", self.last.bias), math.log(2 / 255))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(N, C, h, w)`` to ``(N, 1, h, w)`` float32 in 0..1."""
+        logarithm: Tensor = self.last(torch.relu(self.first(features)))
+        return logarithm.float().clamp(math.log(1e-4), 0.0).exp()
 
 
 class Upsampler(nn.Sequential):

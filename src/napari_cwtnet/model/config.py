@@ -69,6 +69,9 @@ class NetworkConfig(BaseConfig):
         le=1024,
         description="hidden units of the MLP that takes what is known of the degradation; 0: none",
     )
+    error_channels: int = Field(
+        0, ge=0, le=256, description="hidden channels of the head that predicts the error; 0: none"
+    )
     lowest_band: Literal["band", "lr"] = Field(
         "band", description="how LL enters, where it is kept: as the other bands, or as LR does"
     )

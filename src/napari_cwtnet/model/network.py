@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from napari_cwtnet.model.base import Network, NetworkOutput
 from napari_cwtnet.model.blocks import (
     CrossScaleBlock,
+    ErrorHead,
     Upsampler,
     WaveletReconstruction,
     bicubic,
@@ -54,6 +55,9 @@ class CwtNet(Network):
         if config.conditioning:
             # After both heads, and in every block for Q and for K.
             self.conditioning = Conditioning(2 + 2 * config.blocks, channels, config.conditioning)
+        self.predicts_error = config.error_channels > 0
+        if config.error_channels:
+            self.error_head = ErrorHead(channels, config.error_channels)
         if config.skip != "none":
             # An untrained network with a global skip is exactly the bicubic enlargement.
             self._begin_at_zero(self.tail.last)
@@ -67,6 +71,7 @@ class CwtNet(Network):
         *,
         degradation: Tensor | None = None,
         record: bool = False,
+        error: bool = False,
     ) -> NetworkOutput:
         """Super-resolve a batch.
 
@@ -83,6 +88,8 @@ class CwtNet(Network):
             omitted.
         record : bool
             Also return the attention of every block; costs N·C·h·w features per block.
+        error : bool
+            Also predict the error, if the network has a head for it.
 
         Raises
         ------
@@ -102,12 +109,14 @@ class CwtNet(Network):
             own = None if film is None else film[2 * number : 2 * number + 2]
             f_sr, f_hwt, taken = block(f_sr, f_hwt, record, own)
             records += [taken] if taken else []
-        residual = self.tail(first + f_sr).to(lr.dtype)
+        features = first + f_sr
+        residual = self.tail(features).to(lr.dtype)
         return NetworkOutput(
             sr=residual + self._base(lr, reference, source),
             wt=None if f_hwt is None else self.wt_tail(f_hwt).to(lr.dtype),
             reference=source,
             blocks=tuple(records),
+            error=self.error_head(features) if error and self.predicts_error else None,
         )
 
     def wt_target(self, reference: Tensor) -> Tensor:
