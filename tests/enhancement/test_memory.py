@@ -146,3 +146,20 @@ def test_a_containers_limit_counts(tmp_path: Path) -> None:
     assert _cgroup_free_bytes(tmp_path) >= 2**60
     (tmp_path / "memory.max").write_text("1000\n")
     assert _cgroup_free_bytes(tmp_path) == 800  # files are let go of when memory is wanted
+
+
+def test_the_predicted_error_survives_the_parts(pattern_slide: Slide, make_model: Any) -> None:
+    model = make_model(2, seed=1, wt_source="lr_up", halo=24, tile=96, error_channels=4)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(FIELD, 2))
+    found = []
+    for fails in (False, True):
+        engine, canvas = Engine(model, "cpu", 0, dtype="float32"), Canvas(plan)
+        if fails:
+            Short(engine, lambda n, _: MemoryError() if n == 1 else None)
+        for done in engine.run(pattern_slide, plan):
+            canvas.add(done.tile, done.sr, done.error)
+        assert canvas.error is not None
+        assert canvas.error.shape == (plan.lattice.size.height, plan.lattice.size.width)
+        found.append(canvas.error)
+    assert found[0].std() > 0
+    np.testing.assert_allclose(found[1], found[0], rtol=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.enhancement.plan import Plan
-from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Span, Tile
+from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Span, Tile, placement
 
 _FULL = FULL_WEIGHT**2
 """Total weight once every overlapping tile has arrived."""
@@ -24,6 +24,9 @@ class Canvas:
     ----------
     rgba : ndarray
         ``(height, width, 4)`` uint8; alpha is 0 where no tile has arrived, else 255.
+    error : ndarray or None
+        Predicted error in grey levels, ``(h, w)`` float32 on the LR grid, 0 where no tile has
+        arrived; None until a tile comes with one.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -31,8 +34,11 @@ class Canvas:
         self._plan = plan
         self._fading: dict[tuple[int, int], tuple[NDArray[np.uint32], NDArray[np.uint32]]] = {}
         self.rgba = np.zeros((height, width, 4), np.uint8)
+        self.error: NDArray[np.float32] | None = None
 
-    def add(self, tile: Tile, sr: NDArray[np.uint8]) -> tuple[slice, slice]:
+    def add(
+        self, tile: Tile, sr: NDArray[np.uint8], error: NDArray[np.float32] | None = None
+    ) -> tuple[slice, slice]:
         """Blend the SR pixels of a tile in.
 
         Parameters
@@ -41,12 +47,17 @@ class Canvas:
             Its place.
         sr : ndarray
             ``(h, w, 3)`` uint8, the pixels from ``start`` to ``stop`` of both spans.
+        error : ndarray, optional
+            Predicted error of all that was read for the tile, ``(h, w)`` on the LR grid, grey
+            levels. Not blended: each pixel has that of the tile that owns it.
 
         Returns
         -------
         rows, columns : slice
             What changed in ``rgba``.
         """
+        if error is not None:
+            self._put(tile, error)
         scale, (column, row) = self._plan.scale, self._plan.lattice.origin
         top, left = (tile.rows.start - row) * scale, (tile.columns.start - column) * scale
         height, width = self.rgba.shape[:2]
@@ -69,6 +80,12 @@ class Canvas:
             slice(down[0][0].start, down[-1][0].stop),
             slice(across[0][0].start, across[-1][0].stop),
         )
+
+    def _put(self, tile: Tile, error: NDArray[np.float32]) -> None:
+        lattice = self._plan.lattice
+        if self.error is None:
+            self.error = np.zeros((lattice.size.height, lattice.size.width), np.float32)
+        placement(lattice, tile).copy(error, self.error)
 
     def _blend(
         self, there: tuple[slice, slice], sr: NDArray[np.uint8], weights: NDArray[np.uint32]

@@ -139,7 +139,7 @@ class TileCache:
 
     def __init__(self, budget: int) -> None:
         self._lock = threading.Lock()
-        self._tiles: LRUCache[Hashable, TileOutput] = LRUCache(budget, lambda tile: tile.sr.nbytes)
+        self._tiles: LRUCache[Hashable, TileOutput] = LRUCache(budget, lambda tile: tile.nbytes)
 
     def get(self, key: Hashable) -> TileOutput | None:
         """The tile of that key, if cached."""
@@ -149,7 +149,7 @@ class TileCache:
     def put(self, key: Hashable, tile: TileOutput) -> None:
         """Cache a tile, unless it exceeds the whole budget."""
         with self._lock:
-            if tile.sr.nbytes <= self._tiles.maxsize:
+            if tile.nbytes <= self._tiles.maxsize:
                 self._tiles[key] = tile
 
     def clear(self) -> None:
@@ -180,6 +180,11 @@ class TileResult:
     def sr(self) -> Pixels:
         """SR pixels ``(h, w, 3)`` uint8, without the halo."""
         return self.output.sr
+
+    @property
+    def error(self) -> NDArray[np.float32] | None:
+        """Predicted error ``(h, w)`` of the LR pixels read, grey levels; None if unknown."""
+        return self.output.error
 
 
 class Engine:
@@ -297,7 +302,11 @@ class Engine:
     ) -> TileOutput:
         finest = lr if reference is None else reference
         if self.skip_background and is_background(finest):
-            output = TileOutput(self._enlarged(plan, tile, finest), background=True)
+            empty = np.zeros(lr.shape[:2], np.float32)
+            predicted = empty if self.model.network.predicts_error else None
+            output = TileOutput(
+                self._enlarged(plan, tile, finest), background=True, error=predicted
+            )
         else:
             small, fine = self._tensors(lr, reference)
             output = self._split.run(small, fine, self._degradation_tensor(known))

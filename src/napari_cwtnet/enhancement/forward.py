@@ -6,10 +6,11 @@ import copy
 import logging
 import threading
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_cwtnet.errors import ModelError, RequestError
@@ -27,6 +28,11 @@ def to_pixels(sr: Tensor) -> Pixels:
     """An image ``(3, h, w)``, nominally 0..1, as ``(h, w, 3)`` uint8."""
     image = sr.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0)
     return np.ascontiguousarray(image.cpu().numpy())
+
+
+def error_of(output: NetworkOutput) -> NDArray[np.float32] | None:
+    """The predicted error of a batch of one, ``(h, w)`` grey levels; None without a head for it."""
+    return None if output.error is None else output.error[0, 0].mul(255).cpu().numpy()
 
 
 class Networks:
@@ -175,8 +181,10 @@ class Forward:
         record: bool,
     ) -> NetworkOutput:
         network = self.networks.get(dtype)
-        known = {"degradation": degradation} if self.model.takes_degradation else {}
-        output: NetworkOutput = network(lr, reference, record=record, **known)
+        more: dict[str, Any] = {"error": True} if self.model.network.predicts_error else {}
+        if self.model.takes_degradation:
+            more["degradation"] = degradation
+        output: NetworkOutput = network(lr, reference, record=record, **more)
         blocks = tuple(
             replace(b, query=b.query.float(), key=b.key.float(), relevance=b.relevance.float())
             for b in output.blocks

@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_cwtnet.enhancement.forward import Forward, to_pixels
+from napari_cwtnet.enhancement.forward import Forward, error_of, to_pixels
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.model import Network
 from napari_cwtnet.slides.backend import Pixels
@@ -111,6 +113,14 @@ class TileOutput:
     """Computed in float32: half precision gave values that are not finite."""
     parts: int = 1
     """Number of sub-tiles used to fit in memory."""
+    error: NDArray[np.float32] | None = None
+    """Predicted error of everything that was read, ``(h, w)`` on the LR grid, grey levels; None
+    where the model does not predict it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return self.sr.nbytes + (0 if self.error is None else self.error.nbytes)
 
 
 class SplitOnOutOfMemory:
@@ -163,7 +173,7 @@ class SplitOnOutOfMemory:
                 raise
             self._lower(max(rows, columns), error)
         else:
-            return TileOutput(to_pixels(output.sr[0]), repeated=repeated)
+            return TileOutput(to_pixels(output.sr[0]), repeated=repeated, error=error_of(output))
         # Out of the except block, so that the error's traceback no longer holds tensors.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -212,13 +222,25 @@ class SplitOnOutOfMemory:
             if reference is not None:
                 fine = _packed(reference.narrow(axis - 2, 2 * begin, 2 * (end - begin)))
             half = self.run(_packed(part), fine, degradation)
-            own = slice((start - begin) * scale, (stop - begin) * scale)
-            found.append(replace(half, sr=half.sr[own] if axis == 0 else half.sr[:, own]))
+            own, own_lr = (slice((start - begin) * f, (stop - begin) * f) for f in (scale, 1))
+            found.append(
+                replace(
+                    half,
+                    sr=_cut(half.sr, own, axis),
+                    error=None if half.error is None else _cut(half.error, own_lr, axis),
+                )
+            )
+        errors = [half.error for half in found if half.error is not None]
         return TileOutput(
             np.concatenate([half.sr for half in found], axis),
             repeated=any(half.repeated for half in found),
             parts=sum(half.parts for half in found),
+            error=np.concatenate(errors, axis) if errors else None,
         )
+
+
+def _cut(values: NDArray[Any], own: slice, axis: int) -> NDArray[Any]:
+    return values[own] if axis == 0 else values[:, own]
 
 
 def _packed(image: Tensor) -> Tensor:

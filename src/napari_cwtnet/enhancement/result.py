@@ -50,6 +50,9 @@ class Result:
     provenance: dict[str, Any]
     seconds: float
     tile_counts: TileCounts
+    error: NDArray[np.float32] | None = None
+    """Predicted |SR − truth| in grey levels, ``(h, w)`` on the LR grid; None where the model does
+    not predict it."""
 
     @property
     def mpp(self) -> float | None:
@@ -213,7 +216,7 @@ def enhance(
     # However it ends, even by an error in `progress`, no thread keeps computing.
     with contextlib.closing(engine.run(slide, plan, cancel)) as running:
         for done, finished in enumerate(running, start=1):
-            canvas.add(finished.tile, finished.sr)
+            canvas.add(finished.tile, finished.sr, finished.error)
             tile_counts.add(finished)
             if progress is not None:
                 progress(done, len(plan.tiles))
@@ -225,4 +228,5 @@ def enhance(
         provenance=provenance(slide, plan, engine, tile_counts),
         seconds=time.perf_counter() - began,
         tile_counts=tile_counts,
+        error=canvas.error,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -308,3 +309,57 @@ class Lattice:
             (columns.read_stop - columns.read_start) * d,
             (rows.read_stop - rows.read_start) * d,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The LR pixels that a tile owns: their position in the region, and in the tile."""
+
+    rows: slice
+    columns: slice
+    tile_rows: slice
+    tile_columns: slice
+
+    def copy(self, source: NDArray[Any], target: NDArray[Any], factor: int = 1) -> None:
+        """Copy a tile's own pixels into the region's array.
+
+        Parameters
+        ----------
+        source : ndarray
+            ``(factor·h, factor·w, …)`` of the tile's whole input.
+        target : ndarray
+            The region's array to write to.
+        factor : int
+            Pixels of both per LR pixel along each axis.
+        """
+        there = (_times(self.rows, factor), _times(self.columns, factor))
+        here = (_times(self.tile_rows, factor), _times(self.tile_columns, factor))
+        target[there] = source[here]
+
+    def owns(self, row: int, column: int) -> bool:
+        """Whether the tile owns an LR pixel of the region."""
+        return row in _range(self.rows) and column in _range(self.columns)
+
+
+def placement(lattice: Lattice, tile: Tile) -> Placement:
+    """Position of a tile's own pixels; neighbours divide the ramp between them in half."""
+    rows, tile_rows = _owned(tile.rows, lattice.origin[1], lattice.size.height)
+    columns, tile_columns = _owned(tile.columns, lattice.origin[0], lattice.size.width)
+    return Placement(rows, columns, tile_rows, tile_columns)
+
+
+def _owned(span: Span, first: int, count: int) -> tuple[slice, slice]:
+    start = min(max(span.start + span.ramp_in // 2, first), first + count)
+    stop = max(min(span.stop - span.ramp_out // 2, first + count), start)
+    return (
+        slice(start - first, stop - first),
+        slice(start - span.read_start, stop - span.read_start),
+    )
+
+
+def _times(pixels: slice, factor: int) -> slice:
+    return slice(pixels.start * factor, pixels.stop * factor)
+
+
+def _range(pixels: slice) -> range:
+    return range(pixels.start, pixels.stop)

@@ -25,8 +25,8 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.engine import Known
-from napari_cwtnet.enhancement.forward import to_pixels
-from napari_cwtnet.enhancement.tiling import Lattice, Span, Tile, crop_halo
+from napari_cwtnet.enhancement.forward import error_of, to_pixels
+from napari_cwtnet.enhancement.tiling import Placement, Tile, crop_halo, placement
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import NetworkConfig
@@ -34,6 +34,7 @@ from napari_cwtnet.model.base import NetworkOutput
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
+from napari_cwtnet.slides.degradation import Kernel
 
 
 def cwtnet_config(model: ModelHeader) -> NetworkConfig:
@@ -51,60 +52,6 @@ def cwtnet_config(model: ModelHeader) -> NetworkConfig:
         f"Model {model.name!r} is of the architecture {config.architecture}, which has no "
         "attention to inspect; choose a CWT-Net."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """The LR pixels that a tile owns: their position in the field, and in the tile."""
-
-    rows: slice
-    columns: slice
-    tile_rows: slice
-    tile_columns: slice
-
-    def copy(self, source: NDArray[Any], target: NDArray[Any], factor: int = 1) -> None:
-        """Copy a tile's own pixels into the field.
-
-        Parameters
-        ----------
-        source : ndarray
-            ``(factor·h, factor·w, …)`` of the tile's whole input.
-        target : ndarray
-            The field's array to write to.
-        factor : int
-            Pixels of both per LR pixel along each axis.
-        """
-        there = (_times(self.rows, factor), _times(self.columns, factor))
-        here = (_times(self.tile_rows, factor), _times(self.tile_columns, factor))
-        target[there] = source[here]
-
-    def owns(self, row: int, column: int) -> bool:
-        """Whether the tile owns an LR pixel of the field."""
-        return row in _range(self.rows) and column in _range(self.columns)
-
-
-def placement(lattice: Lattice, tile: Tile) -> Placement:
-    """Position of a tile's own pixels; neighbours divide the ramp between them in half."""
-    rows, tile_rows = _along(tile.rows, lattice.origin[1], lattice.size.height)
-    columns, tile_columns = _along(tile.columns, lattice.origin[0], lattice.size.width)
-    return Placement(rows, columns, tile_rows, tile_columns)
-
-
-def _along(span: Span, first: int, count: int) -> tuple[slice, slice]:
-    start = min(max(span.start + span.ramp_in // 2, first), first + count)
-    stop = max(min(span.stop - span.ramp_out // 2, first + count), start)
-    return (
-        slice(start - first, stop - first),
-        slice(start - span.read_start, stop - span.read_start),
-    )
-
-
-def _times(pixels: slice, factor: int) -> slice:
-    return slice(pixels.start * factor, pixels.stop * factor)
-
-
-def _range(pixels: slice) -> range:
-    return range(pixels.start, pixels.stop)
 
 
 Floats = NDArray[np.float32]
@@ -159,11 +106,19 @@ class Field:
     stand_in: Floats | None
     """Input of the WT branch in place of a reference, ``(2h, 2w, 3)`` in 0..1."""
     parts: tuple[Part, ...]
+    error: Floats | None = None
+    """Predicted |SR − truth| in grey levels, ``(h, w)``: mean over RGB and the pixels of SR in each
+    LR pixel; None where the model does not predict it."""
 
     @property
     def blocks(self) -> int:
         """Number of blocks with attention."""
         return int(self.relevance.shape[0])
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """By which the level of LR was made; None where the network does not know it."""
+        return self.parts[0].known[0].kernel
 
     @property
     def aligned(self) -> bool:
@@ -237,7 +192,7 @@ def capture(
         cancel.raise_if_cancelled()
         lr, reference = engine.read(slide, plan, tile)
         output = engine.infer(lr, reference, known, record=True)
-        canvas.add(tile, crop_halo(to_pixels(output.sr[0]), tile, plan.scale))
+        canvas.add(tile, crop_halo(to_pixels(output.sr[0]), tile, plan.scale), error_of(output))
         part = Part(tile, placement(plan.lattice, tile), lr, reference, known)
         taking.add(part, output)
         parts.append(part)
@@ -265,6 +220,7 @@ def capture(
         target=target,
         stand_in=taking.stand_in,
         parts=tuple(parts),
+        error=canvas.error,
     )
 
 
