@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +22,19 @@ from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.slide_fields import sharpness
 
 
-def forward(network: Network, batch: Batch, *, with_reference: bool) -> NetworkOutput:
+def forward(
+    network: Network, batch: Batch, *, with_reference: bool, error: bool = False
+) -> NetworkOutput:
     """A forward pass, with the known degradation where the network takes it."""
     reference = batch.reference if with_reference else None
     lr = batch.lr.contiguous(memory_format=torch.channels_last)
-    if not network.takes_degradation or batch.degradation is None:
-        return network(lr, reference)  # type: ignore[no-any-return]
-    known = batch.degradation
-    if not with_reference:
-        known = known * known.new_tensor([1.0, 0.0]).view(1, 2, 1)
-    return network(lr, reference, degradation=known)  # type: ignore[no-any-return]
+    more: dict[str, Any] = {"error": True} if error else {}
+    if network.takes_degradation and batch.degradation is not None:
+        known = batch.degradation
+        if not with_reference:
+            known = known * known.new_tensor([1.0, 0.0]).view(1, 2, 1)
+        more["degradation"] = known
+    return network(lr, reference, **more)  # type: ignore[no-any-return]
 
 
 def centre_crops(fields: Sequence[Field], scale: int, side: int) -> list[Field]:
