@@ -24,20 +24,21 @@ from napari_cwtnet.inspection.trust import (
     error,
     local_psnr,
     local_ssim,
-    shrunk,
     trust_map,
     trust_maps,
 )
 from napari_cwtnet.metrics import psnr, ssim
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.check_levels import check_levels
+from napari_cwtnet.slides.degradation import Kernel
+from napari_cwtnet.slides.degrade import shrink_exactly
 
 REGION = Region(0, 0, 160, 128)
 
 
 def test_the_kernel_is_that_of_reading(slide) -> None:
     fine, coarse = slide.read(Region(40, 40, 160, 160), 1), slide.read(Region(40, 40, 160, 160), 4)
-    found = shrunk(fine, 40, 40)
+    found = shrink_exactly(fine, Kernel("bicubic"), 4)
     inside = (slice(2, -2), slice(2, -2))
     apart = np.abs(found[inside] - coarse[inside])  # reading rounds after each of two passes
     assert apart.mean() < 0.35

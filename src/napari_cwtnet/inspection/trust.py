@@ -9,11 +9,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Quality, make_plan, measure
+from napari_cwtnet.enhancement import (
+    Canvas,
+    Engine,
+    EnhanceRequest,
+    Plan,
+    Quality,
+    make_plan,
+    measure,
+)
 from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.attention import attention
@@ -23,36 +30,29 @@ from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
+from napari_cwtnet.slides.degradation import Kernel
+from napari_cwtnet.slides.degrade import shrink_exactly
 
 BEST_DB = 60.0
 """Upper limit of local PSNR; equal pixels would have infinity."""
+BICUBIC = Kernel("bicubic")
+CONTRADICTION = 1.0
+"""Weight of consistency beside the predicted error."""
 _REACH = 5
 _SUPPORT = 2
 
 
-def shrunk(image: Pixels | Floats, height: int, width: int) -> Floats:
-    """An image ``(H, W, 3)`` shrunk to ``(height, width, 3)`` by the kernel that reading uses.
-
-    In floating point, without rounding.
-    """
-    planes = [
-        Image.fromarray(np.ascontiguousarray(image[..., channel], dtype=np.float32)).resize(
-            (width, height), Image.Resampling.BICUBIC
-        )
-        for channel in range(3)
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
-
-
-def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
+def consistency(sr: Pixels, lr: Pixels, kernel: Kernel = BICUBIC) -> Floats:
     """Difference of SR, shrunk again, from LR: ``|D(SR) − LR|``, mean over RGB, grey levels.
 
     Parameters
     ----------
     sr : ndarray
-        ``(s·h, s·w, 3)`` in 0..255.
+        ``(s·h, s·w, 3)`` uint8.
     lr : ndarray
         ``(h, w, 3)`` uint8.
+    kernel : Kernel
+        D, by which the level of LR was made; bicubic where nobody knows.
 
     Returns
     -------
@@ -61,11 +61,44 @@ def consistency(sr: Pixels | Floats, lr: Pixels) -> Floats:
         field.
     """
     height, width = lr.shape[:2]
-    found = _mean_size(shrunk(sr, height, width) - lr)
+    found = _mean_size(shrink_exactly(sr, kernel, sr.shape[0] // height) - lr)
     rim = np.ones((height, width), bool)
     rim[_SUPPORT:-_SUPPORT, _SUPPORT:-_SUPPORT] = False
     found[rim] = np.nan
     return found
+
+
+def expected_error(
+    sr: Pixels, lr: Pixels, error: Floats | None, kernel: Kernel | None = None
+) -> Floats:
+    """How far SR may be from the truth, grey levels: the score that the trust map shows.
+
+    The network predicts what errors such tissue usually has; it cannot predict what somebody
+    changed afterwards, or where it went wrong itself. That shows as a contradiction of LR. The
+    larger of the two counts.
+
+    Parameters
+    ----------
+    sr, lr : ndarray
+        ``(s·h, s·w, 3)`` and ``(h, w, 3)`` uint8; SR may end within the last LR pixels.
+    error : ndarray, optional
+        The predicted error, ``(h, w)`` in grey levels; 0 where the model does not predict it.
+    kernel : Kernel, optional
+        By which the level of LR was made, if known.
+
+    Returns
+    -------
+    ndarray
+        ``(h, w)`` float32.
+    """
+    scale = -(-sr.shape[0] // lr.shape[0])
+    missing = [(0, scale * lr.shape[axis] - sr.shape[axis]) for axis in (0, 1)]
+    whole = np.pad(sr, (*missing, (0, 0)), mode="edge")
+    contradiction = np.nan_to_num(consistency(whole, lr, kernel or BICUBIC))
+    if error is None:
+        return contradiction
+    larger: Floats = np.maximum(error, CONTRADICTION * contradiction)
+    return larger
 
 
 def confidence(field: Field) -> Floats:
@@ -126,6 +159,8 @@ def trust_names(field: Field) -> list[str]:
     absent = set() if field.truth is not None else {"error", "local-psnr", "local-ssim"}
     if not field.blocks:
         absent.add("confidence")
+    if field.error is None:
+        absent |= {"expected-error", "predicted-error"}
     return [name for name in TRUST if name not in absent]
 
 
@@ -139,7 +174,11 @@ def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
     """
     values: Floats | None = None
     if name == "consistency":
-        values = consistency(field.sr, field.lr)
+        values = consistency(field.sr, field.lr, field.kernel or BICUBIC)
+    elif name == "expected-error":
+        values = expected_error(field.sr, field.lr, field.error, field.kernel)
+    elif name == "predicted-error":
+        values = field.error
     elif name == "confidence":
         values = confidence(field)
     elif name == "spread":
@@ -160,6 +199,17 @@ def trust_map(field: Field, name: str, spread: Floats | None = None) -> Map:
 
 
 TRUST: dict[str, tuple[str, str, str]] = {
+    "expected-error": (
+        "Expected error",
+        "grey levels",
+        "The larger of the predicted error and the contradiction of the slide: where it is high, "
+        "do not rely on what the picture shows.",
+    ),
+    "predicted-error": (
+        "Predicted error |SR − truth|",
+        "grey levels",
+        "What the network expects its error to be, learnt on tissue whose truth was known.",
+    ),
     "consistency": (
         "Consistency |D(SR) − LR|",
         "grey levels",
@@ -346,12 +396,18 @@ def coarser_scale_check(
         reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
         request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
         coarser = make_plan(pyramid, engine.model, request)
-        canvas = Canvas(coarser)
-        for finished in engine.run(pyramid, coarser, cancel):
-            canvas.add(finished.tile, finished.sr)
-        quality = measure(pyramid, coarser, canvas.image, cancel)
+        image = enhanced(pyramid, engine, coarser, cancel).image
+        quality = measure(pyramid, coarser, image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
     return CoarserScaleCheck(octaves, quality, here)
+
+
+def enhanced(slide: Slide, engine: Engine, plan: Plan, cancel: CancelToken | None = None) -> Canvas:
+    """All tiles of a plan on one canvas."""
+    canvas = Canvas(plan)
+    for finished in engine.run(slide, plan, cancel):
+        canvas.add(finished.tile, finished.sr, finished.error)
+    return canvas
 
 
 def why_unknown(field: Field) -> str | None:

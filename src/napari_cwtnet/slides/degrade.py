@@ -92,6 +92,20 @@ def shrink(image: Pixels, kernel: Kernel, factor: int) -> Pixels:
     return np.clip(np.rint(values.swapaxes(0, 1)), 0, 255).astype(np.uint8)
 
 
+def shrink_exactly(image: Pixels, kernel: Kernel, factor: int) -> NDArray[np.float32]:
+    """As :func:`shrink`, in floating point: without rounding to levels, and without clipping."""
+    method = _PILLOW.get("box" if kernel.name == "gauss" and not kernel.sigma else kernel.name)
+    values = image.astype(np.float32)
+    if factor == 1:
+        return values
+    if method is None:
+        taps = np.asarray(kernel_taps(kernel, factor), np.float32)
+        return _strided(_strided(values, taps, factor).swapaxes(0, 1), taps, factor).swapaxes(0, 1)
+    size = image.shape[1] // factor, image.shape[0] // factor
+    planes = (Image.fromarray(values[..., channel]).resize(size, method) for channel in range(3))
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
+
+
 def compress(image: Pixels, compression: Compression, grid: tuple[int, int] = (0, 0)) -> Pixels:
     """What is left of ``(h, w, 3)`` uint8 RGB after a codec; as it is where that is lossless."""
     if compression.kind not in ("jpeg", "jpeg2000"):
