@@ -209,6 +209,10 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
         "--no-skip-background", action="store_true", help="compute tiles that show nothing, too"
     )
     parser.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="calibrate on this slide, and write beside the image what not to rely on",
+    )  # fmt: skip
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
     _image(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")

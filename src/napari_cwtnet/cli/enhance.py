@@ -8,11 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import Bars, Progress, report, stopped_by_interrupt
 from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.enhancement import (
+    Engine,
     EnhanceRequest,
     Grid,
     Plan,
@@ -23,10 +27,18 @@ from napari_cwtnet.enhancement import (
 )
 from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
-from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
+from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.model import load_model
+from napari_cwtnet.inspection.calibration import (
+    calibrate,
+    in_pixels,
+    keep_calibration,
+    kept_calibration,
+)
+from napari_cwtnet.inspection.trust import expected_error
+from napari_cwtnet.model import Model, load_model
+from napari_cwtnet.slides import Slide
 
 
 def is_asked_for(arguments: argparse.Namespace) -> bool:
@@ -87,6 +99,8 @@ def run(arguments: argparse.Namespace) -> int:
     region = _region(arguments)
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
+    if arguments.trust:
+        check_output(marked_path(arguments.output), arguments.slide)
     region, notes = _on_slide(arguments, region)
     if is_asked_for(arguments):
         return _whole(arguments, region, notes)
@@ -113,17 +127,47 @@ def run(arguments: argparse.Namespace) -> int:
             sharpness=arguments.sharpness,
             progress=Progress("tile"),
         )
+        trusted = _trusted(arguments, slide, model, result) if arguments.trust else None
+    provenance = result.provenance | ({} if trusted is None else {"trust": trusted[0]})
     export_image(
         arguments.output,
         result.image,
-        result.provenance,
+        provenance,
         result.mpp,
         badge_on_pixels=arguments.badge,
         figures=result.metrics.as_dict(),
     )
     said = {"output": str(arguments.output)} | summary(result)
+    if trusted is not None:
+        mask = marked_path(arguments.output)
+        save_image(mask, trusted[1], provenance, result.mpp)
+        said |= {"trust": trusted[0], "marked": str(mask)}
     report(_warned(said, notes), as_json=arguments.json)
     return 0
+
+
+def _trusted(
+    arguments: argparse.Namespace, slide: Slide, model: Model, result: Result
+) -> tuple[dict[str, Any], NDArray[np.uint8]]:
+    """The calibration with the share that it marks, and the mask: 255 where not to rely on it."""
+    plan = result.plan
+    engine = Engine(model, arguments.device, cache_bytes=0, dtype=arguments.dtype)
+    calibration = kept_calibration(slide, engine, plan)
+    if calibration is None:
+        calibration = calibrate(slide, engine, plan, progress=Progress("field"))
+        keep_calibration(slide, engine, plan, calibration)
+    lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
+    kernel = engine.known(slide, plan)[0].kernel
+    expected = expected_error(result.image, lr, result.error, kernel)
+    squares = calibration.mark(expected, plan.scale)
+    height, width = result.image.shape[:2]
+    mask = in_pixels(squares, height, width) * np.uint8(255)
+    return calibration.as_dict() | {"marked_here": round(float(squares.mean()), 4)}, mask
+
+
+def marked_path(output: Path) -> Path:
+    """``out.png.marked.png`` for ``out.png``."""
+    return output.with_name(f"{output.name}.marked.png")
 
 
 def _on_slide(
@@ -144,6 +188,10 @@ def _warned(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
 
 
 def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]) -> int:
+    if arguments.trust:
+        raise RequestError(
+            "--trust is for an image that is computed at once; choose a smaller --region."
+        )
     if arguments.image:
         raise RequestError(
             f"Image {arguments.image} of a file cannot be made block by block; choose a smaller "

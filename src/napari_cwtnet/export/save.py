@@ -77,7 +77,7 @@ _MARGIN = 4
 def write_png(
     path: Path, image: NDArray[np.uint8], provenance: Mapping[str, Any], mpp: float | None
 ) -> None:
-    """Write ``(height, width, 3)`` uint8 RGB."""
+    """Write ``(height, width, 3)`` uint8 RGB, or a mask ``(height, width)``."""
     notes = PngImagePlugin.PngInfo()
     notes.add_itxt("Title", provenance.get("badge", "COMPUTED"))
     notes.add_itxt("Comment", json.dumps(dict(provenance), ensure_ascii=False))
@@ -189,7 +189,7 @@ def save_image(
         place in µm, provenance as map annotation) or ``.ome.zarr`` (the same as NGFF 0.5,
         provenance in the attributes).
     image : ndarray
-        ``(height, width, 3)`` uint8 RGB.
+        ``(height, width, 3)`` uint8 RGB; as PNG also a mask ``(height, width)``.
     provenance : mapping
         JSON values; ``badge`` names the image.
     mpp : float or None

@@ -1,0 +1,384 @@
+"""Calibrate the expected error on a slide: which parts of a result to mark, and with what promise.
+
+The model enhances fields of this slide whose truth the slide holds, from pixels made as its own
+levels are. In each field, a share of the area is wrong by more than so many grey levels and was not
+marked. The mark's threshold is chosen so that this share keeps within its limit in so many fields
+of ten, counting a field that nobody has seen (split conformal prediction; Angelopoulos and Bates,
+arXiv 2107.07511, applied to each field's own critical threshold). Fields are what is exchanged,
+never pixels: neighbouring pixels are no independent trials.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, make_plan
+from napari_cwtnet.enhancement import truth as slide_truth
+from napari_cwtnet.enhancement.check import refuse_computed, tissue_fields
+from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
+from napari_cwtnet.errors import RequestError
+from napari_cwtnet.files import written_whole
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection.field import Floats
+from napari_cwtnet.inspection.trust import enhanced, expected_error
+from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
+
+SQUARE = 8
+"""Side of the squares that are marked, SR pixels."""
+FIELDS = 12
+FIELD_SIDE = 384
+"""Side of a field, pixels of the truth."""
+_VARIABLE = "CWTNET_CONFIG"
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Outside the marked parts, at most ``area`` is wrong, in ``share`` of the fields."""
+
+    wrong: float = 12.0
+    """Grey levels, mean over RGB and a square of 8 × 8 pixels, beyond which a square is wrong."""
+    area: float = 0.05
+    """Largest share of a field that may be wrong and not marked."""
+    share: float = 0.9
+    """Share of fields that keep within it."""
+
+    @property
+    def least_fields(self) -> int:
+        """Fields without which nothing can be promised.
+
+        >>> Promise().least_fields
+        9
+        """
+        return math.ceil(1 / (1 - self.share) - 1e-9) - 1
+
+    @property
+    def sentence(self) -> str:
+        """The promise in words."""
+        return (
+            f"Outside the marked parts, at most {100 * self.area:g} % of the area is wrong by more "
+            f"than {self.wrong:g} grey levels, in {10 * self.share:g} of 10 fields"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The threshold of the mark, and what it was measured on."""
+
+    threshold: float | None
+    """Expected error in grey levels from which a square is marked; infinite where nothing need be;
+    None where there are too few fields to promise anything."""
+    promise: Promise
+    fields: int
+    """Number of fields measured."""
+    octaves: int
+    """Octaves by which they are coarser than what is marked; 0 where the slide holds the truth."""
+    downsample: float
+    """Of their LR."""
+    degradation: str
+    """Of their LR, in words."""
+    marked: float
+    """Mean share of their area that the threshold marks."""
+    model_sha256: str
+    slide_fingerprint: str
+    mode: str
+
+    @property
+    def sentence(self) -> str:
+        """What it promises, or that it cannot."""
+        if self.threshold is None:
+            return (
+                f"Not calibrated: {self.fields} fields with tissue, {self.promise.least_fields} "
+                "are needed; nothing is promised."
+            )
+        where = {0: "this", 1: "half this", 2: "a quarter of this", 3: "an eighth of this"}
+        octaves = where.get(self.octaves, f"1/{2**self.octaves} of this")
+        return (
+            f"{self.promise.sentence}: measured on {self.fields} fields of this slide at "
+            f"{octaves} magnification."
+        )
+
+    def mark(self, expected: Floats, scale: int) -> NDArray[np.bool_]:
+        """The squares of a result to mark.
+
+        Parameters
+        ----------
+        expected : ndarray
+            Expected error ``(h, w)`` on the LR grid, grey levels.
+        scale : int
+            SR pixels per LR pixel.
+
+        Returns
+        -------
+        ndarray
+            One value a square of 8 × 8 SR pixels; all marked where nothing is promised.
+        """
+        threshold = -math.inf if self.threshold is None else self.threshold
+        return in_squares(expected, SQUARE // scale) >= threshold
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON values; an infinite threshold is ``"none"``."""
+        known = asdict(self)
+        if self.threshold is not None and math.isinf(self.threshold):
+            known["threshold"] = "none"
+        return known | {"sentence": self.sentence}
+
+    @classmethod
+    def from_dict(cls, known: Any) -> Self:
+        """Of what :meth:`as_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If a value is missing or of another kind.
+        """
+        if not isinstance(known, dict):
+            raise ValueError("no calibration: not an object of JSON")
+        values = {name: value for name, value in known.items() if name != "sentence"}
+        if values.get("threshold") == "none":
+            values["threshold"] = math.inf
+        try:
+            return TypeAdapter(cls).validate_python(values)
+        except ValidationError as error:
+            raise ValueError(f"no calibration: {error.errors()[0]['msg']}") from error
+
+
+def in_squares(values: Floats, side: int) -> NDArray[np.float64]:
+    """Means over squares of ``side × side``; those at the edge over what there is of them."""
+    height, width = values.shape
+    rows, columns = -(-height // side), -(-width // side)
+    padded = np.full((rows * side, columns * side), np.nan)
+    padded[:height, :width] = values
+    return np.asarray(np.nanmean(padded.reshape(rows, side, columns, side), (1, 3)))
+
+
+def in_pixels(squares: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint8]:
+    """Marked squares as a mask ``(height, width)`` of SR pixels: 1 where marked."""
+    rows = squares.astype(np.uint8).repeat(SQUARE, 0)[:height]
+    return rows.repeat(SQUARE, 1)[:, :width]
+
+
+def chosen_threshold(critical: Sequence[float], share: float) -> float | None:
+    """The threshold that keeps within the limit in a share of fields; None with too few.
+
+    Of n fields and one more, exchangeable with them, that one's critical threshold is the k-th
+    smallest or below with a chance of k / (n + 1) at most.
+
+    >>> chosen_threshold([5.0, 7.0, 6.0, 9.0, 8.0, 4.0, 9.5, 10.0, 11.0], 0.9)
+    4.0
+    >>> chosen_threshold([5.0, 7.0], 0.9) is None
+    True
+    """
+    rank = int((len(critical) + 1) * (1 - share) + 1e-9)
+    return sorted(critical)[rank - 1] if rank else None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredField:
+    """A field whose truth is known, in squares of 8 × 8 SR pixels."""
+
+    expected: NDArray[np.float64]
+    """Expected error of each, grey levels."""
+    wrong: NDArray[np.bool_]
+    """Whether its true error is beyond what is promised."""
+    degradation: str
+    """Of LR, in words."""
+
+    def missed(self, threshold: float) -> float:
+        """Share of the area that is wrong and not marked."""
+        return float(((self.expected < threshold) & self.wrong).mean())
+
+    def marked(self, threshold: float) -> float:
+        """Share of the area that is marked."""
+        return float((self.expected >= threshold).mean())
+
+    def critical(self, area: float) -> float:
+        """The largest threshold at which no more than a share of the area is missed."""
+        allowed = int(area * self.expected.size + 1e-9)
+        missed = np.sort(self.expected[self.wrong])
+        return float(missed[allowed]) if missed.size > allowed else math.inf
+
+
+def calibrate(
+    slide: Slide,
+    engine: Engine,
+    plan: Plan,
+    *,
+    fields: int = FIELDS,
+    promise: Promise | None = None,
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Choose the threshold of the mark for results of one kind on one slide.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open.
+    engine : Engine
+        The model on its device.
+    plan : Plan
+        Of a result: its downsample, mode and sharpness are taken over.
+    fields : int
+        Number of fields with tissue, spread over the slide.
+    promise : Promise, optional
+        What to promise.
+    cancel : CancelToken, optional
+        Stops the work within one tile.
+    progress : callable, optional
+        Called after each field with the number of fields done and the total.
+
+    Raises
+    ------
+    RequestError
+        If the slide is itself computed, the model was given the answer, or it does not predict its
+        error.
+    SlideError, ModelError
+        If the slide or the model cannot be used.
+    CancelledError
+        If ``cancel`` was called.
+    """
+    refuse_computed(slide)
+    promise = promise or Promise()
+    if plan.mode == "oracle":
+        raise RequestError("In oracle mode the model sees the answer; there is nothing to promise.")
+    if not engine.model.network.predicts_error:
+        raise RequestError(
+            f"Model {engine.model.name!r} does not predict its error; choose one that does, such "
+            "as a shipped one."
+        )
+    octaves = _octaves(plan)
+    downsample = plan.downsample * 2**octaves
+    regions = tissue_fields(slide, downsample / plan.scale, fields, FIELD_SIDE)
+    measured: list[MeasuredField] = []
+    for done, region in enumerate(regions, start=1):
+        measured.append(measure_field(slide, engine, plan, region, promise, cancel=cancel))
+        if progress is not None:
+            progress(done, len(regions))
+    threshold = chosen_threshold([one.critical(promise.area) for one in measured], promise.share)
+    marked = [1.0 if threshold is None else one.marked(threshold) for one in measured]
+    return Calibration(
+        threshold=threshold,
+        promise=promise,
+        fields=len(regions),
+        octaves=octaves,
+        downsample=downsample,
+        degradation=measured[-1].degradation,
+        marked=float(np.mean(marked)),
+        model_sha256=engine.model.sha256,
+        slide_fingerprint=slide.fingerprint,
+        mode=plan.mode,
+    )
+
+
+def measure_field(
+    slide: Slide,
+    engine: Engine,
+    plan: Plan,
+    region: Region,
+    promise: Promise,
+    *,
+    cancel: CancelToken | None = None,
+) -> MeasuredField:
+    """Enhance one field whose truth the slide holds.
+
+    Parameters
+    ----------
+    slide, engine, plan, promise, cancel
+        As :func:`calibrate` takes them.
+    region : Region
+        Level-0 pixels.
+    """
+    reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
+    octaves = _octaves(plan)
+    if not octaves:
+        request = EnhanceRequest(region, plan.downsample, reference, sharpness=plan.sharpness)
+        return _squares(slide, engine, request, promise, cancel)
+    levels = check_levels(
+        slide,
+        region,
+        plan.downsample * 2**octaves,
+        plan.scale,
+        KERNELS.get(plan.sharpness, MOST_LIKELY),
+        tell_kernel=engine.known(slide, plan)[0].kernel is not None,
+    )
+    with levels.slide as pyramid:
+        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
+        return _squares(pyramid, engine, request, promise, cancel)
+
+
+def _squares(
+    slide: Slide,
+    engine: Engine,
+    request: EnhanceRequest,
+    promise: Promise,
+    cancel: CancelToken | None,
+) -> MeasuredField:
+    plan = make_plan(slide, engine.model, request)
+    canvas = enhanced(slide, engine, plan, cancel)
+    lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
+    expected = expected_error(canvas.image, lr, canvas.error, engine.known(slide, plan)[0].kernel)
+    truth = slide_truth(slide, plan)
+    if truth is None:
+        raise AssertionError("a field to measure has its truth")
+    size = np.abs(canvas.image.astype(np.float32) - truth).mean(-1)
+    return MeasuredField(
+        in_squares(expected, SQUARE // plan.scale),
+        in_squares(size, SQUARE) > promise.wrong,
+        str(slide.degradation(plan.downsample)),
+    )
+
+
+def _octaves(plan: Plan) -> int:
+    """Octaves to go down until the slide holds the truth."""
+    octaves = 0
+    while plan.output_downsample * 2**octaves < 1 - 1e-6:
+        octaves += 1
+    return octaves
+
+
+def kept_calibration(slide: Slide, engine: Engine, plan: Plan) -> Calibration | None:
+    """The calibration of earlier for results of this kind on this slide; None where there is none.
+
+    A file that cannot be read, or holds something else, counts as none.
+    """
+    path = _path(slide, engine, plan)
+    try:
+        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def keep_calibration(slide: Slide, engine: Engine, plan: Plan, found: Calibration) -> None:
+    """Keep a calibration for later sessions; one that cannot be written is measured again then."""
+    path = _path(slide, engine, plan)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(path) as partial:
+            partial.write_text(json.dumps(found.as_dict(), ensure_ascii=False), encoding="utf-8")
+
+
+def _path(slide: Slide, engine: Engine, plan: Plan) -> Path:
+    """Named by all that the figures depend on."""
+    kind = [
+        slide.fingerprint, engine.model.sha256, plan.mode, plan.downsample, plan.sharpness,
+        FIELDS, FIELD_SIDE, asdict(Promise()),
+    ]  # fmt: skip
+    name = hashlib.sha256(json.dumps(kind).encode()).hexdigest()[:32]
+    chosen = os.environ.get(_VARIABLE)
+    folder = Path(chosen) if chosen else Path(platformdirs.user_config_dir("napari-cwtnet"))
+    return folder / "calibrations" / f"{name}.json"
