@@ -21,7 +21,7 @@ from napari_cwtnet.plugin.docks.widgets import (
     thin_bar,
     words_label,
 )
-from napari_cwtnet.plugin.tasks.inspect import Captured
+from napari_cwtnet.plugin.tasks.inspect import Captured, marked
 from napari_cwtnet.plugin.tasks.runner import Ending, TaskRunner
 from napari_cwtnet.plugin.viewer.canvas import CanvasClicks
 from napari_cwtnet.plugin.viewer.command_line import command_line, inspect_words
@@ -55,14 +55,28 @@ class InspectPanel(QWidget):
         self.said.setStyleSheet("font-weight: 600;")
         self.said.setToolTip(DECIBELS)
         self.said.hide()
+        self.calibrate_button = QPushButton("Calibrate on this slide")
+        self.calibrate_button.setToolTip(
+            "Enhance a dozen fields of this slide whose truth it holds, in some seconds, and mark "
+            "what is not to be relied on, with a promise of how much is missed; remembered for "
+            "this slide"
+        )
+        self.calibrate_button.hide()
         self._bar = thin_bar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.view_button)
         layout.addLayout(_row(self.roi_button, self.clear_button, self.cancel_button))
-        for part in (self.sentence, self.form, self._bar, self.status, self.said):
+        for part in (
+            self.sentence,
+            self.form,
+            self._bar,
+            self.status,
+            self.said,
+        ):
             layout.addWidget(part)
+        layout.addWidget(self.calibrate_button)
         layout.addWidget(self.looking)
         layout.addLayout(_row(self.copy_button, self.release_button))
 
@@ -81,11 +95,14 @@ class InspectPanel(QWidget):
         self.said.setText("" if captured is None else captured.sentence)
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)
+        possible = captured is not None and captured.field.error is not None
+        self.calibrate_button.setVisible(possible)
 
     def show_work(self, runner: TaskRunner, *, possible: bool) -> None:
         """Show what is at work, and whether there is something to choose meanwhile."""
         self.cancel_button.setEnabled(runner.busy)
         self.looking.setEnabled(possible)
+        self.calibrate_button.setEnabled(possible and not runner.busy)
         self._bar.setVisible(runner.busy)
         done, total = runner.progress
         show_progress(self._bar, done, total)
@@ -215,6 +232,7 @@ class InspectDock(Dock):
         panel.clear_button.clicked.connect(lambda _: self._clear())
         panel.copy_button.clicked.connect(lambda _: self.copy_command())
         panel.release_button.clicked.connect(lambda _: self.session.release())
+        panel.calibrate_button.clicked.connect(lambda _: self.session.calibrate())
         panel.form.changed.connect(self._on_rest)
         panel.looking.changed.connect(self._look)
         session.field_changed.connect(self._show_field)
@@ -275,6 +293,9 @@ class InspectDock(Dock):
             return
         self.layers.show(self.session.slide_layer, view.map, captured.field.plan.badge)
         self.legend.show_map(view.map)
+        squares = marked(captured)
+        if squares is not None:
+            self.layers.show_mark(captured.field, squares)
         if view.probe is not None:
             self.layers.show_patches(captured.field, view.probe)
         elif view.selection.show == "displacement":

@@ -67,7 +67,7 @@ class EnergyTable(QWidget):
             self._grid.addWidget(label, row, column)
 
 
-_FIRST: tuple[Show, ...] = ("consistency", "spread", "error")
+_FIRST: tuple[Show, ...] = ("expected-error", "consistency", "spread", "error")
 """What asks for no knowledge of the network."""
 _RESEARCH = {
     "attention": "Attention S",
@@ -111,7 +111,7 @@ class MapForm(QWidget):
         self.words, self.energies, self.legend = QLabel(), EnergyTable(), MapLegend()
         self.words.setWordWrap(True)
         self._captured: Captured | None = None
-        self._show: Show = "consistency"
+        self._show: Show = "expected-error"
         self._rows = {
             "block": ("Block", self.block),
             "image": ("Image", self.image),
@@ -189,7 +189,7 @@ class MapForm(QWidget):
         field = captured.field
         _fill(self.trust, [(name, words) for name, words in _maps(field) if name in _FIRST])
         _fill(self.research, [(name, words) for name, words in _maps(field) if name not in _FIRST])
-        self._choose_map(self._show if self._show in self.offered else "consistency")
+        self._choose_map(self._show if self._show in self.offered else self.offered[0])
         self._fill_blocks()
         _fill(self.image, list(band_images(field).items()), "sr")
         self._fill_bands()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
@@ -26,12 +27,20 @@ from napari_cwtnet.inspection import (
     trust,
     trust_sentence,
 )
+from napari_cwtnet.inspection.calibration import (
+    Calibration,
+    calibrate,
+    keep_calibration,
+    kept_calibration,
+)
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Steps
 
 Show = Literal[
+    "expected-error",
+    "predicted-error",
     "consistency",
     "spread",
     "error",
@@ -43,14 +52,14 @@ Show = Literal[
     "bands",
     "probe",
 ]
-"""The first six are trust maps."""
+"""Those before ``attention`` are trust maps."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapSelection:
     """What of a field is to be seen."""
 
-    show: Show = "consistency"
+    show: Show = "expected-error"
     block: int | None = None
     image: str = "sr"
     band: str = "HH"
@@ -67,11 +76,14 @@ class Captured:
     coarser_scale: CoarserScaleCheck | None
     energies: dict[str, dict[str, float]]
     """Of each image, at depth 1."""
+    calibration: Calibration | None = None
+    """Of the slide, where it was calibrated before."""
 
     @property
     def sentence(self) -> str:
         """How far the model can be trusted on this field, in words."""
-        return trust_sentence(self.field, self.coarser_scale)
+        words = trust_sentence(self.field, self.coarser_scale)
+        return words if self.calibration is None else f"{words} {self.calibration.sentence}"
 
 
 def capture_field(job: Job, cancel: CancelToken, steps: Steps) -> Captured:
@@ -92,7 +104,31 @@ def capture_field(job: Job, cancel: CancelToken, steps: Steps) -> Captured:
     )
     gained = coarser_scale_check(job.slide, engine, field, cancel=cancel)
     found = {name: energies(haar(image)) for name, image in images(field).items()}
-    return Captured(job, field, gained, found)
+    known = kept_calibration(job.slide, engine, field.plan)
+    return Captured(job, field, gained, found, known)
+
+
+def calibrate_slide(captured: Captured, cancel: CancelToken, steps: Steps) -> Calibration:
+    """Calibrate the expected error on the slide of a field, and keep the result.
+
+    Raises
+    ------
+    CwtnetError
+        If that cannot be done, or was cancelled.
+    """
+    slide, engine, plan = captured.job.slide, _engine(captured.job), captured.field.plan
+    found = calibrate(slide, engine, plan, cancel=cancel, progress=steps)
+    keep_calibration(slide, engine, plan, found)
+    return found
+
+
+def marked(captured: Captured) -> NDArray[np.bool_] | None:
+    """The squares of the field that the calibration marks; None without one that promises."""
+    field, calibration = captured.field, captured.calibration
+    if calibration is None or calibration.threshold is None or field.error is None:
+        return None
+    expected = trust.expected_error(field.sr, field.lr, field.error, field.kernel)
+    return calibration.mark(expected, field.plan.scale)
 
 
 def make_map(

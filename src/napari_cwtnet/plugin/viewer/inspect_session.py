@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,14 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_cwtnet.inspection import Map, Probe
 from napari_cwtnet.inspection.attention import check_place
+from napari_cwtnet.inspection.calibration import Calibration
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.inspect import (
     Captured,
     MapSelection,
     ask_patch,
+    calibrate_slide,
     capture_field,
     make_map,
 )
@@ -93,6 +95,18 @@ class InspectSession(QObject):
 
         words = "Turning and flipping…" if selection.show == "spread" else "Making the map…"
         self._start(words, partial(make_map, captured, selection, turned=self._spread), answer)
+
+    def calibrate(self) -> None:
+        """Calibrate on the slide of the field, then announce the field again with its mark."""
+        captured = self.captured
+        if captured is None or self.capturing:
+            return
+
+        def answer(found: Calibration) -> None:
+            self.captured = replace(captured, calibration=found)
+            self.field_changed.emit()
+
+        self._start("Calibrating on this slide…", partial(calibrate_slide, captured), answer)
 
     def ask(self, x: float, y: float, selection: MapSelection) -> None:
         """Find what is most like the patch at a place, level-0 pixels, in the chosen block.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer, Shapes, Vectors
-from napari.utils import Colormap
+from napari.layers import Image, Labels, Layer, Shapes, Vectors
+from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
 from napari_cwtnet.inspection import Field, Map, Probe, displacement
+from napari_cwtnet.inspection.calibration import in_pixels
 from napari_cwtnet.inspection.maps import RAMPS, coloured
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, keep_badge
 from napari_cwtnet.plugin.viewer.selection import holds
@@ -75,6 +76,21 @@ class MapLayers:
         layer.name_overlay.position = "bottom_left"
         layer.name_overlay.visible = True
         self._add(layer, (found.region, found.downsample))
+        return layer
+
+    def show_mark(self, field: Field, squares: NDArray[np.bool_]) -> Labels | None:
+        """A contour round the squares that are not to be relied on; None where there is none."""
+        if not squares.any():
+            return None
+        layer = Labels(
+            in_pixels(squares, *field.sr.shape[:2]),
+            name="COMPUTED · do not rely on what is inside",
+            colormap=DirectLabelColormap(color_dict={1: "#00e5ff", None: "transparent"}),
+            opacity=1.0,
+        )
+        layer.contour = 2
+        layer.editable = False
+        self._add(layer, (field.plan.region, field.plan.output_downsample))
         return layer
 
     def show_steps(self, field: Field, block: int) -> Vectors | None:
