@@ -70,10 +70,15 @@ def captured(engine: Engine, path: Path, made: Degradation, reference: Reference
         side = min(_SIDE, *(length // 16 * 16 for length in slide.size))
         left, top = ((length - side) // 2 for length in slide.size)
         truth = slide.read(Region(left, top, side, side), 1)
+    with pyramid_of(truth, made, scale) as pyramid:
+        return capture(pyramid, engine, EnhanceRequest(pyramid.bounds, scale, reference))
+
+
+def pyramid_of(truth: NDArray[np.uint8], made: Degradation, scale: int) -> ArraySlide:
+    """A slide of an image, and of its coarser levels made as ``made`` says and known to be so."""
     coarser = sorted({scale // 2, scale} - {1})
     images = {1: truth} | {d: degrade(truth, made, d) for d in coarser}
-    with ArraySlide(images, dict.fromkeys(coarser, made), name=path.name) as pyramid:
-        return capture(pyramid, engine, EnhanceRequest(pyramid.bounds, scale, reference))
+    return ArraySlide(images, dict.fromkeys(coarser, made))
 
 
 def scores(field: Field, engine: Engine) -> dict[str, Floats]:

@@ -75,7 +75,8 @@ def test_a_field_keeps_within_the_limit_at_its_critical_threshold_and_not_above(
 def test_a_field_that_nobody_has_seen_keeps_the_promise_as_often_as_promised() -> None:
     random = np.random.default_rng(1)
     kept = [
-        random.exponential() >= (chosen_threshold(list(random.exponential(size=12)), 0.9) or 0)
+        random.exponential()
+        >= (chosen_threshold(list(random.exponential(size=12)), Promise()) or 0)
         for _ in range(4000)
     ]
     assert 0.9 <= np.mean(kept) < 0.95  # 12 of 13
@@ -84,8 +85,12 @@ def test_a_field_that_nobody_has_seen_keeps_the_promise_as_often_as_promised() -
 @pytest.mark.parametrize(("share", "fields"), [(0.9, 9), (0.8, 4), (0.95, 19)])
 def test_fewer_fields_than_the_promise_needs_give_no_threshold(share: float, fields: int) -> None:
     assert Promise(share=share).least_fields == fields
-    assert chosen_threshold([1.0] * fields, share) == 1.0
-    assert chosen_threshold([1.0] * (fields - 1), share) is None
+    assert chosen_threshold([1.0] * fields, Promise(share=share)) == 1.0
+    assert chosen_threshold([1.0] * (fields - 1), Promise(share=share)) is None
+
+
+def test_what_is_expected_to_be_wrong_is_marked_where_nothing_ever_was() -> None:
+    assert chosen_threshold([math.inf] * 12, Promise(wrong=10)) == 10
 
 
 def test_squares_at_the_edge_are_means_of_what_is_there() -> None:
@@ -152,7 +157,7 @@ def test_a_model_that_does_not_predict_its_error_is_refused(slide: Slide, make_e
 
 
 @pytest.mark.usefixtures("_own_config")
-@pytest.mark.parametrize("threshold", [7.25, math.inf, None])
+@pytest.mark.parametrize("threshold", [7.25, None])
 def test_a_calibration_is_kept_for_its_kind_alone(
     slide: Slide, engine: Engine, threshold: float | None, tmp_path: Path
 ) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import json
 import shlex
+import shutil
 import threading
 import weakref
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from napari_cwtnet.inspection import (
     haar,
     self_ensemble_spread,
 )
-from napari_cwtnet.inspection.trust import consistency, error, local_psnr
+from napari_cwtnet.inspection.trust import consistency, error, expected_error, local_psnr
 from napari_cwtnet.model import load_model
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
@@ -477,3 +479,38 @@ def test_a_region_of_interest_is_looked_into(
     dock.panel.roi_button.click()
     settled(qtbot, dock)
     assert dock.captured.field.plan.region == Region(300, 200, 120, 80)
+
+
+def test_calibrated_on_the_slide_its_mark_stays_over_every_map(
+    svs: Path, inspect_dock: Callable[..., Any], qtbot: Any, models: Path, monkeypatch: Any,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CWTNET_CONFIG", str(tmp_path))
+    shutil.copy(files("napari_cwtnet.model") / "weights" / "cwtnet-lite-x2.safetensors", models)
+    viewer, dock = inspect_dock(svs, model="cwtnet-lite-x2", level=1.0, zoom=14)
+    field = inspected(qtbot, dock)
+    assert dock.looking.selection.show == "expected-error"
+    assert dock.panel.calibrate_button.isVisibleTo(dock)
+    assert len(dock.layers.layers) == 1
+    dock.panel.calibrate_button.click()
+    settled(qtbot, dock)
+    settled(qtbot, dock)  # the map is made again
+    found = dock.captured.calibration
+    assert found.fields == 12
+    assert "12 fields of this slide at half this magnification" in dock.said
+    for show in ("expected-error", "consistency"):
+        look(qtbot, dock, show=show)
+        shown, mark = dock.layers.layers
+        assert mark.name == "COMPUTED · do not rely on what is inside"
+        expected = expected_error(field.sr, field.lr, field.error, field.kernel)
+        squares = found.mark(expected, 2)
+        assert 0 < squares.mean() < 1
+        assert np.array_equal(mark.data[4::8, 4::8], squares[: mark.data.shape[0] // 8 + 1])
+        corners = [
+            layer.extent.world + np.array([[-1], [1]]) * layer.scale / 2 for layer in (mark, shown)
+        ]
+        assert corners[0] == pytest.approx(corners[1], abs=1e-6)
+    assert len(viewer.layers) == 3
+    inspected(qtbot, dock)  # of the same slide: by what was kept
+    assert dock.captured.calibration == found
+    assert len(dock.layers.layers) == 2

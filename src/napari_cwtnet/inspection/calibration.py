@@ -80,8 +80,8 @@ class Calibration:
     """The threshold of the mark, and what it was measured on."""
 
     threshold: float | None
-    """Expected error in grey levels from which a square is marked; infinite where nothing need be;
-    None where there are too few fields to promise anything."""
+    """Expected error in grey levels from which a square is marked, at most ``promise.wrong``; None
+    where there are too few fields to promise anything."""
     promise: Promise
     fields: int
     """Number of fields measured."""
@@ -131,11 +131,8 @@ class Calibration:
         return in_squares(expected, SQUARE // scale) >= threshold
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values; an infinite threshold is ``"none"``."""
-        known = asdict(self)
-        if self.threshold is not None and math.isinf(self.threshold):
-            known["threshold"] = "none"
-        return known | {"sentence": self.sentence}
+        """As JSON values."""
+        return asdict(self) | {"sentence": self.sentence}
 
     @classmethod
     def from_dict(cls, known: Any) -> Self:
@@ -149,8 +146,6 @@ class Calibration:
         if not isinstance(known, dict):
             raise ValueError("no calibration: not an object of JSON")
         values = {name: value for name, value in known.items() if name != "sentence"}
-        if values.get("threshold") == "none":
-            values["threshold"] = math.inf
         try:
             return TypeAdapter(cls).validate_python(values)
         except ValidationError as error:
@@ -172,19 +167,22 @@ def in_pixels(squares: NDArray[np.bool_], height: int, width: int) -> NDArray[np
     return rows.repeat(SQUARE, 1)[:, :width]
 
 
-def chosen_threshold(critical: Sequence[float], share: float) -> float | None:
+def chosen_threshold(critical: Sequence[float], promise: Promise) -> float | None:
     """The threshold that keeps within the limit in a share of fields; None with too few.
 
     Of n fields and one more, exchangeable with them, that one's critical threshold is the k-th
-    smallest or below with a chance of k / (n + 1) at most.
+    smallest or below with a chance of k / (n + 1) at most. What is expected to be wrong is marked
+    in any case, also on a slide where the model was never wrong: a lower threshold misses no more.
 
-    >>> chosen_threshold([5.0, 7.0, 6.0, 9.0, 8.0, 4.0, 9.5, 10.0, 11.0], 0.9)
+    >>> chosen_threshold([5.0, 7.0, 6.0, 9.0, 8.0, 4.0, 9.5, 10.0, 11.0], Promise())
     4.0
-    >>> chosen_threshold([5.0, 7.0], 0.9) is None
+    >>> chosen_threshold([math.inf] * 12, Promise())
+    12.0
+    >>> chosen_threshold([5.0, 7.0], Promise()) is None
     True
     """
-    rank = int((len(critical) + 1) * (1 - share) + 1e-9)
-    return sorted(critical)[rank - 1] if rank else None
+    rank = int((len(critical) + 1) * (1 - promise.share) + 1e-9)
+    return min(sorted(critical)[rank - 1], promise.wrong) if rank else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +267,7 @@ def calibrate(
         measured.append(measure_field(slide, engine, plan, region, promise, cancel=cancel))
         if progress is not None:
             progress(done, len(regions))
-    threshold = chosen_threshold([one.critical(promise.area) for one in measured], promise.share)
+    threshold = chosen_threshold([one.critical(promise.area) for one in measured], promise)
     marked = [1.0 if threshold is None else one.marked(threshold) for one in measured]
     return Calibration(
         threshold=threshold,

@@ -1,0 +1,173 @@
+"""Test the promise about what is not marked, and whether pasted untruths are marked.
+
+Usage: ``python tools/trust_coverage.py MODEL --source FOLDER|PATTERN... [--degradation SPEC...]``
+
+Each source stands for a slide: its images are cut into fields of 384² pixels, shrunk and compressed
+as SPEC says, and enhanced. A dozen of its fields, drawn at random, give the threshold, as
+*Calibrate on this slide* does; the others are tested. That is repeated. Then untruths are pasted
+into the computed images: a dark patch of 24² pixels moved by 6 pixels, and a mitosis painted in.
+Give sources that took no part in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from trust_scores import pyramid_of
+
+from napari_cwtnet import load_model, open_slide
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection.calibration import (
+    FIELD_SIDE,
+    FIELDS,
+    SQUARE,
+    MeasuredField,
+    Promise,
+    chosen_threshold,
+    in_squares,
+    measure_field,
+)
+from napari_cwtnet.inspection.trust import enhanced, expected_error
+from napari_cwtnet.slides.array_slide import ArraySlide
+from napari_cwtnet.slides.degradation import Degradation
+
+Pixels = NDArray[np.uint8]
+_MOST_FIELDS, _DRAWS, _GLASS = 24, 40, 3.0
+_PATCH, _MOVE, _CHANGED = 24, 6, 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """A field, and the greatest expected error within each untruth pasted into it."""
+
+    field: MeasuredField
+    pasted: tuple[float, ...]
+
+
+def main() -> None:
+    """Print a line for each source and degradation, then the totals of each degradation."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--source", nargs="+", required=True)
+    parser.add_argument("--degradation", nargs="+", default=["bicubic", "box", "box+jpeg75-420"])
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    engine, promise = Engine(load_model(arguments.model), "cpu", 0), Promise()
+    random = np.random.default_rng(0)
+    for spec in arguments.degradation:
+        kept: list[float] = []
+        marked: list[float] = []
+        found: list[float] = []
+        for source in arguments.source:
+            made = Degradation.parse(spec)
+            tested = [measure(engine, truth, made, promise) for truth in fields(source)]
+            if len(tested) < FIELDS + 2:
+                print(f"{spec} {source}: {len(tested)} fields, too few")
+                continue
+            own = trials(tested, promise, random)
+            for total, values in zip((kept, marked, found), own, strict=True):
+                total.extend(values)
+            print(f"{spec} {source}: {words(len(tested), *own)}", flush=True)
+        if kept:
+            print(f"{spec}, all: {words(len(kept), kept, marked, found)}", flush=True)
+
+
+def fields(source: str) -> list[Pixels]:
+    """Fields with tissue of a source's images, spread over them."""
+    where = Path(source)
+    paths = sorted(where.iterdir() if where.is_dir() else where.parent.glob(where.name))
+    cut: list[Pixels] = []
+    for path in paths:
+        with open_slide(path) as slide:
+            columns, rows = (int(length // FIELD_SIDE) for length in slide.size)
+            places = [(x, y) for y in range(rows) for x in range(columns)]
+            step = max(1, len(places) * len(paths) // (2 * _MOST_FIELDS))
+            for x, y in places[::step]:
+                corner = (x * FIELD_SIDE, y * FIELD_SIDE)
+                truth = slide.read(Region(*corner, FIELD_SIDE, FIELD_SIDE), 1)
+                if truth.mean(2).std() > 2 * _GLASS:
+                    cut.append(truth)
+    step = max(1, len(cut) // _MOST_FIELDS)
+    return cut[::step][:_MOST_FIELDS]
+
+
+def measure(engine: Engine, truth: Pixels, made: Degradation, promise: Promise) -> Tested:
+    """One field, and the untruths pasted into its computed image."""
+    with pyramid_of(truth, made, engine.model.scale) as pyramid:
+        request = EnhanceRequest(pyramid.bounds, engine.model.scale, "none")
+        plan = make_plan(pyramid, engine.model, request)
+        field = measure_field(pyramid, engine, plan, pyramid.bounds, promise)
+        return Tested(field, pasted(engine, pyramid, truth))
+
+
+def pasted(engine: Engine, pyramid: ArraySlide, truth: Pixels) -> tuple[float, ...]:
+    """The greatest expected error of a changed square, for each untruth."""
+    scale = engine.model.scale
+    plan = make_plan(pyramid, engine.model, EnhanceRequest(pyramid.bounds, scale, "none"))
+    canvas = enhanced(pyramid, engine, plan)
+    lr, kernel = pyramid.read(pyramid.bounds, scale), engine.known(pyramid, plan)[0].kernel
+    found = []
+    for wrong in (moved(canvas.image, truth), painted(canvas.image)):
+        size = np.abs(wrong.astype(np.float32) - canvas.image).mean(-1)
+        changed = in_squares(size, SQUARE) > _CHANGED
+        expected = in_squares(expected_error(wrong, lr, canvas.error, kernel), SQUARE // scale)
+        if changed.any():
+            found.append(float(expected[changed].max()))
+    return tuple(found)
+
+
+def moved(image: Pixels, truth: Pixels) -> Pixels:
+    """The darkest patch, moved to the right: mostly a nucleus."""
+    dark = in_squares(255 - truth.mean(-1), _PATCH)[1:-1, 1:-1]
+    row, column = np.unravel_index(dark.argmax(), dark.shape)
+    y, x = int(row + 1) * _PATCH, int(column + 1) * _PATCH
+    wrong = image.copy()
+    patch = image[y : y + _PATCH, x : x + _PATCH]
+    wrong[y : y + _PATCH, x + _MOVE : x + _MOVE + _PATCH] = patch
+    return wrong
+
+
+def painted(image: Pixels) -> Pixels:
+    """A dark plate of 22 × 8 pixels with soft edges, as of a mitosis, in the middle."""
+    rows, columns = np.indices(image.shape[:2])
+    middle = [length / 2 for length in image.shape[:2]]
+    inside = ((rows - middle[0]) / 4) ** 2 + ((columns - middle[1]) / 11) ** 2
+    share = np.clip(1.5 - inside, 0, 1)[..., None]
+    return np.asarray(np.rint(image * (1 - share) + np.array([70, 35, 100]) * share), np.uint8)
+
+
+def trials(
+    tested: list[Tested], promise: Promise, random: np.random.Generator
+) -> tuple[list[float], list[float], list[float]]:
+    """Of fields not drawn: 1 where the promise is kept, the marked share, 1 where marked."""
+    kept, marked, found = [], [], []
+    for _ in range(_DRAWS):
+        order = random.permutation(len(tested))
+        critical = [tested[n].field.critical(promise.area) for n in order[:FIELDS]]
+        threshold = chosen_threshold(critical, promise)
+        if threshold is None:
+            raise AssertionError("a dozen fields are enough")
+        other = tested[order[FIELDS]]
+        kept.append(float(other.field.missed(threshold) <= promise.area))
+        marked.append(other.field.marked(threshold))
+        found += [float(expected >= threshold) for expected in other.pasted]
+    return kept, marked, found
+
+
+def words(count: int, kept: list[float], marked: list[float], found: list[float]) -> str:
+    """The figures of a source, or of all."""
+    return (
+        f"{count} fields, promise kept in {100 * np.mean(kept):.0f} %, marked "
+        f"{100 * np.median(marked):.0f} % of the median field, untruths marked "
+        f"{100 * np.mean(found):.0f} %"
+    )
+
+
+if __name__ == "__main__":
+    main()
