@@ -2,7 +2,7 @@
 
 Usage: ``python tools/trust_coverage.py MODEL --source FOLDER|PATTERN... [--degradation SPEC...]``
 
-Each source stands for a slide: its images are cut into fields of 384² pixels, shrunk and compressed
+Each source stands for a slide: its images are cut into fields, shrunk and compressed
 as SPEC says, and enhanced. A dozen of its fields, drawn at random, give the threshold, as
 *Calibrate on this slide* does; the others are tested. That is repeated. Then untruths are pasted
 into the computed images: a dark patch of 24² pixels moved by 6 pixels, and a mitosis painted in.
@@ -55,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--source", nargs="+", required=True)
+    parser.add_argument("--side", type=int, default=FIELD_SIDE, help="of a field, pixels")
     parser.add_argument("--degradation", nargs="+", default=["bicubic", "box", "box+jpeg75-420"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,7 +67,9 @@ def main() -> None:
         found: list[float] = []
         for source in arguments.source:
             made = Degradation.parse(spec)
-            tested = [measure(engine, truth, made, promise) for truth in fields(source)]
+            tested = [
+                measure(engine, truth, made, promise) for truth in fields(source, arguments.side)
+            ]
             if len(tested) < FIELDS + 2:
                 print(f"{spec} {source}: {len(tested)} fields, too few")
                 continue
@@ -78,19 +81,19 @@ def main() -> None:
             print(f"{spec}, all: {words(len(kept), kept, marked, found)}", flush=True)
 
 
-def fields(source: str) -> list[Pixels]:
+def fields(source: str, side: int) -> list[Pixels]:
     """Fields with tissue of a source's images, spread over them."""
     where = Path(source)
     paths = sorted(where.iterdir() if where.is_dir() else where.parent.glob(where.name))
     cut: list[Pixels] = []
     for path in paths:
         with open_slide(path) as slide:
-            columns, rows = (int(length // FIELD_SIDE) for length in slide.size)
+            columns, rows = (int(length // side) for length in slide.size)
             places = [(x, y) for y in range(rows) for x in range(columns)]
             step = max(1, len(places) * len(paths) // (2 * _MOST_FIELDS))
             for x, y in places[::step]:
-                corner = (x * FIELD_SIDE, y * FIELD_SIDE)
-                truth = slide.read(Region(*corner, FIELD_SIDE, FIELD_SIDE), 1)
+                corner = (x * side, y * side)
+                truth = slide.read(Region(*corner, side, side), 1)
                 if truth.mean(2).std() > 2 * _GLASS:
                     cut.append(truth)
     step = max(1, len(cut) // _MOST_FIELDS)

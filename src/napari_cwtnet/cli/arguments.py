@@ -258,6 +258,10 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     _sharpness(parser)
     parser.add_argument("--probe", help="X,Y in level-0 pixels: a query to ask in every block")
     parser.add_argument("--depth", type=int, default=1, help="octaves of the sub-bands")
+    parser.add_argument(
+        "--trust", action="store_true",
+        help="calibrate on this slide, and mark what not to rely on",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="new folder")
     _dtype(parser)
     parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")

@@ -30,12 +30,7 @@ from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.calibration import (
-    calibrate,
-    in_pixels,
-    keep_calibration,
-    kept_calibration,
-)
+from napari_cwtnet.inspection.calibration import calibrated, in_pixels
 from napari_cwtnet.inspection.trust import expected_error
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
@@ -152,10 +147,7 @@ def _trusted(
     """The calibration with the share that it marks, and the mask: 255 where not to rely on it."""
     plan = result.plan
     engine = Engine(model, arguments.device, cache_bytes=0, dtype=arguments.dtype)
-    calibration = kept_calibration(slide, engine, plan)
-    if calibration is None:
-        calibration = calibrate(slide, engine, plan, progress=Progress("field"))
-        keep_calibration(slide, engine, plan, calibration)
+    calibration = calibrated(slide, engine, plan, progress=Progress("field"))
     lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
     kernel = engine.known(slide, plan)[0].kernel
     expected = expected_error(result.image, lr, result.error, kernel)

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> None:
             request,
             place=place,
             depth=arguments.depth,
+            calibrate=arguments.trust,
             progress=Progress("pass"),
         )
     record = save_inspection(arguments.output, found)

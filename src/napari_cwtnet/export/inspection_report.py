@@ -66,7 +66,7 @@ def report_page(found: Survey, sections: Sequence[Section]) -> str:
         f"<p><strong>{_text(RESEARCH_USE)}</strong> The pixels of SR and every map below are "
         "computed; nothing here is a finding about the tissue.</p>",
         _table([], _facts(found)),
-        f"<p class='said'>{_text(found.statistics['extrapolation'])}</p>",
+        *(f"<p class='said'>{_text(words)}</p>" for words in _trust_words(found)),
         "<h2>Figures</h2>",
         _table(["", "PSNR, dB", "SSIM"], _quality(found.statistics)),
         _table([], _figures(found.statistics)),
@@ -370,3 +370,9 @@ def _draw_length(
 
 def _wrapped(text: str, letters: int) -> list[str]:
     return textwrap.wrap(text.translate(_MORE), letters)
+
+
+def _trust_words(found: Survey) -> list[str]:
+    calibration = found.statistics["calibration"]
+    words = [found.statistics["extrapolation"]]
+    return words if calibration is None else [*words, calibration["sentence"]]

@@ -33,7 +33,8 @@ from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.field import Floats
+from napari_cwtnet.inspection.field import Field, Floats
+from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.trust import enhanced, expected_error
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
@@ -359,6 +360,42 @@ def kept_calibration(slide: Slide, engine: Engine, plan: Plan) -> Calibration | 
         return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def calibrated(
+    slide: Slide,
+    engine: Engine,
+    plan: Plan,
+    *,
+    cancel: CancelToken | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """The calibration that was kept, else a new one, which is then kept; see :func:`calibrate`."""
+    found = kept_calibration(slide, engine, plan)
+    if found is None:
+        found = calibrate(slide, engine, plan, cancel=cancel, progress=progress)
+        keep_calibration(slide, engine, plan, found)
+    return found
+
+
+def marked_map(field: Field, calibration: Calibration) -> Map:
+    """The squares of a field that are marked, as a map of 0 and 1."""
+    expected = expected_error(field.sr, field.lr, field.error, field.kernel)
+    squares = calibration.mark(expected, field.plan.scale)
+    plan, (rows, columns) = field.plan, squares.shape
+    side = SQUARE * plan.output_downsample
+    return Map(
+        name="marked",
+        title="Do not rely on",
+        meaning=f"White: not to be relied on. {calibration.sentence}",
+        unit="marked",
+        values=squares.astype(np.float32),
+        low=0.0,
+        high=1.0,
+        palette="grey",
+        region=Region(plan.region.x, plan.region.y, columns * side, rows * side),
+        downsample=side,
+    )
 
 
 def keep_calibration(slide: Slide, engine: Engine, plan: Plan, found: Calibration) -> None:

@@ -20,6 +20,7 @@ from napari_cwtnet.inspection.attention import (
     no_attention,
     probe,
 )
+from napari_cwtnet.inspection.calibration import calibrated, marked_map
 from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.trust import (
@@ -56,6 +57,7 @@ def survey(
     *,
     place: tuple[float, float] | None = None,
     depth: int = 1,
+    calibrate: bool = False,
     cancel: CancelToken | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
@@ -69,6 +71,8 @@ def survey(
         A place to probe in every block, level-0 pixels.
     depth : int
         Octaves of the sub-bands, fewer for images too small for it.
+    calibrate : bool
+        Whether to calibrate the expected error on the slide, and mark what not to rely on.
     progress : callable, optional
         Called with the number of passes done and the total; most passes are flips and turns.
 
@@ -99,6 +103,9 @@ def survey(
     turned = self_ensemble_spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
     trust_shown = trust.trust_maps(field, turned)
+    calibration = calibrated(slide, engine, plan, cancel=cancel) if calibrate else None
+    if calibration is not None:
+        trust_shown.insert(0, marked_map(field, calibration))
     return Survey(
         field=field,
         attention=(
@@ -109,7 +116,8 @@ def survey(
         trust=tuple(trust_shown),
         probes=probes,
         extrapolation=gained,
-        statistics=_statistics(slide, field, depth, trust_shown, gained),
+        statistics=_statistics(slide, field, depth, trust_shown, gained)
+        | {"calibration": None if calibration is None else calibration.as_dict()},
     )
 
 
