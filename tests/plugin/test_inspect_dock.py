@@ -511,6 +511,7 @@ def test_calibrated_on_the_slide_its_mark_stays_over_every_map(
         ]
         assert corners[0] == pytest.approx(corners[1], abs=1e-6)
     assert len(viewer.layers) == 3
+    assert " --trust " in dock.copy_command()
     inspected(qtbot, dock)  # of the same slide: by what was kept
     assert dock.captured.calibration == found
     assert len(dock.layers.layers) == 2

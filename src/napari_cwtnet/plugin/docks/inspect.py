@@ -174,6 +174,7 @@ class InspectDock(Dock):
     def copy_command(self) -> str | None:
         """Put the command line on the clipboard that writes these maps, or those of the view."""
         captured, looking, place, depth = self.captured, self.looking.selection, None, 1
+        trust = captured is not None and captured.calibration is not None
         try:
             if captured is None:
                 layer = source_layer_in(self._viewer, self._layer)
@@ -186,7 +187,7 @@ class InspectDock(Dock):
             show_error(str(error))
             return None
         shown = slide_of(layer) or job.slide
-        line = command_line(inspect_words(job, shown, place=place, depth=depth))
+        line = command_line(inspect_words(job, shown, place=place, depth=depth, trust=trust))
         copy(line)
         return line
 

@@ -86,6 +86,7 @@ def inspect_words(
     *,
     place: tuple[float, float] | None = None,
     depth: int = 1,
+    trust: bool = False,
     output: str = FOLDER,
 ) -> list[str]:
     """The words after ``napari-cwtnet`` that make the maps of a field again, to the last bit.
@@ -100,6 +101,8 @@ def inspect_words(
         The patch that was asked, level-0 pixels.
     depth : int
         Of the sub-bands.
+    trust : bool
+        Whether the slide was calibrated.
     output : str
         Folder.
     """
@@ -108,6 +111,8 @@ def inspect_words(
         words += ["--probe", f"{exact(place[0])},{exact(place[1])}"]
     if depth > 1:
         words += ["--depth", str(depth)]
+    if trust:
+        words.append("--trust")
     return [*words, "--output", output]
 
 
