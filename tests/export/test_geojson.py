@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,17 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         read_rois(tmp_path / "a.geojson")
     with pytest.raises(OutputError, match="does not exist"):
         write_rois(tmp_path / "no" / "a.geojson", [Roi(SQUARE)])
+
+
+def test_a_pipe_and_a_huge_file_are_refused_unread(tmp_path: Path) -> None:
+    pipe, huge = tmp_path / "pipe.geojson", tmp_path / "huge.geojson"
+    os.mkfifo(pipe)
+    with huge.open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(RequestError, match="is a folder or a device"):
+        read_rois(pipe)
+    with pytest.raises(RequestError, match="has 1,074 MB, more than 268"):
+        read_rois(huge)
 
 
 def test_an_ellipse_is_a_polygon_of_nearly_its_area() -> None:

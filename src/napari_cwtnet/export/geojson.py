@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ _ELLIPSE_CORNERS = 96
 _FARTHEST = 1e9
 """Level-0 pixels; no slide is a hundredth as large, and what draws them overflows far beyond."""
 _REMEDY = "export it again from QuPath as GeoJSON, or from here"
+_MOST_BYTES = 256 * 2**20
+"""Parsing takes some ten times as much memory."""
 
 
 Part = tuple[Ring, ...]
@@ -131,6 +134,7 @@ def read_rois(path: Path, origin: Point = (0, 0)) -> list[Roi]:
         If the file cannot be read, is no GeoJSON, or has no polygon.
     """
     try:
+        _check_file(path)
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RequestError(
@@ -154,6 +158,18 @@ def read_rois(path: Path, origin: Point = (0, 0)) -> list[Roi]:
         found = f"only {', '.join(sorted(kinds))}" if kinds else "nothing"
         raise RequestError(f"GeoJSON {path.name!r} has no polygon but {found}; draw an area.")
     return rois
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what nobody would wait for: a pipe or device, and more text than fits in memory."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RequestError(f"GeoJSON {path.name!r} is a folder or a device; {_REMEDY}.")
+    if status.st_size > _MOST_BYTES:
+        raise RequestError(
+            f"GeoJSON {path.name!r} has {status.st_size / 1e6:,.0f} MB, more than "
+            f"{_MOST_BYTES / 1e6:.0f}; export the annotations that you need, and no detections."
+        )
 
 
 def _moved(roi: Roi, by: Point) -> Roi:
