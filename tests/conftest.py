@@ -13,9 +13,9 @@ import pytest
 _settings = tempfile.TemporaryDirectory(prefix="napari-cwtnet-")
 atexit.register(_settings.cleanup)
 
-# Before torch and napari are imported: both read these once.
+# Before torch and napari are imported: both read these once. The settings are each worker's own.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("NAPARI_CONFIG", str(Path(_settings.name) / "settings.yaml"))
+os.environ["NAPARI_CONFIG"] = str(Path(_settings.name) / "settings.yaml")
 if sys.platform.startswith("linux"):
     # pytest-xvfb starts an X server, also where there is a Wayland screen
     os.environ.setdefault("QT_QPA_PLATFORM", "xcb")

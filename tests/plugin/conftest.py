@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,18 @@ def installed_plugins() -> None:
     from npe2 import PluginManager
 
     PluginManager.instance().discover()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def modules_not_searched() -> Iterator[None]:
+    """Garbage collections look only at what tests make: napari's fixture runs one after each."""
+    for name in ("torch", "napari.qt", "napari_cwtnet.plugin.app"):
+        import_module(name)
+
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
