@@ -3,24 +3,34 @@
 Usage: ``python tools/ship_model.py RUN/NAME.safetensors --data FOLDER --slide SLIDE...``
 
 ``--data`` is the folder that the recipe's sources are relative to, ``--slide`` slides that were
-never trained on. All figures are those of the float16 weights that ship.
+never trained on. All figures are those of the float16 weights that ship. ``--purpose "for looking
+inside"`` is for a model that is not for use; a few ``--specs`` are quicker than all.
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cwtnet import load_model, open_slide
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.evaluation import chosen_images, evaluate_images
+from napari_cwtnet.evaluation import (
+    NucleiAgreement,
+    chosen_images,
+    evaluate_images,
+    find_nuclei,
+)
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model, NetworkConfig, save_weights
 from napari_cwtnet.training.recipe import ImageSource, Recipe
@@ -35,9 +45,14 @@ SPECS = (
 """LR without compression, by three kernels; compressed; sharpened."""
 STAINS = ["H&E", "PAS"]
 """What the shared training images are stained with."""
+NUCLEI_SPECS = ("bicubic", "box+jpeg75-420")
 _IMAGES, _SIDE, _HALVED = 3, 512, ("bcss",)
+_MPP = {"osteosarcoma": 1.0, "camelyon": 1.0}
+"""µm per pixel as measured, of the others 0.5; that of CAMELYON is by the size of its nuclei."""
+_SLIDE_MPP = 0.5
 _GLASS = 3.0
 """Standard deviation of empty glass, grey levels; tissue has more than ten."""
+Pixels = NDArray[np.uint8]
 Gain = tuple[float, float]
 """PSNR (dB) and SSIM over bicubic."""
 
@@ -48,20 +63,35 @@ def main() -> None:
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--slide", type=Path, nargs="+", required=True)
+    parser.add_argument("--specs", nargs="+", default=list(SPECS))
+    parser.add_argument("--purpose", help="of a model that is not for use; kept with the weights")
     arguments = parser.parse_args()
     trained = load_model(arguments.weights)
+    known = dict(trained.provenance)
+    if arguments.purpose is not None:
+        known["purpose"] = arguments.purpose
     WEIGHTS.mkdir(exist_ok=True)
     CARDS.mkdir(exist_ok=True)
     shipped = WEIGHTS / arguments.weights.name
     if shipped.resolve() != arguments.weights.resolve():
-        save_weights(shipped, trained.network, dict(trained.provenance), torch.float16)
+        save_weights(shipped, trained.network, known, torch.float16)
     model = load_model(shipped)
     figures: dict[str, dict[str, float]] = {}
     card = CARDS / f"{model.name}.md"
-    card.write_text(write_card(model, arguments.data, arguments.slide, figures), encoding="utf-8")
-    known = {**model.provenance, "stains": STAINS, "figures": figures}
+    inputs = Inputs(arguments.data, arguments.slide, tuple(arguments.specs))
+    card.write_text(write_card(model, inputs, figures), encoding="utf-8")
+    known |= {"stains": STAINS, "figures": figures}
     save_weights(shipped, trained.network, known, torch.float16)
     print(card.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a model is measured on."""
+
+    data: Path
+    slides: Sequence[Path]
+    specs: tuple[str, ...]
 
 
 def tested_sources(recipe: Recipe) -> Iterator[ImageSource]:
@@ -83,25 +113,54 @@ def fields(source: ImageSource, data: Path, folder: Path) -> list[Path]:
     for path in chosen_images(data / source.folder, source.tested):
         if len(made) == _IMAGES:
             break
-        with open_slide(path) as slide:
-            factor = 2 if source.name in _HALVED else 1
-            side = min(_SIDE, *(length // factor // 8 * 8 for length in slide.size))
-            left, top = ((length // factor - side) // 16 * 8 for length in slide.size)
-            region = Region(left * factor, top * factor, side * factor, side * factor)
-            truth = slide.read(region, factor)
-            if truth.mean(2).std() < _GLASS:
-                continue
-            made.append(folder / f"{source.name}-{path.stem}.png")
-            Image.fromarray(truth).save(made[-1])
+        truth = centre(path, source)
+        if truth.mean(2).std() < _GLASS:
+            continue
+        made.append(folder / f"{source.name}-{path.stem}.png")
+        Image.fromarray(truth).save(made[-1])
     return made
 
 
+def centre(path: Path, source: ImageSource) -> Pixels:
+    """The middle of an image, as large as is measured on."""
+    with open_slide(path) as slide:
+        factor = 2 if source.name in _HALVED else 1
+        side = min(_SIDE, *(length // factor // 8 * 8 for length in slide.size))
+        left, top = ((length // factor - side) // 16 * 8 for length in slide.size)
+        region = Region(left * factor, top * factor, side * factor, side * factor)
+        return slide.read(region, factor)
+
+
+def rich_in_nuclei(truths: Iterator[Pixels], mpp: float, folder: Path) -> list[Path]:
+    """PNG files of the three truths with the most nuclei."""
+    counted = [(find_nuclei(truth, mpp).count, truth) for truth in truths]
+    most = sorted(counted, key=lambda one: -one[0])[:_IMAGES]
+    files = [folder / f"{number}.png" for number in range(len(most))]
+    for (_, truth), path in zip(most, files, strict=True):
+        Image.fromarray(truth).save(path)
+    return files
+
+
+def squares(path: Path) -> Iterator[Pixels]:
+    """All of a slide at about 20×, in squares."""
+    with open_slide(path) as slide:
+        downsample = max(1, round(_SLIDE_MPP / (slide.mpp or _SLIDE_MPP)))
+        side = _SIDE * downsample
+        columns, rows = (length // side for length in slide.size)
+        for number in range(columns * rows):
+            left, top = number % columns * side, number // columns * side
+            yield slide.read(Region(left, top, side, side), downsample)
+
+
 def gains(
-    model: Model, files: Sequence[Path], reference: Literal["none", "next"]
+    model: Model,
+    files: Sequence[Path],
+    reference: Literal["none", "next"],
+    specs: Sequence[str],
 ) -> Iterator[Gain]:
-    """Over bicubic of LR, or of the reference, for each of :data:`SPECS`."""
+    """Over bicubic of LR, or of the reference, for each of the specs."""
     base = "reference_bicubic" if reference == "next" else "bicubic"
-    for spec in SPECS:
+    for spec in specs:
         means = evaluate_images(files, model, reference, degradation=spec, device="cpu").means()
         yield (
             (means["psnr"] or 0) - (means[f"psnr_{base}"] or 0),
@@ -126,27 +185,28 @@ def _size(model: Model) -> str:
 def _table(
     model: Model,
     recipe: Recipe,
-    data: Path,
+    inputs: Inputs,
     reference: Literal["none", "next"],
     figures: dict[str, dict[str, float]],
 ) -> list[str]:
-    names = " | ".join(f"`{spec}`" for spec in SPECS)
-    lines = [f"| LR, gain in dB | {names} |", "|---" * (1 + len(SPECS)) + "|"]
+    specs = inputs.specs
+    names = " | ".join(f"`{spec}`" for spec in specs)
+    lines = [f"| LR, gain in dB | {names} |", "|---" * (1 + len(specs)) + "|"]
     rows: list[list[Gain]] = []
     for source in tested_sources(recipe):
         with tempfile.TemporaryDirectory() as folder:
-            files = fields(source, data, Path(folder))
-            found = list(gains(model, files, reference))
+            files = fields(source, inputs.data, Path(folder))
+            found = list(gains(model, files, reference, specs))
         rows.append(found)
         halved = " halved" if source.name in _HALVED else ""
         lines.append(f"| {source.name}{halved} ({len(files)}) | {_cells(found)} |")
     mean = [
         (sum(row[n][0] for row in rows) / len(rows), min(row[n][1] for row in rows))
-        for n in range(len(SPECS))
+        for n in range(len(specs))
     ]
     lines.append(f"| **mean** | {_cells(mean)} |")
     mode = "cross-scale" if reference == "next" else "single-image"
-    figures[mode] = {spec: round(gain, 2) for spec, (gain, _) in zip(SPECS, mean, strict=True)}
+    figures[mode] = {spec: round(gain, 2) for spec, (gain, _) in zip(specs, mean, strict=True)}
     lines += ["", f"Least gain of SSIM in any cell: {min(g for row in rows for _, g in row):+.4f}."]
     return lines
 
@@ -173,11 +233,85 @@ def _slides(model: Model, slides: Sequence[Path]) -> Iterator[str]:
                 )
 
 
-def write_card(
-    model: Model, data: Path, slides: Sequence[Path], figures: dict[str, dict[str, float]]
-) -> str:
+def nuclei_lines(model: Model, recipe: Recipe, inputs: Inputs) -> Iterator[str]:
+    """How nuclei of SR and of bicubic agree with those of the truth, and where SR is behind."""
+    yield "| source | mode | LR | nuclei | F1 | count error | area | haematoxylin |"
+    yield "|---|---|---|---|---|---|---|---|"
+    behind: list[str] = []
+    for name, mpp, truths in truths_for_nuclei(recipe, inputs):
+        with tempfile.TemporaryDirectory() as folder:
+            files = rich_in_nuclei(truths, mpp, Path(folder))
+            for reference in modes_of(model):
+                for spec in NUCLEI_SPECS:
+                    found = evaluate_images(
+                        files, model, reference, degradation=spec, nuclei_mpp=mpp, device="cpu"
+                    )
+                    pictures = found.all_nuclei()
+                    sr = pictures["sr"]
+                    plain = pictures["bicubic" if reference == "none" else "reference_bicubic"]
+                    yield (
+                        f"| {name} ({len(files)}) | {found.mode} | `{spec}` | {sr.truth} "
+                        f"| {_cells_of_nuclei(sr, plain)} |"
+                    )
+                    worse = [
+                        word
+                        for word, is_worse in (
+                            ("F1", (sr.f1 or 0) < (plain.f1 or 0)),
+                            ("count", (sr.count_error or 0) > (plain.count_error or 0)),
+                        )
+                        if is_worse
+                    ]
+                    if worse:
+                        behind.append(f"{name}, {found.mode}, `{spec}` ({' and '.join(worse)})")
+    yield ""
+    if behind:
+        yield f"SR is further from the truth than plain enlargement on: {'; '.join(behind)}."
+    else:
+        yield "SR is nearer to the truth than plain enlargement, or as near, in every row."
+
+
+def truths_for_nuclei(
+    recipe: Recipe, inputs: Inputs
+) -> Iterator[tuple[str, float, Iterator[Pixels]]]:
+    """Name, µm per pixel and truths of each source and slide that was not trained on."""
+    for source in tested_sources(recipe):
+        files = chosen_images(inputs.data / source.folder, (*source.tested, *source.held_out))
+        halved = " halved" if source.name in _HALVED else ""
+        truths = (centre(path, source) for path in files)
+        yield source.name + halved, _MPP.get(source.name, 0.5), truths
+    for path in inputs.slides:
+        yield path.name, _SLIDE_MPP, squares(path)
+
+
+def _cells_of_nuclei(sr: NucleiAgreement, plain: NucleiAgreement) -> str:
+    shown = [f"{sr.f1 or 0:.3f} / {plain.f1 or 0:.3f}"]
+    for name in ("count_error", "area_bias", "haematoxylin_bias"):
+        sign = "" if name == "count_error" else "+"
+        both = (getattr(one, name) for one in (sr, plain))
+        shown.append(" / ".join(f"{100 * (value or 0):{sign}.1f} %" for value in both))
+    return " | ".join(shown)
+
+
+def _nuclei_section(model: Model, recipe: Recipe, inputs: Inputs) -> list[str]:
+    return [
+        "",
+        "### Nuclei",
+        "",
+        "`napari-cwtnet evaluate --nuclei`: nuclei by colour deconvolution, Otsu's threshold and "
+        "watershed, of SR / of plain enlargement (in cross-scale mode, of the reference), compared "
+        "with those of the truth. F1 of nuclei matched at an intersection over union above 0.5; "
+        "count error; relative bias of area and of haematoxylin of matched nuclei. The three "
+        "images (of a slide, squares of 512²) with the most nuclei, of those tested or used to "
+        "choose weights.",
+        "",
+        *nuclei_lines(model, recipe, inputs),
+    ]
+
+
+def write_card(model: Model, inputs: Inputs, figures: dict[str, dict[str, float]]) -> str:
     """The card as Markdown; ``figures`` gets the mean gain by mode and degradation."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
+    purpose = [f"**{model.purpose.capitalize()}, not for use.**", ""] if model.purpose else []
     modes = "single-image and cross-scale" if model.takes_reference else "single-image"
     lines = [
         f"# {model.name}",
@@ -185,6 +319,7 @@ def write_card(
         f"{_kind(model)} ×{model.scale}, {modes}; {model.network.parameter_count():,} parameters"
         f"{_size(model)}.",
         "",
+        *purpose,
         "For Research Use Only. Not for use in diagnostic procedures.",
         "",
         "## Figures",
@@ -203,7 +338,9 @@ def write_card(
     ]
     for reference in modes_of(model):
         title = "Cross-scale" if reference == "next" else "Single-image"
-        lines += ["", f"### {title}", "", *_table(model, recipe, data, reference, figures)]
+        lines += ["", f"### {title}", "", *_table(model, recipe, inputs, reference, figures)]
+    if not model.purpose:
+        lines += _nuclei_section(model, recipe, inputs)
     lines += [
         "",
         "### On slides",
@@ -211,18 +348,19 @@ def write_card(
         "`napari-cwtnet check`: the finest pixels are hidden and computed again from the slide's "
         "own coarser level, or from one made like it. Means over four fields with tissue.",
         "",
-        *_slides(model, slides),
+        *_slides(model, inputs.slides),
         "",
         "Measure again with",
         "",
         "```sh",
     ]
+    some = "" if inputs.specs == SPECS else f" --specs {shlex.join(inputs.specs)}"
     lines.append(
         f"python tools/ship_model.py src/napari_cwtnet/model/weights/{model.name}.safetensors "
-        "--data FOLDER --slide SLIDE..."
+        f"--data FOLDER --slide SLIDE...{some}"
     )
     lines += [
-        f"napari-cwtnet check {slides[0].name} --model {model.name}",
+        f"napari-cwtnet check {inputs.slides[0].name} --model {model.name}",
         "```",
         "",
         "## Training",

@@ -1,6 +1,7 @@
 """Begin a CWT-Net of another shape with what a trained one knows.
 
-Usage: ``python tools/warm_start.py OLD.safetensors|NAME --preset lite-2 --scale 4 --output NEW``
+Usage: ``python tools/warm_start.py OLD.safetensors|NAME --preset lite-2 --scale 4 --output NEW``,
+or ``--recipe RECIPE.yaml`` for the network of a recipe, such as the same one with another search
 
 Features of the old network keep their places and their weights; features that are new begin small
 and lead nowhere yet (Net2Net, arXiv 1511.05641), so that the SR branch computes what it did. An
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from napari_cwtnet.model import load_model, preset, save_weights
 from napari_cwtnet.model.config import Band, NetworkConfig
 from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.training.recipe import load_recipe
 
 _NEW = 0.1
 """Size of new features' weights, relative to those of an untrained network."""
@@ -105,14 +107,23 @@ def main() -> None:
     """Write the new network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old")
+    shape = parser.add_mutually_exclusive_group(required=True)
+    shape.add_argument("--scale", type=int, choices=(2, 4, 8), help="of a preset's network")
+    shape.add_argument("--recipe", type=Path, help="whose network it is")
     parser.add_argument("--preset", default="lite-2")
-    parser.add_argument("--scale", type=int, choices=(2, 4, 8), required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     model = load_model(arguments.old)
     if not isinstance(model.network, CwtNet):
         parser.error(f"{arguments.old} is no CWT-Net")
-    network = warm_start(model.network, preset(arguments.preset, arguments.scale))
+    if arguments.recipe is None:
+        config = preset(arguments.preset, arguments.scale)
+    else:
+        wanted = load_recipe(arguments.recipe).network_config()
+        if not isinstance(wanted, NetworkConfig):
+            parser.error(f"{arguments.recipe} trains no CWT-Net")
+        config = wanted
+    network = warm_start(model.network, config)
     made_of = {"warm_start_of": {"name": model.name, "sha256": model.sha256}}
     save_weights(arguments.output, network, made_of)
 

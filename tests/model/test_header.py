@@ -38,6 +38,20 @@ def test_a_line_gives_both_gains_or_none(tmp_path: Path) -> None:
         assert says is None or says in line
 
 
+def test_a_purpose_is_in_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    network = CwtNet(preset("lite", 4))
+    for provenance, purpose in (
+        ({"purpose": "for looking inside"}, "for looking inside"),
+        ({"purpose": 3}, ""),
+        ({}, ""),
+    ):
+        save_weights(path, network, provenance)
+        header = read_header(path)
+        assert header.purpose == purpose
+        assert ("for looking inside, not for use" in header.line) == bool(purpose)
+
+
 def test_sees_that_a_file_was_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for scale in (2, 4):

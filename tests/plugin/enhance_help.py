@@ -16,7 +16,13 @@ THREAD = "napari-cwtnet enhance"
 
 
 def write_model(
-    folder: Path, name: str, scale: int, *, seed: int | None = None, **changes: Any
+    folder: Path,
+    name: str,
+    scale: int,
+    *,
+    seed: int | None = None,
+    purpose: str = "",
+    **changes: Any,
 ) -> Path:
     """A model of one small block: exactly bicubic, or with random weights."""
     network = CwtNet(
@@ -28,7 +34,7 @@ def write_model(
             for parameter in network.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
     path = folder / f"{name}.safetensors"
-    save_weights(path, network, {"reference_share": 0.5})
+    save_weights(path, network, {"reference_share": 0.5, "purpose": purpose})
     return path
 
 

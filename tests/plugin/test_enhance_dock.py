@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_cwtnet.plugin.docks.model_form import ModelCombo
 from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY, keep_badge
 from plugin.enhance_help import finish, results, write_model
@@ -42,6 +43,24 @@ def test_no_model(enhance_dock: Callable[..., Any], models: Path, ome: Path, qtb
     dock.form.model.show_models()
     assert dock.form.choice.model == "came-later"
     assert dock.view_button.isEnabled()
+
+
+def test_a_model_for_looking_inside_is_offered_last_and_no_target_s(
+    enhance_dock: Callable[..., Any], models: Path, ome: Path, qtbot: Any
+) -> None:
+    write_model(models, "a-first-by-name-x4", 4, purpose="for looking inside")
+    _, dock = enhance_dock(ome)
+    MODELS.load()
+    combo, target = dock.form.model, dock.form.target
+    combo.show_models()
+    names = [combo.itemText(n) for n in range(combo.count())]
+    assert names == ["other-x2", "tiny-x2", "tiny-x4", "a-first-by-name-x4"]
+    fresh = ModelCombo("")
+    qtbot.addWidget(fresh)
+    assert fresh.choice == "other-x2"
+    target.setCurrentIndex(target.findData(4))
+    target.activated.emit(target.currentIndex())
+    assert combo.choice == "tiny-x4"
 
 
 def test_the_sentence_follows_widgets_and_camera(

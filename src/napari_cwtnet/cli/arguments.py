@@ -125,6 +125,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--told", choices=("file", "all", "nothing"), default="file",
         help="what the model learns of it: what a real file states, everything, or nothing",
     )  # fmt: skip
+    evaluate.add_argument(
+        "--nuclei", type=float, nargs="?", const=0.5, metavar="MPP",
+        help="also find nuclei in truth, SR and bicubic and compare them; µm per pixel of the "
+        "images, 0.5 without a number",
+    )  # fmt: skip
     evaluate.add_argument("--pattern", action="append", default=[], help="only these file names")
     _device(evaluate)
     _json(evaluate)

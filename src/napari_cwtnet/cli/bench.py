@@ -25,6 +25,7 @@ from napari_cwtnet.evaluation.bench import (
     viewport,
 )
 from napari_cwtnet.model import list_models, load_model
+from napari_cwtnet.model.weights import read_header
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.sample import sample_slide
 
@@ -77,8 +78,10 @@ def run(arguments: argparse.Namespace) -> None:
     parts = arguments.only or PARTS
     names = arguments.models or [
         name
-        for name in list_models()
-        if name.startswith("cwtnet-") and not name.endswith("-single")
+        for name, path in list_models().items()
+        if name.startswith("cwtnet-")
+        and not name.endswith("-single")
+        and not read_header(path).purpose
     ]
     tops = peaks(device)
     tasks: dict[tuple[str, str], TimedTask] = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from napari_cwtnet.cli.report import Progress, report
 from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.evaluation import chosen_images, evaluate_images
+from napari_cwtnet.evaluation.nuclei import METHOD, NucleiAgreement
 from napari_cwtnet.model import load_model
 
 
@@ -20,6 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.reference,
         degradation=arguments.degradation,
         told=arguments.told,
+        nuclei_mpp=arguments.nuclei,
         device=arguments.device,
         progress=Progress("image"),
     )
@@ -35,7 +39,28 @@ def run(arguments: argparse.Namespace) -> None:
             "images": len(files),
             **means,
             **({"warning": warning} if warning else {}),
-            "per_image": [{"name": n} | f for n, f in evaluation.images.items()],
+            **_of_nuclei(evaluation.all_nuclei(), arguments.nuclei),
+            "per_image": [
+                {"name": name, **figures, **_nuclei(evaluation.nuclei.get(name, {}))}
+                for name, figures in evaluation.images.items()
+            ],
         },
         as_json=arguments.json,
     )
+
+
+def _of_nuclei(agreements: Mapping[str, NucleiAgreement], mpp: float | None) -> dict[str, Any]:
+    if not agreements:
+        return {}
+    return {"nuclei_method": f"{METHOD}; at {mpp:g} µm per pixel", **_nuclei(agreements)}
+
+
+def _nuclei(agreements: Mapping[str, NucleiAgreement]) -> dict[str, Any]:
+    """A row for the truth and for each picture."""
+    if not agreements:
+        return {}
+    rows: list[dict[str, Any]] = [
+        {"picture": "truth", "found": next(iter(agreements.values())).truth}
+    ]
+    rows += [{"picture": name, **one.as_dict()} for name, one in agreements.items()]
+    return {"nuclei": rows}

@@ -86,6 +86,8 @@ def _possibilities(slide: Slide) -> list[dict[str, Any]]:
             model = read_header(path)
         except ModelError:
             continue  # `models` and `doctor` tell about it; this is about the slide
+        if model.purpose:
+            continue
         for downsample in _DOWNSAMPLES:
             plan = make_plan(slide, model, EnhanceRequest(slide.bounds, downsample))
             possible.append(

@@ -54,6 +54,7 @@ def describe(name: str) -> dict[str, Any]:
         "name": model.name,
         "scale": model.scale,
         "modes": modes,
+        **({"purpose": f"{model.purpose}, not for use"} if model.purpose else {}),
         "parameters": model.network.parameter_count(),
         "sha256": model.sha256,
         "path": str(model.path),

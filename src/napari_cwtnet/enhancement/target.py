@@ -85,15 +85,15 @@ def optical_limit(na: float = DEFAULT_NA) -> float:
 
 
 def targets(models: Iterable[Model | ModelHeader]) -> tuple[Target, ...]:
-    """The targets that some of the models reach from level 0, the nearest first."""
-    return tuple(sorted({Target(model.scale) for model in models}))
+    """The targets that some of the models for use reach from level 0, the nearest first."""
+    return tuple(sorted({Target(model.scale) for model in models if not model.purpose}))
 
 
 def suiting_models(
     target: Target, models: Iterable[Model | ModelHeader]
 ) -> tuple[Model | ModelHeader, ...]:
-    """The models that reach a target from level 0, in their order."""
-    return tuple(model for model in models if model.scale == target.factor)
+    """The models for use that reach a target from level 0, in their order."""
+    return tuple(m for m in models if m.scale == target.factor and not m.purpose)
 
 
 def nothing_to_gain(screen_pixel: float) -> bool:

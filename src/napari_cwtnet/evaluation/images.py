@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from napari_cwtnet.enhancement import enhance
+from napari_cwtnet.enhancement import Result, enhance, enlarged
 from napari_cwtnet.errors import RequestError
+from napari_cwtnet.evaluation.nuclei import (
+    NucleiAgreement,
+    check_nuclei_can_be_found,
+    compare_nuclei,
+    find_nuclei,
+)
 from napari_cwtnet.files import image_files
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model
@@ -35,11 +41,22 @@ class Evaluation:
     told: Told
     """The part of it that the model knew."""
     images: dict[str, dict[str, float | None]]
+    nuclei: dict[str, dict[str, NucleiAgreement]] = field(default_factory=dict)
+    """Per image, of SR, of bicubic and, with a reference, of bicubic of that; empty if not asked
+    for."""
 
     def means(self) -> dict[str, float | None]:
         """Mean over images of every figure."""
         names = next(iter(self.images.values()))
         return {name: self._mean(name) for name in names}
+
+    def all_nuclei(self) -> dict[str, NucleiAgreement]:
+        """The agreement over the nuclei of all images, by picture."""
+        total: dict[str, NucleiAgreement] = {}
+        for pictures in self.nuclei.values():
+            for name, agreement in pictures.items():
+                total[name] = total[name] + agreement if name in total else agreement
+        return total
 
     def _mean(self, name: str) -> float | None:
         values = [figures[name] for figures in self.images.values()]
@@ -75,6 +92,7 @@ def evaluate_images(
     *,
     degradation: str = "bicubic",
     told: Told = "file",
+    nuclei_mpp: float | None = None,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -95,6 +113,9 @@ def evaluate_images(
     told : {"file", "all", "nothing"}
         The part of the degradation that a model which takes it knows: what a slide's file and
         levels reveal (kernel with sharpening, and compression), everything, or nothing.
+    nuclei_mpp : float, optional
+        µm per pixel of the images, to compare nuclei as well; see
+        :mod:`napari_cwtnet.evaluation.nuclei`.
     device : str
         As :func:`napari_cwtnet.enhance` takes it.
     progress : callable, optional
@@ -103,9 +124,11 @@ def evaluate_images(
     Raises
     ------
     RequestError
-        If the degradation cannot be parsed, the reference does not suit the model, or an image is
-        smaller than the scale.
+        If the degradation cannot be parsed, the reference does not suit the model, an image is
+        smaller than the scale, or nuclei cannot be found.
     """
+    if nuclei_mpp is not None:
+        check_nuclei_can_be_found(nuclei_mpp)
     made = Degradation.parse(degradation)
     if reference == "next" and model.scale == 2:
         raise RequestError(
@@ -114,6 +137,7 @@ def evaluate_images(
         )
     known = {"file": made.without("noise"), "all": made, "nothing": UNKNOWN}[told]
     figures: dict[str, dict[str, float | None]] = {}
+    nuclei: dict[str, dict[str, NucleiAgreement]] = {}
     mode = ""
     for done, path in enumerate(files, start=1):
         with _degraded(path, model.scale, made, known) as slide:
@@ -127,9 +151,20 @@ def evaluate_images(
             )
             figures[path.name] = result.metrics.as_dict()
             mode = result.mode
+            if nuclei_mpp is not None:
+                nuclei[path.name] = _nuclei(slide, result, nuclei_mpp)
         if progress is not None:
             progress(done, len(files))
-    return Evaluation(model.name, model.scale, mode, degradation, told, figures)
+    return Evaluation(model.name, model.scale, mode, degradation, told, figures, nuclei)
+
+
+def _nuclei(slide: ArraySlide, result: Result, mpp: float) -> dict[str, NucleiAgreement]:
+    """How nuclei of SR and of bicubic agree with those of the finest level."""
+    pictures = {"sr": result.image, "bicubic": enlarged(slide, result.plan, reference=False)}
+    if result.plan.with_reference:
+        pictures["reference_bicubic"] = enlarged(slide, result.plan, reference=True)
+    real = find_nuclei(slide.read(slide.bounds, 1), mpp)
+    return {name: compare_nuclei(find_nuclei(one, mpp), real) for name, one in pictures.items()}
 
 
 def _degraded(path: Path, scale: int, made: Degradation, known: Degradation) -> ArraySlide:

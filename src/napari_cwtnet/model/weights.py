@@ -49,6 +49,8 @@ class ModelHeader:
     def line(self) -> str:
         """What it is for, in one line: scale, stains, gain over bicubic in PSNR, size."""
         words = [f"×{self.scale}"]
+        if self.purpose:
+            words.append(f"{self.purpose}, not for use")
         stains, figures = self.provenance.get("stains"), self.provenance.get("figures")
         if isinstance(stains, list):
             words.append(", ".join(map(str, stains)))
@@ -60,6 +62,15 @@ class ModelHeader:
             words.append(f"over plain enlargement {shown}")
         words.append(f"{self.parameters / 1e6:.2g} M parameters")
         return " · ".join(words)
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, such as "for looking inside", where that is not to enhance slides.
+
+        Such a model is nobody's default.
+        """
+        words = self.provenance.get("purpose", "")
+        return words if isinstance(words, str) else ""
 
     @property
     def scale(self) -> int:

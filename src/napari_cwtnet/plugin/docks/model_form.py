@@ -98,8 +98,9 @@ class ModelCombo(Combo):
         chosen, models = self.currentText(), MODELS.paths
         with QSignalBlocker(self):
             self.clear()
-            for name, path in models.items():
-                self.add(name, name, f"{_line_of(name)}\n{path}".strip())
+            # The first is the default.
+            for name in sorted(models, key=_is_for_something_else):
+                self.add(name, name, f"{_line_of(name)}\n{models[name]}".strip())
             if chosen in models:
                 self.setCurrentText(chosen)
         self.setEnabled(bool(models))
@@ -124,6 +125,13 @@ def _line_of(name: str) -> str:
         return MODELS.header(name).line
     except CwtnetError:
         return ""
+
+
+def _is_for_something_else(name: str) -> bool:
+    try:
+        return bool(MODELS.header(name).purpose)
+    except CwtnetError:
+        return False
 
 
 class TargetCombo(Combo):
