@@ -146,8 +146,8 @@ def test_too_large_a_request_says_what_to_do(
     write_model(models, "x8", 8)
     _, dock = enhance_dock(path, "x8")
     assert dock.sentence == (
-        "The result would have 9,600 × 9,600 pixels, more than 64 million; zoom in, choose a "
-        "coarser source level, or mark a smaller ROI."
+        "The result would have 9,600 × 9,600 pixels, more than 64 million; zoom in, mark a "
+        "smaller ROI, or write it to a file by Whole slide…."
     )
     assert not dock.view_button.isEnabled()
     dock.form.level.setCurrentIndex(dock.form.level.findData(4.0))

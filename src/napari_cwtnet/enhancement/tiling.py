@@ -248,10 +248,15 @@ class Lattice:
             max(1, math.ceil(self.region.height / self.downsample - _ROUNDING)),
         )
 
+    @property
+    def tile_count(self) -> int:
+        """How many tiles touch the region; quick even where they are millions."""
+        columns, rows = self._columns_and_rows()
+        return len(columns) * len(rows)
+
     def tiles(self) -> tuple[Tile, ...]:
         """Every tile that touches the region, nearest to its centre first."""
-        columns = self._spans(self.origin[0], self.size.width, self.slide_size.width, 0)
-        rows = self._spans(self.origin[1], self.size.height, self.slide_size.height, 1)
+        columns, rows = self._columns_and_rows()
         middle_x = self.origin[0] + self.size.width / 2
         middle_y = self.origin[1] + self.size.height / 2
 
@@ -262,6 +267,12 @@ class Lattice:
 
         tiles = [Tile(c, r, self._level0(c, r)) for r in rows for c in columns]
         return tuple(sorted(tiles, key=distance))
+
+    def _columns_and_rows(self) -> tuple[list[Span], list[Span]]:
+        return (
+            self._spans(self.origin[0], self.size.width, self.slide_size.width, 0),
+            self._spans(self.origin[1], self.size.height, self.slide_size.height, 1),
+        )
 
     def _spans(self, first: int, count: int, slide_side: int, axis: int) -> list[Span]:
         end = max(

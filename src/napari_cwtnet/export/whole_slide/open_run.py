@@ -223,7 +223,7 @@ def finished_before(
     """
     if not output.exists():
         return None
-    remedy = "choose another name, or leave out --resume to replace it"
+    remedy = "choose another name, or delete it and start again"
     try:
         record = checked_record(output)
     except SlideError as error:

@@ -190,6 +190,11 @@ _ZARR_SHARE, _TIFF_SHARE = 0.45, 0.4
 _GIGABYTE = 1e9
 
 
+def finished_bytes(size: Size, *, tiff: bool) -> int:
+    """An estimate of what the finished image takes, bytes; rather too much than too little."""
+    return int(size.width * size.height * _PER_PIXEL * (_TIFF_SHARE if tiff else _ZARR_SHARE))
+
+
 def needed_bytes(size: Size, *, tiff: bool) -> int:
     """An estimate of what the image takes while it is made.
 
@@ -219,7 +224,7 @@ def check_space(folder: Path, size: Size, written: int, *, tiff: bool) -> None:
         If the disk has less space left than is likely needed.
     """
     needed = needed_bytes(size, tiff=tiff) - written
-    free = _free_bytes(folder)
+    free = free_bytes(folder)
     if free is not None and free < needed:
         also = " (an OME-TIFF needs its space twice while it is made)" if tiff else ""
         raise OutputError(
@@ -229,8 +234,8 @@ def check_space(folder: Path, size: Size, written: int, *, tiff: bool) -> None:
         )
 
 
-def _free_bytes(folder: Path) -> int | None:
-    """None where the disk does not tell, as some network shares."""
+def free_bytes(folder: Path) -> int | None:
+    """What is left on the disk of a folder; None where it does not tell, as some network shares."""
     with contextlib.suppress(OSError):
         usage = shutil.disk_usage(folder)
         if usage.total > 0:

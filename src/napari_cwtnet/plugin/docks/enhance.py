@@ -9,7 +9,7 @@ from typing import Any
 from napari.utils.notifications import show_error
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
@@ -19,15 +19,12 @@ from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult, QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
-from napari_cwtnet.plugin.docks.widgets import (
-    enable,
-    show_progress,
-    thin_bar,
-    words_label,
-)
+from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
+from napari_cwtnet.plugin.docks.widgets import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
 from napari_cwtnet.plugin.tasks.runner import Ending
+from napari_cwtnet.plugin.tasks.whole_slide import WholeSlide
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
 from napari_cwtnet.plugin.viewer.requests import (
     Choice,
@@ -35,6 +32,7 @@ from napari_cwtnet.plugin.viewer.requests import (
     check_job,
     roi_jobs,
     view_job,
+    whole_jobs,
 )
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
@@ -62,6 +60,7 @@ class EnhancePanel(QWidget):
         super().__init__()
         self.view_button = QPushButton("Enhance view")
         self.roi_button = QPushButton("Enhance ROIs")
+        self.whole_button = QPushButton("Whole slide…")
         self.check_button = QPushButton("Check here")
         self.live = QCheckBox("Live")
         self.live.setToolTip("Enhance the view whenever the camera rests")
@@ -85,16 +84,21 @@ class EnhancePanel(QWidget):
         self.zoom_button.setSizePolicy(policy)
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
-        buttons = QHBoxLayout()
-        for widget in (self.roi_button, self.live, self.cancel_button):
-            buttons.addWidget(widget, 0 if widget is self.live else 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        first = QHBoxLayout()
-        first.addWidget(self.view_button, 2)
-        first.addWidget(self.check_button, 1)
-        layout.addLayout(first)
+        buttons = QGridLayout()
+        for number, widget in enumerate(
+            (
+                self.view_button,
+                self.check_button,
+                self.roi_button,
+                self.whole_button,
+                self.live,
+                self.cancel_button,
+            )
+        ):
+            buttons.addWidget(widget, number // 2, number % 2)
         layout.addLayout(buttons)
         for part in (
             self.form,
@@ -127,6 +131,17 @@ class EnhancePanel(QWidget):
     def allow_roi(self, possible: bool, words: str) -> None:
         """The same of the ROI."""
         enable(self.roi_button, possible, words)
+
+    def allow_whole(self, possible: bool, words: str) -> None:
+        """Let the whole slide be written or not, or say why it cannot be."""
+        tip = "Write the whole slide, or a large ROI, to a file, block by block"
+        enable(self.whole_button, possible, tip if possible else words)
+
+    def show_whole(self, work: WholeSlide) -> None:
+        """Say how far the file of a whole slide is."""
+        done, total = work.progress
+        share = f" {done / total:.0%}" if work.busy and total else ""
+        self.whole_button.setText(f"Whole slide{share or '…'}")
 
     def allow_check(self, possible: bool, words: str) -> None:
         """Let the view be checked or not; what a check would compare, or why there is none."""
@@ -211,6 +226,7 @@ class EnhanceDock(Dock):
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
         self.live, self.form, self.quality = panel.live, panel.form, panel.quality
         self.compare, self.result = panel.compare, panel.result
+        self.whole = WholeSlideForm(panel, napari_viewer)
         self._fill(panel)
         self._connect()
         self.show_all()
@@ -235,6 +251,14 @@ class EnhanceDock(Dock):
         self.controller.cancel()
         self.checker.start(job, layer)
 
+    def open_whole(self) -> None:
+        """Show the form that writes the whole slide, or a large ROI, to a file."""
+        layer = self._layer = source_layer_in(self._viewer, self._layer)
+        try:
+            self.whole.open_for(whole_jobs(self._viewer, layer, self.form.choice))
+        except CwtnetError as error:
+            show_error(str(error))
+
     @property
     def sentence(self) -> str:
         """What will happen, or why nothing can, as shown."""
@@ -250,6 +274,7 @@ class EnhanceDock(Dock):
         self.live.setChecked(False)
         self.controller.leave()
         self.checker.cancel()
+        self.whole.work.cancel()
         self.compare.stop()
 
     def show_all(self) -> None:
@@ -268,6 +293,8 @@ class EnhanceDock(Dock):
         self.view_button.clicked.connect(lambda _: self.enhance_view())
         self.roi_button.clicked.connect(lambda _: self.enhance_rois())
         self.panel.check_button.clicked.connect(lambda _: self.check_here())
+        self.panel.whole_button.clicked.connect(lambda _: self.open_whole())
+        self.whole.work.changed.connect(lambda: self.panel.show_whole(self.whole.work))
         self.cancel_button.clicked.connect(lambda _: self._cancel())
         self.release_button.clicked.connect(lambda _: ENGINES.release())
         self.panel.zoom_button.clicked.connect(lambda _: self._zoom_in())
@@ -309,6 +336,12 @@ class EnhanceDock(Dock):
             self.panel.allow_check(False, str(error))
         else:
             self.panel.allow_check(True, what)
+        try:
+            whole_jobs(self._viewer, layer, self.form.choice)
+        except CwtnetError as error:
+            self.panel.allow_whole(self.whole.work.busy, str(error))
+        else:
+            self.panel.allow_whole(True, "")
         self._show_check()
         if (
             self.live.isChecked()

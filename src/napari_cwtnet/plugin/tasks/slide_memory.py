@@ -1,4 +1,4 @@
-"""What is remembered of slides between sessions: pixel sizes, the last folder, recent ones.
+"""What is remembered of slides between sessions: pixel sizes, folders, recent ones, outputs.
 
 A small file of the user's configuration, read and written beside the window's thread. Slides are
 told apart by their fingerprint, so that a copy or a renamed file is known again.
@@ -23,6 +23,7 @@ from napari_cwtnet.slides.resolution import COARSEST_MPP, FINEST_MPP
 MOST_RECENT = 12
 _MOST_SIZES = 2000
 """Oldest pixel sizes beyond that are dropped."""
+_MOST_OUTPUTS = 200
 _VARIABLE = "CWTNET_CONFIG"
 
 
@@ -45,6 +46,7 @@ class SlideMemory:
         self._there: list[Path] = []
         self._sizes: dict[str, float] = {}
         self._folder: Path | None = None
+        self._outputs: dict[str, Path] = {}
 
     @property
     def recent(self) -> list[Path]:
@@ -104,10 +106,33 @@ class SlideMemory:
                 return None
         return self._sizes.get(slide.fingerprint)
 
+    def output_of(self, slide: Slide) -> tuple[Path | None, Path | None]:
+        """Where this slide was written to as a whole, and the folder of the last one; or None."""
+        fingerprint = slide.fingerprint
+        with self._lock:
+            self._load()
+            last = next(reversed(self._outputs.values()), None)
+            return self._outputs.get(fingerprint), None if last is None else last.parent
+
+    def note_output(self, slide: Slide, place: Path) -> None:
+        """Remember where a slide is written to as a whole, so that it can be resumed."""
+        fingerprint = slide.fingerprint
+        with self._lock:
+            self._load()
+            self._outputs.pop(fingerprint, None)
+            self._outputs[fingerprint] = place.absolute()
+            self._save()
+
     def _take(self, content: Any) -> None:
         if not isinstance(content, dict):
             raise ValueError("not a JSON object")
         recent, sizes, folder = (content.get(name) for name in ("recent", "mpp", "folder"))
+        outputs = content.get("outputs")
+        self._outputs = {
+            key: Path(value)
+            for key, value in (outputs.items() if isinstance(outputs, dict) else ())
+            if isinstance(value, str)
+        }
         self._recent = [Path(one) for one in recent or [] if isinstance(one, str)]
         self._folder = Path(folder) if isinstance(folder, str) else None
         self._sizes = {
@@ -121,6 +146,9 @@ class SlideMemory:
             "recent": [str(path) for path in self._recent],
             "folder": None if self._folder is None else str(self._folder),
             "mpp": dict(list(self._sizes.items())[-_MOST_SIZES:]),
+            "outputs": {
+                key: str(place) for key, place in list(self._outputs.items())[-_MOST_OUTPUTS:]
+            },
         }
         path = memory_path()
         try:

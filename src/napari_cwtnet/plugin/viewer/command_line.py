@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.tasks.enhance import Job
@@ -116,10 +117,26 @@ def inspect_words(
     return [*words, "--output", output]
 
 
-def _job_words(command: str, job: Job, region: Region, shown: Slide) -> list[str]:
+def whole_words(job: Job, shown: Slide, place: Path) -> list[str]:
+    """The words after ``napari-cwtnet`` that write a whole slide, or continue to.
+
+    Parameters
+    ----------
+    job : Job
+        What; of an ROI, its region alone.
+    shown : Slide
+        The slide as it is shown now: with the pixel size that the user may have set since.
+    place : Path
+        Where.
+    """
+    words = _job_words("enhance", job, job.request.region if job.roi else None, shown)
+    return [*words, "--output", str(place), "--resume"]
+
+
+def _job_words(command: str, job: Job, region: Region | None, shown: Slide) -> list[str]:
     words = [
         command, str(job.slide.path.resolve()),
-        "--region", exact_region(region),
+        "--region", "all" if region is None else exact_region(region),
         "--downsample", exact(job.request.downsample),
         "--model", MODELS.name_of(job.model),
         "--reference", job.request.reference,

@@ -119,9 +119,27 @@ def roi_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
     if sum(size.width * size.height for size in sizes) > MAX_BATCH_PIXELS:
         raise RequestError(
             f"The results would have more than {MAX_BATCH_PIXELS // 10**6} million pixels in all; "
-            "select fewer ROIs or choose a coarser source level."
+            "select fewer ROIs, or write them to files by Whole slide…."
         )
     return jobs
+
+
+def whole_jobs(viewer: Any, layer: Any, choice: Choice) -> dict[str, tuple[Job, Plan]]:
+    """The jobs that write a whole slide, and each selected ROI, of any size, by their names.
+
+    Raises
+    ------
+    CwtnetError
+        If there is no slide or model for it; the message says why.
+    """
+    slide = slide_of(layer)
+    if layer is None or slide is None:
+        raise RequestError("Open a slide first.")
+    found = {"": _job(layer, choice, slide.bounds, any_size=True)}
+    for name, region in selected_rois(viewer, layer).items():
+        if region.intersection(slide.bounds) is not None:
+            found[name] = _job(layer, choice, region, name, any_size=True)
+    return found
 
 
 def _visible(viewer: Any, layer: Any) -> Region:
@@ -133,7 +151,9 @@ def _visible(viewer: Any, layer: Any) -> Region:
     return region
 
 
-def _job(layer: Any, choice: Choice, region: Region, roi: str = "") -> tuple[Job, Plan]:
+def _job(
+    layer: Any, choice: Choice, region: Region, roi: str = "", *, any_size: bool = False
+) -> tuple[Job, Plan]:
     slide = slide_of(layer)
     if slide is None:
         raise RequestError(f"Layer {layer.name!r} is not a slide; open one with this plugin.")
@@ -142,7 +162,8 @@ def _job(layer: Any, choice: Choice, region: Region, roi: str = "") -> tuple[Job
     request = EnhanceRequest(
         on_lattice(region, downsample), downsample, choice.reference, sharpness=choice.sharpness
     )
-    _check_size(slide, request, header.scale)
+    if not any_size:
+        _check_size(slide, request, header.scale)
     plan = make_plan(slide, header, request)
     return Job(slide, request, header, choice.device, choice.dtype, roi), plan
 
@@ -164,8 +185,8 @@ def _check_size(slide: Slide, request: EnhanceRequest, scale: int) -> None:
     if size is not None and size.width * size.height > MAX_OUTPUT_PIXELS:
         raise RequestError(
             f"The result would have {size.width:,} × {size.height:,} pixels, more than "
-            f"{MAX_OUTPUT_PIXELS // 10**6} million; zoom in, choose a coarser source level, or "
-            "mark a smaller ROI."
+            f"{MAX_OUTPUT_PIXELS // 10**6} million; zoom in, mark a smaller ROI, or write it to a "
+            "file by Whole slide…."
         )
 
 

@@ -40,13 +40,16 @@ def progress_words(run: EnhanceRun | None, *, cancelling: bool) -> str:
 
 
 def time_words(seconds: float) -> str:
-    """Seconds up to two minutes, minutes beyond, rounded up: what is left.
+    """Seconds up to two minutes, then minutes, hours, days, rounded up: what is left.
 
-    >>> time_words(4.2), time_words(150)
-    ('5 s', '3 min')
+    >>> time_words(4.2), time_words(150), time_words(9000), time_words(200_000)
+    ('5 s', '3 min', '3 h', '3 days')
     """
     whole = math.ceil(seconds)
-    return f"{whole} s" if whole <= 120 else f"{-(-whole // 60)} min"
+    for most, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+        if whole <= most:
+            return f"{-(-whole // unit)} {name}"
+    return f"{-(-whole // 86_400)} days"
 
 
 def spent_words(seconds: float) -> str:

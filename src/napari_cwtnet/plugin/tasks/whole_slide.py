@@ -1,0 +1,217 @@
+"""Enhancing a whole slide into a file beside the window: begin, pause, continue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine, make_plan
+from napari_cwtnet.errors import CwtnetError, RequestError
+from napari_cwtnet.export import check_output
+from napari_cwtnet.export.whole_slide import Job as FileJob
+from napari_cwtnet.export.whole_slide import WholeResult, enhance_to_file
+from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes, needed_bytes
+from napari_cwtnet.geometry import Region, Size
+from napari_cwtnet.plugin.tasks.device import ENGINES, leave_a_core_to_the_window
+from napari_cwtnet.plugin.tasks.enhance import Job
+from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
+from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
+
+TIFF, ZARR = ".ome.tif", ".ome.zarr"
+Stage = Literal["opening", "tile", "level", "part"]
+
+_OWN = 8
+"""Lattice pixels in the middle of a tile, which no other tile touches."""
+_TRIES = 4
+
+
+def is_tiff(place: Path) -> bool:
+    """Whether a place is that of a file, and not of an OME-Zarr's folder."""
+    return not place.name.lower().endswith(".zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What there is where the image is to go."""
+
+    path: Path
+    unfinished: bool = False
+    """Whether a run that was paused or killed can be continued there."""
+    finished: bool = False
+    """Whether a file of that name is there; it is never replaced."""
+    free: int | None = None
+    """Bytes; None where the disk does not tell."""
+    trouble: str = ""
+    """Why nothing can be written there, one line."""
+
+
+def look_at(path: Path, slide: Path, size: Size) -> Place:
+    """See what is at a place; not for the window's thread, for a share may be slow.
+
+    Parameters
+    ----------
+    path : Path
+        Ending in ``.ome.tif`` or ``.ome.zarr``.
+    slide : Path
+        What is read.
+    size : Size
+        Of the image, pixels.
+    """
+    if not path.is_absolute():
+        return Place(path, trouble="Choose a place, from the root of the disk.")
+    if not path.name.lower().endswith((TIFF, ".ome.tiff", ZARR)):
+        return Place(path, trouble=f"Choose a place that ends in {TIFF} or {ZARR}.")
+    try:
+        check_output(path, slide)
+    except CwtnetError as error:
+        return Place(path, trouble=str(error))
+    unfinished, finished = WorkFolder(path).unfinished, path.exists()
+    free, needed = free_bytes(path.parent), needed_bytes(size, tiff=is_tiff(path))
+    trouble = ""
+    if free is not None and free < needed and not (unfinished or finished):
+        trouble = (
+            f"The disk of {path.parent} has {free / 1e9:.1f} GB left, and {needed / 1e9:.1f} GB "
+            "are needed; free some space or choose another place."
+        )
+    return Place(path, unfinished, finished, free, trouble)
+
+
+def place_for(job: Job) -> Path:
+    """Where a slide was written to before, else a name in the folder of the last one.
+
+    Not for the window's thread: a fingerprint reads the slide.
+    """
+    before, folder = SLIDES.output_of(job.slide)
+    if before is not None and not job.roi:
+        return before
+    roi = "".join(one if one.isalnum() else "-" for one in job.roi)[:40]
+    name = f"computed-x{job.header.scale}-{job.slide.fingerprint[:8]}{'-' if roi else ''}{roi}"
+    return (folder or Path.home()) / f"{name}{TIFF}"
+
+
+def seconds_of_a_tile(job: Job, token: CancelToken) -> float:
+    """How long this computer takes over one tile of a job, s; in a thread.
+
+    The quickest of a few times that the tile in the middle is computed: the first has to load and
+    warm up, and others may compute beside it.
+
+    Raises
+    ------
+    CwtnetError
+        If it cannot be computed.
+    """
+    lattice = make_plan(job.slide, job.header, job.request).lattice
+    model = ENGINES.get(job.model, job.device, job.dtype).model
+    engine = Engine(model, job.device, 0, dtype=job.dtype, skip_background=False)
+
+    def middle(first: int, count: int, begin: int, step: int) -> int:
+        return begin + (first + count // 2 - begin) // step * step + step // 2 - _OWN // 2
+
+    (x, y), size, grid = lattice.origin, lattice.size, lattice.grid
+    column = max(0, middle(x, size.width, grid.x, grid.step_x))
+    row = max(0, middle(y, size.height, grid.y, grid.step_y))
+    d, (left, top) = lattice.downsample, lattice.phase
+    spot = Region(left + column * d, top + row * d, _OWN * d, _OWN * d)
+    request = replace(job.request, region=spot.intersection(job.slide.bounds) or spot, grid=grid)
+    plan = make_plan(job.slide, job.header, request)
+    taken = []
+    for _ in range(_TRIES):
+        began = time.perf_counter()
+        tiles = sum(1 for _ in engine.run(job.slide, plan, token))
+        taken.append((time.perf_counter() - began) / max(1, tiles))
+    return min(taken)
+
+
+class WholeRun(Run):
+    """A whole slide at work.
+
+    Parameters
+    ----------
+    job : FileJob
+        What, in words that the engine opens for itself.
+    place : Path
+        Where.
+
+    Attributes
+    ----------
+    stage : {"opening", "tile", "level", "part"}
+        What is counted now: tiles, coarser levels, parts of the OME-TIFF.
+    """
+
+    name, kind = "whole slide", "Whole slide"
+    priority = False
+    """It may take hours, and training must not wait for it."""
+    no_memory = (
+        "There is too little memory; close other programs, and continue with Resume: what is done "
+        "is kept."
+    )
+
+    def __init__(self, job: FileJob, place: Path) -> None:
+        super().__init__()
+        self.job, self.place = job, place
+        self.stage: Stage = "opening"
+        self._began = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the tiles; None while that is not known."""
+        if self.stage != "tile" or self.done < 1:
+            return None
+        return (time.perf_counter() - self._began) / self.done * (self.total - self.done)
+
+    def work(self) -> WholeResult:
+        """Continue what is there, or begin; a finished image of the same kind stays as it is."""
+        leave_a_core_to_the_window()
+        return enhance_to_file(
+            self.job, self.place, resume=True, cancel=self._token, told=self._told
+        )
+
+    def _told(self, what: str, done: int, total: int) -> None:
+        if what != self.stage:
+            self._began = time.perf_counter()
+            self.stage = what  # type: ignore[assignment]
+        self._step(done, total)
+
+
+class WholeSlide(TaskRunner):
+    """Writes one whole slide at a time; :meth:`cancel` pauses, a new start continues."""
+
+    def start(
+        self,
+        job: FileJob,
+        place: Path,
+        done: Callable[[Path], None],
+        end: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin, or continue what is unfinished there.
+
+        Parameters
+        ----------
+        job : FileJob
+            What.
+        place : Path
+            Where.
+        done : callable
+            Called with the place once the image is there.
+        end : callable
+            Called when the work has ended, however.
+
+        Raises
+        ------
+        RequestError
+            If a slide is being written.
+        """
+        if self.busy:
+            raise RequestError("A whole slide is being written; pause it, or wait for its end.")
+        self.submit(
+            Task(
+                "Writing…",
+                lambda: WholeRun(job, place),
+                lambda _: done(place),
+                end=lambda *_: end(),
+            )
+        )
