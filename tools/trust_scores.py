@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+from scipy.stats import spearmanr
 
 from napari_cwtnet import load_model, open_slide
 from napari_cwtnet.enhancement import Engine, EnhanceRequest
