@@ -46,3 +46,11 @@ def test_what_has_nothing_to_learn_is_not_trained(data_root: Path, tmp_path: Pat
     recipe = tiny_recipe(architecture="bicubic", preset="published", network={})
     with pytest.raises(TrainingError, match="architecture: bicubic has nothing to learn; choose"):
         Trainer(recipe, data_root, tmp_path / "run")
+
+
+def test_a_head_that_would_stay_untrained_is_refused(data_root: Path, tmp_path: Path) -> None:
+    network = {"blocks": 1, "channels": 8, "error_channels": 4}
+    recipe = tiny_recipe(preset="lite-2", network=network)
+    with pytest.raises(TrainingError, match=r"error_channels: .* leave it out of the recipe"):
+        Trainer(recipe, data_root, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

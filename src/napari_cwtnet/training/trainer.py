@@ -44,11 +44,17 @@ def load_start(recipe: Recipe) -> Model | None:
     Raises
     ------
     TrainingError
-        If its file or network differs from the recipe's.
+        If its file or network differs from the recipe's, or there is none and the recipe wants an
+        error head, which would stay untrained.
     ModelError
         If it cannot be read.
     """
     if recipe.start is None:
+        if getattr(recipe.network_config(), "error_channels", 0):
+            raise TrainingError(
+                "network.error_channels: the head that predicts the error is trained after the "
+                "network, by tools/train_error_head.py; leave it out of the recipe."
+            )
         return None
     model = load_model(recipe.start.name)
     if recipe.start.sha256 not in (None, model.sha256):
