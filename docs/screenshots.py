@@ -153,11 +153,13 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
     pump(1)
     dock.inspect_view()
     wait_until(lambda: not dock.controller.busy)
+    dock.session.calibrate()
+    wait_until(lambda: dock.captured.calibration is not None and not dock.controller.busy)
     print(dock.said)
+    shoot("inspect-trust")
     for name, choices in {
         "attention": {"show": "attention", "block": 2},
         "bands": {"show": "bands", "image": "sr", "band": "HH"},
-        "spread": {"show": "spread"},
         "probe": {"show": "probe", "block": 2},
     }.items():
         dock.looking.choose(**choices)
