@@ -30,8 +30,7 @@ from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.calibration import calibrated, in_pixels
-from napari_cwtnet.inspection.trust import expected_error
+from napari_cwtnet.inspection.calibration import calibrated, in_pixels, marked_squares
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
 
@@ -148,10 +147,7 @@ def _trusted(
     plan = result.plan
     engine = Engine(model, arguments.device, cache_bytes=0, dtype=arguments.dtype)
     calibration = calibrated(slide, engine, plan, progress=Progress("field"))
-    lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
-    kernel = engine.known(slide, plan)[0].kernel
-    expected = expected_error(result.image, lr, result.error, kernel)
-    squares = calibration.mark(expected, plan.scale)
+    squares = marked_squares(slide, engine, plan, result.image, calibration, error=result.error)
     height, width = result.image.shape[:2]
     mask = in_pixels(squares, height, width) * np.uint8(255)
     return calibration.as_dict() | {"marked_here": round(float(squares.mean()), 4)}, mask

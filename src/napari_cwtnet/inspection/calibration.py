@@ -37,6 +37,7 @@ from napari_cwtnet.inspection.field import Field, Floats
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.trust import enhanced, expected_error
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 
 SQUARE = 8
@@ -376,6 +377,41 @@ def calibrated(
         found = calibrate(slide, engine, plan, cancel=cancel, progress=progress)
         keep_calibration(slide, engine, plan, found)
     return found
+
+
+def marked_squares(
+    slide: Slide,
+    engine: Engine,
+    plan: Plan,
+    image: Pixels,
+    calibration: Calibration,
+    *,
+    error: Floats | None,
+) -> NDArray[np.bool_]:
+    """The squares of an enhanced image that are marked.
+
+    Parameters
+    ----------
+    slide, engine, plan
+        What was enhanced, and how.
+    image : ndarray
+        SR ``(height, width, 3)`` uint8.
+    calibration : Calibration
+        Of this slide and kind of result.
+    error : ndarray, optional
+        The predicted error ``(h, w)`` on the LR grid, grey levels.
+
+    Raises
+    ------
+    SlideError
+        If the slide can no longer be read.
+    """
+    columns, rows = plan.lattice.size
+    d = plan.downsample
+    whole = Region(plan.region.x, plan.region.y, columns * d, rows * d)
+    lr = slide.read(whole, d, replicate=True, source=plan.source_downsample)
+    kernel = engine.known(slide, plan)[0].kernel
+    return calibration.mark(expected_error(image, lr, error, kernel), plan.scale)
 
 
 def marked_map(field: Field, calibration: Calibration) -> Map:

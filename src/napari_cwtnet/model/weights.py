@@ -83,6 +83,11 @@ class ModelHeader:
         return getattr(self.config, "conditioning", 0) > 0
 
     @property
+    def predicts_error(self) -> bool:
+        """Whether it predicts its own error."""
+        return getattr(self.config, "error_channels", 0) > 0
+
+    @property
     def takes_reference(self) -> bool:
         """Whether it was trained with the next-higher level as WT input."""
         share = self.provenance.get("reference_share", 0)

@@ -16,6 +16,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.geometry import magnification
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.dock import Dock
+from napari_cwtnet.plugin.docks.mark_form import MarkForm
 from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult, QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
@@ -110,7 +111,8 @@ class EnhancePanel(QWidget):
             self.check,
         ):
             layout.addWidget(part)
-        for part in (self.compare, self.result):
+        self.mark = MarkForm(viewer, lambda: self.compare.comparer.meant)
+        for part in (self.compare, self.result, self.mark):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
 
@@ -186,6 +188,7 @@ class EnhancePanel(QWidget):
     def show_figures(self, viewer: Any) -> None:
         """How good the result is that is compared or shown, if that is known."""
         self.result.refresh()
+        self.mark.refresh()
         measured = quality_of(viewer, self.compare.comparer.meant)
         if measured is None:
             self.quality.clear()
@@ -275,6 +278,7 @@ class EnhanceDock(Dock):
         self.controller.leave()
         self.checker.cancel()
         self.whole.work.cancel()
+        self.panel.mark.stop()
         self.compare.stop()
 
     def show_all(self) -> None:

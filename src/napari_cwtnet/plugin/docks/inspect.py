@@ -296,7 +296,7 @@ class InspectDock(Dock):
         self.legend.show_map(view.map)
         squares = marked(captured)
         if squares is not None:
-            self.layers.show_mark(captured.field, squares)
+            self.layers.show_mark(captured.field.plan, squares)
         if view.probe is not None:
             self.layers.show_patches(captured.field, view.probe)
         elif view.selection.show == "displacement":

@@ -186,7 +186,7 @@ class EnhanceRun(Run):
             for finished in running:
                 # A request that came meanwhile may have this picture's layer by now.
                 token.raise_if_cancelled()
-                canvas.add(finished.tile, finished.sr)
+                canvas.add(finished.tile, finished.sr, finished.error)
                 part.tile_counts.add(finished)
                 self.tile_counts.add(finished)
                 self.cached += finished.cached

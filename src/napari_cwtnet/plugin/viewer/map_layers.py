@@ -9,6 +9,7 @@ from napari.layers import Image, Labels, Layer, Shapes, Vectors
 from napari.utils import Colormap, DirectLabelColormap
 from numpy.typing import NDArray
 
+from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.inspection import Field, Map, Probe, displacement
 from napari_cwtnet.inspection.calibration import in_pixels
 from napari_cwtnet.inspection.maps import RAMPS, coloured
@@ -78,19 +79,27 @@ class MapLayers:
         self._add(layer, (found.region, found.downsample))
         return layer
 
-    def show_mark(self, field: Field, squares: NDArray[np.bool_]) -> Labels | None:
+    def show_mark_alone(
+        self, slide_layer: Any, plan: Plan, squares: NDArray[np.bool_]
+    ) -> Labels | None:
+        """The same contour over a result of the Enhance dock, in place of the one before."""
+        self.clear()
+        self._follow(slide_layer)
+        return self.show_mark(plan, squares)
+
+    def show_mark(self, plan: Plan, squares: NDArray[np.bool_]) -> Labels | None:
         """A contour round the squares that are not to be relied on; None where there is none."""
         if not squares.any():
             return None
         layer = Labels(
-            in_pixels(squares, *field.sr.shape[:2]),
+            in_pixels(squares, plan.output_size.height, plan.output_size.width),
             name="COMPUTED · do not rely on what is inside",
             colormap=DirectLabelColormap(color_dict={1: "#00e5ff", None: "transparent"}),
             opacity=1.0,
         )
         layer.contour = 2
         layer.editable = False
-        self._add(layer, (field.plan.region, field.plan.output_downsample))
+        self._add(layer, (plan.region, plan.output_downsample))
         return layer
 
     def show_steps(self, field: Field, block: int) -> Vectors | None:

@@ -15,7 +15,7 @@ from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.tasks.enhance import EnhanceRun, Job, Outcome, Part, Picture
 from napari_cwtnet.plugin.tasks.runner import Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed, keep_badge, update_badge
-from napari_cwtnet.plugin.viewer.selection import SOURCE_KEY, Source, holds
+from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, SOURCE_KEY, Source, holds
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
 
@@ -113,6 +113,8 @@ class ResultLayer:
             quality=quality,
             **part.tile_counts.as_dict(),
         )
+        if part.ended and part.picture is not None:
+            layer.metadata = {**layer.metadata, ERROR_KEY: part.picture.canvas.error}
         if part.done < total:
             layer.name = f"{layer.name} · {part.done} of {total} tiles"
         layer.refresh(extent=False, highlight=False)
@@ -131,6 +133,7 @@ class ResultLayer:
             **layer.metadata,
             RESULT_KEY: dict(picture.provenance),
             SOURCE_KEY: Source(job, picture.plan, self.slide_layer),
+            ERROR_KEY: None,
         }
         self._register()
         if self.shown is None:

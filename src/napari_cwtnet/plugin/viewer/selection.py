@@ -92,6 +92,10 @@ def scanned_slides(viewer: ViewerModel) -> list[Any]:
 SOURCE_KEY = "napari_cwtnet_source"
 """Of a result layer's metadata: the `Source` is under it."""
 
+ERROR_KEY = "napari_cwtnet_error"
+"""The predicted error of a result, ``(h, w)`` on the LR grid; None until all of it is there, or
+where the model predicts none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

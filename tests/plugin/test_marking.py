@@ -1,0 +1,92 @@
+"""The contour over a result, round what is not to be relied on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
+from napari_cwtnet.plugin.viewer.viewport import zoom_to
+from plugin.enhance_help import finish, results
+
+MARK = "COMPUTED · do not rely on what is inside"
+
+
+@pytest.fixture
+def dock(
+    enhance_dock: Callable[..., Any], models: Path, svs: Path, monkeypatch: Any, tmp_path: Path
+) -> tuple[Any, Any]:
+    """A real slide, zoomed in, with the shipped ×2 and one that predicts no error."""
+    monkeypatch.setenv("CWTNET_CONFIG", str(tmp_path))
+    shutil.copy(files("napari_cwtnet.model") / "weights" / "cwtnet-lite-x2.safetensors", models)
+    viewer, dock = enhance_dock(svs)
+    MODELS.load()
+    dock.form.model.show_models()
+    dock.form.model.setCurrentText("cwtnet-lite-x2")
+    zoom_to(viewer, viewer.layers[0], 0.25)
+    return viewer, dock
+
+
+def marks(viewer: Any) -> list[Any]:
+    return [layer for layer in viewer.layers if layer.name == MARK]
+
+
+def settled(qtbot: Any, dock: Any) -> None:
+    qtbot.waitUntil(lambda: not dock.panel.mark.mark.runner.busy, timeout=60000)
+
+
+def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
+    viewer, enhance = dock
+    form = enhance.panel.mark
+    form.box.setChecked(True)
+    assert form.words.startswith("There is no result to mark")
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    (result,), (mark,) = results(viewer), marks(viewer)
+    assert "12 fields of this slide at half this magnification" in form.words
+    assert mark.data.shape == result.data.shape[:2]
+    assert tuple(mark.scale) == tuple(result.scale)
+    assert tuple(mark.translate) == tuple(result.translate)
+    assert 0 < mark.data.mean() < 1
+    shown = int(form.words.split(" %")[0].split("%")[0])
+    assert shown == pytest.approx(100 * mark.data[4::8, 4::8].mean(), abs=2)
+    wrong = result.metadata[ERROR_KEY] > 12
+    assert np.kron(wrong, np.ones((2, 2)))[mark.data == 0].mean() < 0.2  # of the squares' means
+    z, y, x = viewer.scene.camera.center
+    viewer.scene.camera.center = (z, y + 20, x + 20)
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    (again,) = marks(viewer)
+    assert again is not mark
+    assert tuple(again.translate) == tuple(results(viewer)[0].translate)
+    form.box.setChecked(False)
+    assert not marks(viewer)
+    assert not form.words
+
+
+def test_no_mark_outlives_its_result(dock: tuple[Any, Any], qtbot: Any) -> None:
+    viewer, enhance = dock
+    enhance.panel.mark.box.setChecked(True)
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    assert len(marks(viewer)) == 1
+    viewer.layers.remove(results(viewer)[0])
+    qtbot.waitUntil(lambda: not marks(viewer))
+
+
+def test_a_result_whose_model_predicts_nothing_says_so(dock: tuple[Any, Any], qtbot: Any) -> None:
+    viewer, enhance = dock
+    enhance.form.model.setCurrentText("tiny-x2")
+    enhance.panel.mark.box.setChecked(True)
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    assert source_of(results(viewer)[0]).job.header.name == "tiny-x2"
+    assert "does not predict its error" in enhance.panel.mark.words
+    assert not marks(viewer)
