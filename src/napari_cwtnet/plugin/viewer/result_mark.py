@@ -91,7 +91,7 @@ class ResultMark(QObject):
             calibration, squares = found
             if error is self._marked and holds(self._viewer, layer):
                 self.layers.show_mark_alone(source.slide_layer, plan, squares)
-                self._say(f"{squares.mean():.0%} marked. {calibration.sentence}")
+                self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
 
         self.runner.submit(Task("Calibrating on this slide…", lambda: Run(work), answer))
 
