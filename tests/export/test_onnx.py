@@ -19,10 +19,11 @@ from napari_cwtnet import load_model
 from napari_cwtnet.cli import main
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import bioimageio_package
-from napari_cwtnet.export.onnx_model import PortableModel, export_onnx
+from napari_cwtnet.export.onnx_model import export_onnx
 from napari_cwtnet.model import Model, preset, save_weights
 from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.model.portable import PortableModel
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
 GREY_LEVEL = 1 / 255

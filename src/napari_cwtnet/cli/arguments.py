@@ -349,4 +349,4 @@ def _dtype(parser: argparse.ArgumentParser) -> None:
 
 
 def _device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, mps, openvino:CPU")

@@ -12,7 +12,8 @@ import torch
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cli.report import report
-from napari_cwtnet.enhancement import list_devices
+from napari_cwtnet.enhancement import inference_devices
+from napari_cwtnet.enhancement.openvino_forward import openvino_version
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model import list_models, load_model
 
@@ -40,9 +41,10 @@ def examine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "torch": torch.__version__,
+        "openvino": openvino_version() or "missing; it comes with napari-cwtnet[openvino]",
         "openslide": openslide.__library_version__,
         **{name: _version(name) for name in _PACKAGES},
-        "devices": [f"{name}: {words}" for name, words in list_devices().items()],
+        "devices": [f"{name}: {words}" for name, words in inference_devices().items()],
         "models": [_state(name) for name in list_models()],
         "window": _window(),
     }

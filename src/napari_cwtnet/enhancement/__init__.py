@@ -9,6 +9,7 @@ from napari_cwtnet.enhancement.devices import (
 )
 from napari_cwtnet.enhancement.engine import Engine, TileCounts, TileResult
 from napari_cwtnet.enhancement.forward import choose_dtype, dtype_name, own_dtype
+from napari_cwtnet.enhancement.openvino_forward import full_device_name, inference_devices
 from napari_cwtnet.enhancement.plan import (
     RESEARCH_USE,
     EnhanceRequest,
@@ -39,6 +40,8 @@ __all__ = [
     "enhance",
     "enlarged",
     "free_cores",
+    "full_device_name",
+    "inference_devices",
     "list_devices",
     "make_plan",
     "measure",

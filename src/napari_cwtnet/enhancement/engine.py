@@ -18,9 +18,10 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement.devices import choose_device, compute_with, share_cores
-from napari_cwtnet.enhancement.forward import Forward, choose_dtype, to_pixels, to_tensor
+from napari_cwtnet.enhancement.devices import compute_with, share_cores
+from napari_cwtnet.enhancement.forward import to_pixels, to_tensor
 from napari_cwtnet.enhancement.memory import SplitOnOutOfMemory, TileOutput, free_bytes
+from napari_cwtnet.enhancement.openvino_forward import make_forward
 from napari_cwtnet.enhancement.plan import Plan, with_sharpness
 from napari_cwtnet.enhancement.tiling import Tile, crop_halo
 from napari_cwtnet.model import Model, NetworkOutput
@@ -195,7 +196,7 @@ class Engine:
     model : Model
         The network to run.
     device : str
-        See :func:`choose_device`.
+        A name of :func:`~napari_cwtnet.enhancement.inference_devices`, or ``auto``.
     cache_bytes : int
         Budget of the tile cache; 0 keeps nothing.
     dtype : str
@@ -207,6 +208,12 @@ class Engine:
 
     Attributes
     ----------
+    device : torch.device
+        Where images go in and come out.
+    device_name : str
+        What computes: a torch device, or OpenVINO's, such as ``openvino:GPU``.
+    runtime : str
+        The library that computes, with its version.
     dtype : torch.dtype
         The precision of the features; images are float32 in any case.
     """
@@ -222,9 +229,10 @@ class Engine:
         cache: TileCache | None = None,
     ) -> None:
         self.model = model
-        self.device = choose_device(device)
         self.skip_background = skip_background
-        self._forward = Forward(model, self.device, choose_dtype(dtype, self.device))
+        self._forward = make_forward(model, device, dtype)
+        self.device, self.device_name = self._forward.device, self._forward.device_name
+        self.runtime = self._forward.runtime
         self.dtype = self._forward.dtype
         self._split = SplitOnOutOfMemory(self._forward)
         self._cache = TileCache(cache_bytes) if cache is None else cache
@@ -330,7 +338,7 @@ class Engine:
         # Not the fingerprint: it looks at a few tiles, and slides may differ in the others.
         source = (slide.opened, plan.downsample, plan.lattice.phase)
         how = (plan.mode, self.known(slide, plan), self.model.sha256)
-        where = (str(self.device), self.dtype, self.skip_background)
+        where = (self.device_name, self.dtype, self.skip_background)
         return (*source, *how, *where, plan.lattice.grid, tile)
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:

@@ -131,14 +131,27 @@ class Forward:
         Device to compute on.
     dtype : torch.dtype
         Precision of the features.
+
+    Attributes
+    ----------
+    device : torch.device
+        Where images go in and come out.
+    device_name : str
+        What computes, as the user names it.
     """
 
     def __init__(self, model: Model, device: torch.device, dtype: torch.dtype) -> None:
         self.model, self.device = model, device
+        self.device_name = str(device)
         self.networks = Networks(model, device, dtype)
         self.dtype = self.networks.dtype
         self._warned: set[str] = set()
         self._lock = threading.Lock()
+
+    @property
+    def runtime(self) -> str:
+        """The library that computes, with its version."""
+        return f"torch {torch.__version__}"
 
     @torch.inference_mode()
     def run(

@@ -135,7 +135,8 @@ class SplitOnOutOfMemory:
     def __init__(self, forward: Forward) -> None:
         self._forward = forward
         self._model, self._device = forward.model, forward.device
-        self._key = (forward.model.sha256, str(forward.device), forward.dtype)
+        self._name = forward.device_name
+        self._key = (forward.model.sha256, forward.device_name, forward.dtype)
 
     def expected_bytes(self, rows: int, columns: int) -> int:
         """Memory needed for a tile of ``rows × columns`` LR pixels."""
@@ -190,13 +191,13 @@ class SplitOnOutOfMemory:
         least = max(SMALLEST_SIDE, 2 * halo + 2)
         if side <= least:
             raise RequestError(
-                f"Device {str(self._device)!r} ran out of memory even with tiles of {side} × "
+                f"Device {self._name!r} ran out of memory even with tiles of {side} × "
                 f"{side} LR pixels; release memory, close other programs or choose another device."
             ) from error
         smaller = max(least, side // 2 + halo) if side // 2 + halo < side else least
         LARGEST_TILES.lower(self._key, smaller)
         self._forward.warn(
-            f"Device {str(self._device)!r} has too little memory for whole tiles; they are "
+            f"Device {self._name!r} has too little memory for whole tiles; they are "
             "computed in parts, which takes longer."
         )
         return smaller
@@ -214,7 +215,7 @@ class SplitOnOutOfMemory:
             begin, end = max(0, start - halo), min(side, stop + halo)
             if end - begin >= side:
                 raise RequestError(
-                    f"Device {str(self._device)!r} has too little memory for tiles of {side} LR "
+                    f"Device {self._name!r} has too little memory for tiles of {side} LR "
                     "pixels; release memory, close other programs or choose another device."
                 )
             part = lr.narrow(axis - 2, begin, end - begin)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
@@ -116,10 +115,10 @@ def provenance(
         "tile": list(lattice.tile_size),
         "halo": lattice.halo,
         "grid": [lattice.grid.x, lattice.grid.y, lattice.grid.step_x, lattice.grid.step_y],
-        "device": str(engine.device),
+        "device": engine.device_name,
         "dtype": dtype_name(engine.dtype),
         "skip_background": engine.skip_background,
-        "software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
+        "software": f"napari-cwtnet {__version__}, {engine.runtime}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **_origin(slide, plan),
         **({} if tile_counts is None else tile_counts.as_dict()),
@@ -174,7 +173,7 @@ def enhance(
     reference : {"auto", "next", "none"}
         WT input: chosen for the model, the next-higher level, or none.
     device : str
-        ``auto``, ``cpu``, ``cuda:0``, ``mps``.
+        ``auto``, ``cpu``, ``cuda:0``, ``mps``, ``openvino:CPU``, ``openvino:GPU``.
     dtype : {"auto", "float32", "bfloat16", "float16"}
         Precision of the features; auto is the fastest that keeps image quality.
     grid : Grid or (x, y, step_x, step_y), optional

@@ -18,10 +18,11 @@ from PIL import Image
 
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.export.onnx_model import OPSET, PortableModel, export_onnx
+from napari_cwtnet.export.onnx_model import OPSET, export_onnx
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model
+from napari_cwtnet.model.portable import PortableModel
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 from napari_cwtnet.slides.sample import sample_slide

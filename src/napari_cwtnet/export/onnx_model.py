@@ -7,78 +7,20 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import Model
-from napari_cwtnet.model.conditioning import LENGTH, degradation_tensor
+from napari_cwtnet.model.portable import PortableModel, Precision
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
-Precision = Literal["float32", "float16"]
 OPSET = 18
 """Read by the onnxruntime and OpenVINO of today."""
 _LIBRARIES = ("onnx", "onnxscript")
-
-
-class PortableModel(nn.Module):
-    """Images in, SR out: what goes into the graph, with the degradation inside or as an input.
-
-    Parameters
-    ----------
-    model : Model
-        What to export.
-    reference : bool
-        Whether the graph takes the next-higher level.
-    degradation : Degradation, optional
-        What the network always knows of its input; None makes it an input, ``told``.
-    precision : {"float32", "float16"}
-        Of the weights; images are float32 in and out.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        *,
-        reference: bool,
-        degradation: Degradation | None = UNKNOWN,
-        precision: Precision = "float32",
-    ) -> None:
-        super().__init__()
-        self.network: nn.Module = model.network.to(getattr(torch, precision)).eval()
-        self.knows = model.takes_degradation
-        self.inputs = ["lr"] + ["reference"] * reference
-        if self.knows and degradation is None:
-            self.inputs.append("told")
-        self.known: Tensor
-        self.register_buffer(
-            "known", degradation_tensor(degradation or UNKNOWN)[None], persistent=False
-        )
-
-    def forward(self, lr: Tensor, *others: Tensor) -> Tensor:
-        """SR ``(N, 3, s·h, s·w)`` in 0..1 of LR ``(N, 3, h, w)`` and what else is named."""
-        given = dict(zip(self.inputs[1:], others, strict=True))
-        reference = given.get("reference")
-        if not self.knows:
-            sr: Tensor = self.network(lr, reference).sr
-        else:
-            known = given.get("told", self.known.expand(lr.shape[0], -1, -1))
-            sr = self.network(lr, reference, degradation=known).sr
-        return sr.clamp(0, 1)
-
-    def example(self, side: int) -> tuple[Tensor, ...]:
-        """Inputs of the right shapes, ``side`` LR pixels wide and high."""
-        shapes = {
-            "lr": (1, 3, side, side),
-            "reference": (1, 3, 2 * side, 2 * side),
-            "told": (1, 2, LENGTH),
-        }
-        generator = torch.Generator().manual_seed(0)
-        return tuple(torch.rand(shapes[name], generator=generator) for name in self.inputs)
 
 
 def export_onnx(

@@ -73,6 +73,9 @@ def widened(features: Tensor) -> Tensor:
 
 def patch_sums(image: Tensor) -> Tensor:
     """Sums over 3×3 neighbourhoods, zero outside: ``(N, 1, H, W)`` to the same."""
+    # For OpenVINO, whose converter takes no divisor.
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        return F.avg_pool2d(image, 3, stride=1, padding=1) * 9
     return F.avg_pool2d(image, 3, stride=1, padding=1, divisor_override=1)
 
 

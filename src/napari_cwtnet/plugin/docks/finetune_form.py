@@ -159,7 +159,7 @@ class FinetuneForm(QWidget):
         super().__init__(parent)
         self.model = ModelCombo("The model to start from; its file stays as it is")
         self.regions, self.held_out = Combo(), Combo()
-        self.sharpness, self.device = sharpness_combo(), device_combo()
+        self.sharpness, self.device = sharpness_combo(), device_combo(training=True)
         self.slides = SlideList()
         self.share, self.minutes = _share_box(), _minutes_box()
         self.name = QLineEdit()

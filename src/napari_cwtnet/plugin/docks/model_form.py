@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QCollapsible
 
-from napari_cwtnet.enhancement import list_devices
+from napari_cwtnet.enhancement import inference_devices, list_devices
 from napari_cwtnet.enhancement.target import Target, suiting_models, targets
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model.weights import ModelHeader
@@ -50,9 +50,9 @@ def sharpness_combo() -> Combo:
     )
 
 
-def device_combo() -> Combo:
-    """The devices of this machine."""
-    devices = list_devices()
+def device_combo(*, training: bool = False) -> Combo:
+    """The devices of this machine that can run a model, or train one."""
+    devices = list_devices() if training else inference_devices()
     auto = {"auto": (f"Auto ({next(iter(devices))})", "")}
     named = {name: (name, words) for name, words in devices.items()}
     return Combo(auto | named, "Where the model computes")

@@ -18,8 +18,8 @@ from cachetools import LRUCache
 from napari_cwtnet.enhancement import (
     Engine,
     GridMemory,
-    choose_device,
     free_cores,
+    full_device_name,
     release_memory,
 )
 from napari_cwtnet.enhancement.devices import compute_with
@@ -96,7 +96,7 @@ class EnginePool:
             If there is no such device or precision.
         """
         leave_a_core_to_the_window()
-        name = str(choose_device(device))
+        name = full_device_name(device)
         key = (path, path.stat().st_mtime_ns if path.exists() else 0, name, dtype)
         with self._lock:
             engine = self._engines.get(key)
