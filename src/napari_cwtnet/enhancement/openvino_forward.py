@@ -198,8 +198,9 @@ class OpenVinoForward(Forward):
             given.append(degradation)
         arrays = [one.contiguous().numpy() for one in given]
         graph = self._graph(reference is not None, dtype, tuple(one.shape for one in arrays))
-        found = self._request(graph).infer(arrays, share_inputs=True)[0]
-        return NetworkOutput(sr=torch.from_numpy(found))
+        found = self._request(graph).infer(arrays, share_inputs=True)
+        sr, *error = (torch.from_numpy(found[number]) for number in range(len(found)))
+        return NetworkOutput(sr=sr, error=error[0] if error else None)
 
     def _request(self, graph: Any) -> Any:
         """An inference request of this thread: it holds the memory of one pass."""
@@ -242,7 +243,13 @@ class OpenVinoForward(Forward):
 
         # Not openvino.convert_model, which reports its use to its makers over the network.
         front_end = FrontEndManager().load_by_framework("pytorch")
-        plain = PortableModel(self.model, reference=with_reference, degradation=None, clip=False)
+        plain = PortableModel(
+            self.model,
+            reference=with_reference,
+            degradation=None,
+            clip=False,
+            error=self.model.network.predicts_error,
+        )
         with torch.inference_mode(False), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the tracer's, of checks that hold for every size
             try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from napari_cwtnet.model.base import NetworkOutput
 from napari_cwtnet.model.conditioning import LENGTH, degradation_tensor
 from napari_cwtnet.model.registry import Model
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
@@ -29,6 +30,8 @@ class PortableModel(nn.Module):
         Of the weights; images are float32 in and out.
     clip : bool
         Whether SR is clipped to 0..1.
+    error : bool
+        Whether the predicted error is the second output.
     """
 
     def __init__(
@@ -39,10 +42,11 @@ class PortableModel(nn.Module):
         degradation: Degradation | None = UNKNOWN,
         precision: Precision = "float32",
         clip: bool = True,
+        error: bool = False,
     ) -> None:
         super().__init__()
         self.network: nn.Module = model.network.to(getattr(torch, precision)).eval()
-        self.knows, self.clip = model.takes_degradation, clip
+        self.knows, self.clip, self.error = model.takes_degradation, clip, error
         self.inputs = ["lr"] + ["reference"] * reference
         if self.knows and degradation is None:
             self.inputs.append("told")
@@ -51,16 +55,18 @@ class PortableModel(nn.Module):
             "known", degradation_tensor(degradation or UNKNOWN)[None], persistent=False
         )
 
-    def forward(self, lr: Tensor, *others: Tensor) -> Tensor:
-        """SR ``(N, 3, s·h, s·w)`` of LR ``(N, 3, h, w)`` and what else is named."""
+    def forward(self, lr: Tensor, *others: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """SR ``(N, 3, s·h, s·w)`` of LR ``(N, 3, h, w)`` and what else is named.
+
+        With ``error``, also the predicted error ``(N, 1, h, w)``.
+        """
         given = dict(zip(self.inputs[1:], others, strict=True))
-        reference = given.get("reference")
-        if not self.knows:
-            sr: Tensor = self.network(lr, reference).sr
-        else:
-            known = given.get("told", self.known.expand(lr.shape[0], -1, -1))
-            sr = self.network(lr, reference, degradation=known).sr
-        return sr.clamp(0, 1) if self.clip else sr
+        more: dict[str, Any] = {"error": True} if self.error else {}
+        if self.knows:
+            more["degradation"] = given.get("told", self.known.expand(lr.shape[0], -1, -1))
+        output: NetworkOutput = self.network(lr, given.get("reference"), **more)
+        sr = output.sr.clamp(0, 1) if self.clip else output.sr
+        return sr if output.error is None else (sr, output.error)
 
     @staticmethod
     def told_shape(batch: int) -> tuple[int, int, int]:
