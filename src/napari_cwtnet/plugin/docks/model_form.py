@@ -13,6 +13,7 @@ from napari_cwtnet.enhancement import inference_devices, list_devices
 from napari_cwtnet.enhancement.target import Target, suiting_models, targets
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model.weights import ModelHeader
+from napari_cwtnet.plugin.docks.model_menu import ModelMenuButton
 from napari_cwtnet.plugin.docks.widgets import Combo, form_layout
 from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
@@ -220,6 +221,7 @@ class ModelForm(QWidget):
         model = QHBoxLayout()
         model.addWidget(self.model, 1)
         model.addWidget(self._scale)
+        model.addWidget(ModelMenuButton(self.model))
         rest = QWidget()
         first, form = form_layout(self), form_layout(rest)
         if self.target is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,32 @@ class DeviceArbiter:
 
 ARBITER = DeviceArbiter()
 """Of this process: all viewers and docks share the device."""
+
+
+class InUse:
+    """Counts who works with a file; any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[Path] = Counter()
+
+    @contextlib.contextmanager
+    def by(self, *paths: Path) -> Iterator[None]:
+        """Within the block, these are in use."""
+        with self._lock:
+            self._counts.update(paths)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._counts.subtract(paths)
+
+    def __contains__(self, path: Path) -> bool:
+        return self._counts[path] > 0
+
+
+MODELS_IN_USE = InUse()
+"""Weights files that something at work computes with."""
 
 
 _KEPT = 3

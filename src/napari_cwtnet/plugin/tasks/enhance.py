@@ -24,7 +24,7 @@ from napari_cwtnet.enhancement import (
 from napari_cwtnet.enhancement.check import Check, check
 from napari_cwtnet.enhancement.forward import DtypeChoice
 from napari_cwtnet.model.weights import ModelHeader
-from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.slides import Slide
 
@@ -161,9 +161,10 @@ class EnhanceRun(Run):
 
     def work(self) -> Quality | None:
         """Enhance and measure each region; gives the quality of a single one."""
-        for number, part in enumerate(self.parts, 1):
-            self.number = number
-            self._enhance(part)
+        with MODELS_IN_USE.by(self.parts[0].job.model):
+            for number, part in enumerate(self.parts, 1):
+                self.number = number
+                self._enhance(part)
         return self.parts[0].quality if len(self.parts) == 1 else None
 
     def _enhance(self, part: Part) -> None:
@@ -233,17 +234,18 @@ class _CheckRun(Run):
 
     def work(self) -> Check:
         job, request = self.job, self.job.request
-        return check(
-            job.slide,
-            ENGINES.get(job.model, job.device, job.dtype).model,
-            [request.region],
-            request.downsample,
-            reference=request.reference,
-            sharpness=request.sharpness,
-            device=job.device,
-            dtype=job.dtype,
-            cancel=self._token,
-        )
+        with MODELS_IN_USE.by(job.model):
+            return check(
+                job.slide,
+                ENGINES.get(job.model, job.device, job.dtype).model,
+                [request.region],
+                request.downsample,
+                reference=request.reference,
+                sharpness=request.sharpness,
+                device=job.device,
+                dtype=job.dtype,
+                cancel=self._token,
+            )
 
 
 class Checker(TaskRunner):

@@ -34,7 +34,7 @@ from napari_cwtnet.inspection.calibration import (
     kept_calibration,
 )
 from napari_cwtnet.model.config import Band
-from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Steps
 
@@ -95,14 +95,15 @@ def capture_field(job: Job, cancel: CancelToken, steps: Steps) -> Captured:
         If that cannot be done, or was cancelled.
     """
     engine = _engine(job)
-    field = capture(
-        job.slide,
-        engine,
-        job.request,
-        cancel=cancel,
-        progress=lambda done, total: steps(done, total + 1),  # the last one is the octave lower
-    )
-    gained = coarser_scale_check(job.slide, engine, field, cancel=cancel)
+    with MODELS_IN_USE.by(job.model):
+        field = capture(
+            job.slide,
+            engine,
+            job.request,
+            cancel=cancel,
+            progress=lambda done, total: steps(done, total + 1),  # the last one is the octave lower
+        )
+        gained = coarser_scale_check(job.slide, engine, field, cancel=cancel)
     found = {name: energies(haar(image)) for name, image in images(field).items()}
     known = kept_calibration(job.slide, engine, field.plan)
     return Captured(job, field, gained, found, known)
