@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.report import Bars, Progress, report, stopped_by_interrupt
+from napari_cwtnet.cli.many_slides import run_for_slides
+from napari_cwtnet.cli.report import Bars, Progress, stopped_by_interrupt
 from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.enhancement import (
@@ -84,6 +85,15 @@ def _where(model: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Enhance, write, report."""
+    if arguments.slides is None:
+        return run_for_slides(arguments, _enhance_one)
+    if arguments.roi is not None:
+        raise RequestError("--roi is of one slide; --slides wants --region, such as all.")
+    arguments.resume = True
+    return run_for_slides(arguments, _enhance_one, arguments.ending)
+
+
+def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     region = _region(arguments)
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
@@ -122,8 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
         figures=result.metrics.as_dict(),
     )
     said = {"output": str(arguments.output)} | summary(result)
-    report(_warned(said, notes), as_json=arguments.json)
-    return 0
+    return _warned(said, notes)
 
 
 def _on_slide(
@@ -143,7 +152,9 @@ def _warned(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     return said | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
-def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]) -> int:
+def _whole(
+    arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]
+) -> dict[str, Any] | None:
     if arguments.image:
         raise RequestError(
             f"Image {arguments.image} of a file cannot be made block by block; choose a smaller "
@@ -151,13 +162,12 @@ def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence
         )
     made = enhanced(arguments, region)
     if made is None:
-        return 130
+        return None
     said: dict[str, Any] = {"output": str(arguments.output)}
     said |= summary_of(made.plan, made.tiles, made.seconds, made.quality)
     said |= {"computed_tiles": made.computed_tiles} | dict(made.tally)
     said |= {"blocks": made.blocks, "resumed_blocks": made.resumed_blocks}
-    report(_warned(said, notes), as_json=arguments.json)
-    return 0
+    return _warned(said, notes)
 
 
 def _region(arguments: argparse.Namespace) -> Region | None:
