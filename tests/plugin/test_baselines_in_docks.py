@@ -12,7 +12,7 @@ import torch
 
 from napari_cwtnet import enhance
 from napari_cwtnet.model import find_architecture, load_model, save_weights
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results
 
