@@ -121,7 +121,7 @@ def test_enhance_writes_the_pixels_that_python_gives(
     with Image.open(output) as picture:
         assert np.array_equal(np.asarray(picture), result.image)
         assert json.loads(picture.text["Comment"])["computed"] is True
-        assert picture.text["Title"].startswith("COMPUTED ×4")
+        assert picture.text["Title"].startswith("COMPUTED · 40× from 10×")
 
 
 def test_enhance_writes_the_same_pixels_in_every_format(
@@ -172,7 +172,7 @@ def test_enhance_beyond_native_has_no_figures(run: Run, slide_file: Path, tmp_pa
         image = written.read(written.bounds, 1)
         assert np.abs(image[8:-8, 8:-8] - expected[8:-8, 8:-8]).mean() < 1
     with tifffile.TiffFile(tmp_path / "out.ome.tif") as tiff:
-        assert "COMPUTED ×2" in (tiff.ome_metadata or "")
+        assert "COMPUTED · 80× from 40×" in (tiff.ome_metadata or "")
         assert "Research Use Only" in (tiff.ome_metadata or "")
 
 

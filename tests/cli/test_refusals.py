@@ -159,7 +159,7 @@ def test_a_computed_image_is_no_truth(
     computed = tmp_path / name
     assert run(*enhance_words(slide_file, computed, region="0,0,200,200")).returncode == 0
     said = json.loads(run("info", computed, "--json").stdout)
-    known = "COMPUTED ×2 · 0.25 µm/px from native 0.25 · read at 0.5 · small-x2"
+    known = "COMPUTED · 40× from 20× · 0.25 µm/px · small-x2"
     assert said["computed"].startswith(known)
     assert all("the slide holds the truth" not in e["what"] for e in said["enhance"])
     again = tmp_path / "again.png"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_words_of_a_cross_scale_plan_beyond_native(pattern_slide, make_model) ->
         "reads 0.500 µm/px (20×), reference 0.250 µm/px (40×), writes 0.125 µm/px (80×) — "
         "beyond native: the slide holds no truth for this detail"
     )
-    known = "COMPUTED ×4 · 0.125 µm/px from native 0.25 · read at 0.5 · cross-scale · "
+    known = "COMPUTED · 80× from 20× · 0.125 µm/px · cross-scale · "
     assert plan.badge.startswith(known)
     assert plan.badge.endswith(" · research use only")
     assert plan.beyond_native
@@ -60,12 +62,25 @@ def test_the_badge_tells_mode_and_what_was_read(pattern_slide, make_model) -> No
         make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, downsample, given)).badge
         for downsample, given in [(4, "auto"), (4, "none"), (1, "none")]
     ]
-    native = "µm/px from native 0.25 · "
-    assert f"COMPUTED ×4 · 0.25 {native}read at 1 · cross-scale · " in badges[0]
-    assert f"COMPUTED ×4 · 0.25 {native}read at 1 · " in badges[1]
+    assert badges[0].startswith("COMPUTED · 40× from 10× · 0.25 µm/px · cross-scale · ")
+    assert badges[1].startswith("COMPUTED · 40× from 10× · 0.25 µm/px · ")
     assert "cross-scale" not in badges[1]
-    assert f"COMPUTED ×4 · 0.0625 {native}" in badges[2]
-    assert "read at" not in badges[2]  # it is native itself
+    assert badges[2].startswith("COMPUTED · 160× from 40× · 0.0625 µm/px · ")
+
+
+@pytest.mark.parametrize(
+    ("mpp", "words"),
+    [
+        (None, "COMPUTED · ×4 · downsample 0.25 from 1 · "),
+        (0.7, "COMPUTED · ×4 · 0.175 µm/px from 0.7 · "),
+        (0.5, "COMPUTED · 80× from 20× · 0.125 µm/px · "),
+    ],
+)
+def test_the_badge_is_in_magnifications_where_there_are(
+    pattern_slide, make_model, mpp, words
+) -> None:
+    plan = make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, 1, "none"))
+    assert replace(plan, native_mpp=mpp).badge.startswith(words)
 
 
 def test_checkable_is_said(pattern_slide, make_model) -> None:

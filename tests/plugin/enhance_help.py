@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from napari_cwtnet.model import CwtNet, preset, save_weights
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 
 PLUGIN = "napari-cwtnet"
 THREAD = "napari-cwtnet enhance"

@@ -12,7 +12,7 @@ import torch
 
 from napari_cwtnet import enhance
 from napari_cwtnet.model import find_architecture, load_model, save_weights
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results
 
@@ -39,7 +39,7 @@ def test_enhance_dock_computes_with_it(
     assert finish(qtbot, dock).kind == "done"
     (layer,) = results(viewer)
     known = layer.metadata[RESULT_KEY]
-    assert "COMPUTED ×2" in known["badge"]
+    assert known["badge"].startswith("COMPUTED · 40× from 20×")
     assert "edsr-x2" in known["badge"]
     direct = enhance(slide_of(viewer.layers[0]), known["region"], 2.0, model=load_model(edsr))
     assert np.array_equal(layer.data[..., :3], direct.image)

@@ -16,7 +16,7 @@ from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
 from napari_cwtnet.plugin.tasks.device import ARBITER
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
 

@@ -15,9 +15,10 @@ from qtpy.QtWidgets import QLabel
 from napari_cwtnet.enhancement import enhance, enlarged, truth
 from napari_cwtnet.enhancement.quality import slide_on_grid
 from napari_cwtnet.plugin.reader import reopened, replace_in
-from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
 from napari_cwtnet.plugin.viewer.canvas import canvas_widget
 from napari_cwtnet.plugin.viewer.compare import DIFFERENCE_RANGE, HERTZ
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import PLUGIN, finish, results
@@ -58,7 +59,7 @@ def press(dock: Any, mode: str) -> None:
 
 def badge_seen(viewer: Any) -> bool:
     overlay = viewer.canvas.overlays[OVERLAY]
-    return overlay.visible and "COMPUTED ×2" in overlay.text
+    return overlay.visible and "COMPUTED · 80×" in overlay.text
 
 
 def test_nothing_to_compare(enhance_dock: Callable[..., Any], ome: Path) -> None:

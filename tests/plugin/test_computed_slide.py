@@ -15,7 +15,8 @@ from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import save_image
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.reader import add_to, read_ahead, reopened, replace_in
-from napari_cwtnet.plugin.viewer.badge import OVERLAY, is_computed
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
+from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.selection import compared_slide, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
@@ -65,7 +66,7 @@ def test_registered_within_half_a_level_0_pixel(
     first = slide_layer.world_to_data(layer.data_to_world((0, 0)))
     assert first == pytest.approx((62 - 0.25, 101 - 0.25))
     assert off(slide_layer, layer, 0.5) < 0.5
-    assert "0.125 µm/px from native 0.25" in viewer.canvas.overlays[OVERLAY].text
+    assert "80× from 40× · 0.125 µm/px" in viewer.canvas.overlays[OVERLAY].text
 
 
 def test_without_a_pixel_size(

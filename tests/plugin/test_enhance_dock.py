@@ -12,7 +12,8 @@ import tifffile
 
 from napari_cwtnet.plugin.docks.model_form import ModelCombo
 from napari_cwtnet.plugin.tasks.models import MODELS
-from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY, keep_badge
+from napari_cwtnet.plugin.viewer.badge import OVERLAY, keep_badge
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from plugin.enhance_help import finish, results, write_model
 
 
@@ -184,7 +185,7 @@ def test_badge_as_long_as_a_computed_layer_is_visible(
     finish(qtbot, dock)
     overlay, (layer,) = viewer.canvas.overlays[OVERLAY], results(viewer)
     badge = layer.metadata[RESULT_KEY]["badge"]
-    assert badge == "COMPUTED ×2 · 0.125 µm/px from native 0.25 · tiny-x2 · research use only"
+    assert badge == "COMPUTED · 80× from 40× · 0.125 µm/px · tiny-x2 · research use only"
 
     def shown() -> str:
         return " · ".join(line.strip() for line in overlay.text.splitlines())
@@ -299,17 +300,17 @@ def test_the_badge_stays_small_and_names_the_topmost(
     keep_badge(viewer)
     sizes = []
     for number in range(1, 7):
-        badge = f"COMPUTED ×2 · 0.25 µm/px from native 0.5 · model-{number} · research use only"
+        badge = f"COMPUTED · 40× from 20× · 0.25 µm/px · model-{number} · research use only"
         viewer.add_image(np.zeros((4, 4)), metadata={RESULT_KEY: {"badge": badge}})
         lines = viewer.canvas.overlays[OVERLAY].text.splitlines()
         sizes.append(len(lines))
     words = " · ".join(line.strip() for line in lines)
-    assert words == f"{badge} · also ×2 0.25 µm/px model-5 · ×2 0.25 µm/px model-4 · 3 more"
+    assert words == f"{badge} · also 40× 0.25 µm/px model-5 · 40× 0.25 µm/px model-4 · 3 more"
     assert sizes[-1] == sizes[-2] <= 4  # it has long ceased to grow
 
 
 @pytest.mark.parametrize("width", [1150, 1500])
-@pytest.mark.parametrize("given", ["", " · read at 0.998", " · read at 0.998 · cross-scale"])
+@pytest.mark.parametrize("given", ["", " from 0.998", " from 0.998 · cross-scale"])
 def test_the_badge_s_words_are_within_its_box(
     make_napari_viewer: Callable[..., Any], qtbot: Any, given: str, width: int
 ) -> None:
@@ -317,7 +318,7 @@ def test_the_badge_s_words_are_within_its_box(
     viewer.window.resize(width, 900)
     qtbot.wait(100)
     keep_badge(viewer)
-    made = f"COMPUTED ×4 · 0.499 µm/px from native 0.499{given}"
+    made = f"COMPUTED · 20× from 5× · 0.499 µm/px{given}"
     badge = f"{made} · cwtnet-lite-x4 · research use only"
     viewer.add_image(np.zeros((4, 4)), metadata={RESULT_KEY: {"badge": badge}})
     viewer.layers[0].opacity = 0

@@ -13,7 +13,8 @@ from slides.pattern import pattern, shift
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.reader import reopened, replace_in
-from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, write_model
 
@@ -134,12 +135,12 @@ def test_name_badge_and_provenance_follow_a_new_pixel_size(
     viewer.scene.camera.zoom *= 4
     finish(qtbot, dock)
     slide_layer, (layer,) = viewer.layers[0], results(viewer)
-    assert "from native 0.25 " in layer.metadata[RESULT_KEY]["badge"]
+    assert "80× from 40×" in layer.metadata[RESULT_KEY]["badge"]
     replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=0.5, icc=True))
     known = layer.metadata[RESULT_KEY]
     assert (known["native_mpp"], known["output_mpp"]) == (0.5, 0.25)
-    assert known["badge"].startswith("COMPUTED ×2 · 0.25 µm/px from native 0.5 ·")
-    assert "0.25 µm/px from native 0.5" in viewer.canvas.overlays[OVERLAY].text
+    assert known["badge"].startswith("COMPUTED · 40× from 20× · 0.25 µm/px ·")
+    assert "40× from 20× · 0.25 µm/px" in viewer.canvas.overlays[OVERLAY].text
     assert layer.name == "COMPUTED ×2 0.25 µm/px · pattern.ome · tiny-x2"
     layer.name = "mine"
     replace_in(viewer, slide_layer, reopened(slide_of(slide_layer), mpp=None, icc=True))

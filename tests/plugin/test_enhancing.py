@@ -13,7 +13,7 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QTimer
 
 from napari_cwtnet.enhancement import enhance
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, results, threads, wait_for_tiles
 

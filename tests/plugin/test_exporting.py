@@ -21,8 +21,8 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.plugin.docks.result_form import ResultForm, renamed, target
 from napari_cwtnet.plugin.reader import reopened, replace_in
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 from napari_cwtnet.plugin.viewer.command_line import exact_region
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import suggested_name
 from napari_cwtnet.plugin.viewer.selection import source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of

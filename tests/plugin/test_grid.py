@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cwtnet.cli import main
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from plugin.enhance_help import finish, results
 
 

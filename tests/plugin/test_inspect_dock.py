@@ -36,7 +36,8 @@ from napari_cwtnet.inspection.trust import consistency, error, expected_error, l
 from napari_cwtnet.model import load_model
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
-from napari_cwtnet.plugin.viewer.badge import OVERLAY, RESULT_KEY
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from plugin.enhance_help import finish, write_model

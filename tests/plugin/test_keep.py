@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_cwtnet.plugin.reader import reopened, replace_in
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import exportable
 from napari_cwtnet.plugin.viewer.selection import shown_result
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 
 PROGRAM = f"""
 import os

@@ -43,7 +43,12 @@ def test_menus_show_the_commands(make_napari_viewer: Callable[..., Any]) -> None
     assert "Open slide… (CWT-Net)" in titles["napari/file/io_utilities"]
     assert "Open the CWT-Net docks (CWT-Net)" in titles["napari/file/io_utilities"]
     assert "CWT-Net" in titles["napari/layers/filter"]
-    assert titles["napari-cwtnet.filter"] == ["Enhance view (CWT-Net)"]
+    assert titles["napari-cwtnet.filter"] == [
+        "Enhance view (CWT-Net)",
+        "Enhance ROIs (CWT-Net)",
+        "Check the model here (CWT-Net)",
+        "Write the whole slide… (CWT-Net)",
+    ]
 
 
 def test_sample(

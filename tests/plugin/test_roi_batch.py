@@ -12,7 +12,7 @@ import pytest
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.plugin.viewer import requests
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import exportable
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results, wait_for_tiles

@@ -16,7 +16,7 @@ from napari_cwtnet.export.whole_slide import enhance_to_file
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
 from napari_cwtnet.plugin.viewer import requests
-from napari_cwtnet.plugin.viewer.badge import is_computed
+from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.whole_slide import file_job, what_will_be_written, with_format
 from napari_cwtnet.slides import open_slide

@@ -13,7 +13,7 @@ from cachetools import LRUCache
 
 from napari_cwtnet.enhancement.tiling import Grid, Lattice, Tile, steps
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.geometry import Region, Size, describe_resolution
+from napari_cwtnet.geometry import Region, Size, describe_resolution, magnification
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.slides import Slide
@@ -203,14 +203,16 @@ class Plan:
         """The mark that a computed image carries wherever it is shown."""
         word = "ORACLE" if self.mode == "oracle" else "COMPUTED"
         if self.output_mpp is None or self.native_mpp is None:
-            pixel, read = f"downsample {self.output_downsample:g}", f"{self.downsample:g}"
+            fine = f"×{self.scale} · downsample {self.output_downsample:g} from {self.downsample:g}"
         else:
-            pixel = f"{self.output_mpp:.3g} µm/px from native {self.native_mpp:.3g}"
-            read = f"{self.native_mpp * self.downsample:.3g}"
-        if self.downsample != 1:  # else it follows from the scale
-            pixel += f" · read at {read}"
+            read = self.native_mpp * self.downsample
+            label = magnification(read)
+            if label is None:
+                fine = f"×{self.scale} · {self.output_mpp:.3g} µm/px from {read:.3g}"
+            else:
+                fine = f"{label * self.scale}× from {label}× · {self.output_mpp:.3g} µm/px"
         given = " · cross-scale" if self.mode == "cross-scale" else ""
-        return f"{word} ×{self.scale} · {pixel}{given} · {self.model_name} · research use only"
+        return f"{word} · {fine}{given} · {self.model_name} · research use only"
 
 
 def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest) -> Plan:

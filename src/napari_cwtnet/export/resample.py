@@ -161,7 +161,7 @@ def resample(
         record = dict(record_of(computed.properties))
         native = float(record["native_mpp"])
         provenance = record | {
-            "badge": f"COMPUTED ×{header.scale} · {mpp:.4g} µm/px from native {native:.4g} · "
+            "badge": f"COMPUTED · ×{header.scale} · {mpp:.4g} µm/px from {native:.4g} · "
             f"{header.name} · research use only",
             "output_downsample": downsample,
             "resampled": {"kernel": "bicubic", "mpp": mpp},

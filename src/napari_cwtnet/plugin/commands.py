@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_cwtnet.plugin import app
-from napari_cwtnet.plugin.app import ENHANCE, PLUGIN, SLIDE
+from napari_cwtnet.plugin.app import ENHANCE, SLIDE
 from napari_cwtnet.plugin.reader import LayerData, read_slides
 from napari_cwtnet.slides.sample import SAMPLE_NAME, cache_folder, sample_slide
 
@@ -29,8 +29,43 @@ def open_docks(viewer: napari.viewer.Viewer) -> None:
 
 def enhance_view(viewer: napari.viewer.Viewer) -> None:
     """Enhance what the canvas shows, with what the Enhance dock is set to."""
-    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, ENHANCE)
-    dock.enhance_view()
+    _do("enhance_view", viewer)
+
+
+def enhance_rois(viewer: napari.viewer.Viewer) -> None:
+    """Enhance every selected shape."""
+    _do("enhance_rois", viewer)
+
+
+def check_here(viewer: napari.viewer.Viewer) -> None:
+    """Measure the model on what the canvas shows."""
+    _do("check_here", viewer)
+
+
+def whole_slide(viewer: napari.viewer.Viewer) -> None:
+    """Open the form that writes a whole slide to a file."""
+    _do("whole_slide", viewer)
+
+
+def live(viewer: napari.viewer.Viewer) -> None:
+    """Enhance each view from now on, or no longer."""
+    _do("live", viewer)
+
+
+def split(viewer: napari.viewer.Viewer) -> None:
+    """Compare the shown result by a split, or end that."""
+    _do("split", viewer)
+
+
+def cancel(viewer: napari.viewer.Viewer) -> None:
+    """End the enhancement after its current tile."""
+    _do("cancel", viewer)
+
+
+def _do(name: str, viewer: napari.viewer.Viewer) -> None:
+    from napari_cwtnet.plugin.docks.shortcuts import do
+
+    do(name, viewer)
 
 
 def sample() -> list[LayerData]:

@@ -17,15 +17,15 @@ KEY = "napari_cwtnet"
 _AS_JSON = ("png.Comment", "zarr.Provenance")
 _NO_BADGE = "COMPUTED · research use only"
 _WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name")
-_BADGE = re.compile(r"(?:COMPUTED|ORACLE) ×\d+ · [^\"<>]*?research use only")
+_BADGE = re.compile(r"(?:COMPUTED|ORACLE) (?:×\d+ )?· [^\"<>]*?research use only")
 """In files whose record was lost, such as a PNG that kept nothing but its title."""
 
 
 def computed_badge(properties: Mapping[str, str]) -> str | None:
     """The badge of a computed image, from its file's properties; None for anything else.
 
-    >>> computed_badge({"png.Comment": '{"computed": true, "badge": "COMPUTED ×2 · a>b"}'})
-    'COMPUTED ×2 · a>b'
+    >>> computed_badge({"png.Comment": '{"computed": true, "badge": "COMPUTED · ×2 · a>b"}'})
+    'COMPUTED · ×2 · a>b'
     """
     record = record_of(properties)
     if "computed" in record:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from napari.layers import Shapes
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QDockWidget, QFrame, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QDockWidget,
+    QFrame,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt.utils import QSignalDebouncer
+
+from napari_cwtnet.plugin.viewer.help_pages import help_url
 
 REST_MS = 250
 """How long everything has to be still before a dock's sentence follows it, and Live begins."""
@@ -72,6 +82,9 @@ class Dock(QWidget):
     viewer : Viewer
         The viewer that the dock belongs to.
     """
+
+    help_page: ClassVar[str] = ""
+    """Of the documentation, about the dock."""
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -142,5 +155,17 @@ class Dock(QWidget):
         area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
         layout.addWidget(area)
+        layout.addWidget(self._help_button(), alignment=Qt.AlignmentFlag.AlignRight)
         self.setMinimumWidth(width)
+
+    def _help_button(self) -> QToolButton:
+        button = QToolButton()
+        button.setText("Help")
+        button.setAutoRaise(True)
+        address = help_url(self.help_page)
+        button.setToolTip(f"Open the page about this in your browser: {address}")
+        button.clicked.connect(lambda _: QDesktopServices.openUrl(QUrl(address)))
+        self.help_button = button
+        return button

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,10 +21,12 @@ from napari_cwtnet.plugin.docks.mark_form import MarkForm
 from napari_cwtnet.plugin.docks.model_form import ModelForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult, QualityTable
 from napari_cwtnet.plugin.docks.result_form import ResultForm
+from napari_cwtnet.plugin.docks.shortcuts import register_keys, with_key
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
 from napari_cwtnet.plugin.docks.widgets import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.tasks.device import ENGINES
-from napari_cwtnet.plugin.tasks.enhance import Checker, Job, Outcome
+from napari_cwtnet.plugin.tasks.enhance import Checker, Job
+from napari_cwtnet.plugin.tasks.models import MODELS
 from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.tasks.whole_slide import WholeSlide
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
@@ -38,6 +41,7 @@ from napari_cwtnet.plugin.viewer.requests import (
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from napari_cwtnet.plugin.viewer.wording import of_the_rois, progress_words, what_will_happen
 
@@ -121,7 +125,7 @@ class EnhancePanel(QWidget):
 
         Where the slide is sharp enough as it is, Live may be on, and does nothing.
         """
-        enable(self.view_button, possible, words)
+        enable(self.view_button, possible, with_key("enhance_view", words))
         enable(self.live, possible or idle or self.live.isChecked(), self.live.toolTip())
         self.zoom_button.setVisible(idle)
 
@@ -132,7 +136,7 @@ class EnhancePanel(QWidget):
 
     def allow_roi(self, possible: bool, words: str) -> None:
         """The same of the ROI."""
-        enable(self.roi_button, possible, words)
+        enable(self.roi_button, possible, with_key("enhance_rois", words))
 
     def allow_whole(self, possible: bool, words: str) -> None:
         """Let the whole slide be written or not, or say why it cannot be."""
@@ -173,10 +177,10 @@ class EnhancePanel(QWidget):
         if run is not None and run.phase != "measuring":
             self.quality.clear()
 
-    def show_outcome(self, outcome: Outcome | None) -> None:
-        """Say what has happened; None where nothing of it is shown."""
-        if outcome is not None:
-            self.status.setText(outcome.sentence)
+    def show_outcome(self, words: str) -> None:
+        """Say what has happened; nothing where nothing of it is left."""
+        if words:
+            self.status.setText(words)
         self.compare.refresh()
 
     def show_check_ending(self, ending: Ending) -> None:
@@ -217,6 +221,8 @@ class EnhanceDock(Dock):
         The viewer that the dock belongs to.
     """
 
+    help_page = "how-to/enhance-a-view"
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.controller = Enhancer(napari_viewer, self)
@@ -224,6 +230,7 @@ class EnhanceDock(Dock):
         keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
         self._last_view: Job | None = None
+        self._stains = StainHints(self._rest.on_change)
         panel = self.panel = EnhancePanel(napari_viewer, self._view_source, self.controller.keep)
         self.view_button, self.roi_button = panel.view_button, panel.roi_button
         self.cancel_button, self.release_button = panel.cancel_button, panel.release_button
@@ -231,6 +238,7 @@ class EnhanceDock(Dock):
         self.compare, self.result = panel.compare, panel.result
         self.whole = WholeSlideForm(panel, napari_viewer)
         self._fill(panel)
+        register_keys()
         self._connect()
         self.show_all()
 
@@ -305,7 +313,9 @@ class EnhanceDock(Dock):
         self.live.toggled.connect(lambda _: self._on_live())
         self.form.changed.connect(self._on_rest)
         self.controller.changed.connect(self._on_run)
-        self.controller.ended.connect(lambda _: self.panel.show_outcome(self.controller.outcome))
+        self.controller.ended.connect(
+            lambda _: self.panel.show_outcome(self.controller.outcome_words)
+        )
         self.checker.changed.connect(self._show_check)
         self.checker.changed.connect(self._on_run)
         self.checker.ended.connect(self.panel.show_check_ending)
@@ -328,7 +338,8 @@ class EnhanceDock(Dock):
         words = [view.sentence]
         if rois.jobs:
             words.append(of_the_rois([roi for _, roi in rois.jobs]))
-        self.panel.sentence.setText("\n".join(words))
+        words.append(self._stain_hint(layer))
+        self.panel.sentence.setText("\n".join(filter(None, words)))
         self.panel.allow_view(plan is not None, view.sentence, idle=view.idle)
         if view.idle:
             slide = slide_of(layer)
@@ -355,6 +366,11 @@ class EnhanceDock(Dock):
         ):
             self._last_view = job
             self._begin([(job, plan)], layer)
+
+    def _stain_hint(self, layer: Any) -> str:
+        with contextlib.suppress(CwtnetError):  # of the model, which says so itself
+            return self._stains.hint(slide_of(layer), MODELS.header(self.form.choice.model))
+        return ""
 
     @property
     def _factor(self) -> int | None:

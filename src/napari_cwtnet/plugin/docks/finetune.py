@@ -202,6 +202,8 @@ class FinetuneDock(Dock):
         The viewer that the dock belongs to.
     """
 
+    help_page = "how-to/fine-tune"
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.controller = Finetuner(self)

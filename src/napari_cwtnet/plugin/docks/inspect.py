@@ -132,6 +132,8 @@ class InspectDock(Dock):
         The viewer that the dock belongs to.
     """
 
+    help_page = "how-to/look-inside"
+
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__(napari_viewer)
         self.session = InspectSession(self)

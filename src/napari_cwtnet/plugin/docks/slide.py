@@ -64,6 +64,8 @@ class SlideDock(Dock):
         The viewer that it is docked to.
     """
 
+    help_page = "tutorials/a-slide-in-napari"
+
     def __init__(self, napari_viewer: Viewer) -> None:
         super().__init__(napari_viewer)
         keep_badge(napari_viewer)

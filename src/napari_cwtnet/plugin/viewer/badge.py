@@ -8,8 +8,10 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QObject, QTimer
 
 from napari_cwtnet.plugin.viewer.canvas import keep_removal_safe
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
+from napari_cwtnet.plugin.viewer.in_place import keep_in_place
+from napari_cwtnet.plugin.viewer.viewport import is_in_view
 
-RESULT_KEY = "napari_cwtnet_result"
 OVERLAY = "cwtnet_badge"
 _CHARACTER = 10.0
 """Width of a character, screen pixels; rather too much than too little."""
@@ -17,18 +19,15 @@ _NAMED = 2
 """How many badges are named besides the topmost."""
 
 
-def is_computed(layer: Any) -> bool:
-    """Whether a layer shows computed pixels of this plugin."""
-    return RESULT_KEY in layer.metadata
-
-
 def keep_badge(viewer: Any) -> None:
-    """Show the badge of every visible computed layer, from now on, whatever becomes of the docks.
+    """Show the badge of every computed layer in view, from now on, whatever becomes of the docks.
 
-    It is an overlay of its own: the user's text overlay stays as it is.
+    Results are kept in their place, too. The badge is an overlay of its own: the user's text
+    overlay stays as it is.
     """
     if OVERLAY not in viewer.canvas.overlays:
         keep_removal_safe(viewer)
+        keep_in_place(viewer)
         # Visible once: napari then makes its drawing now, and not with the first tile, when it
         # would hold the window up for a third longer.
         viewer.canvas.overlays[OVERLAY] = TextOverlay(
@@ -39,55 +38,67 @@ def keep_badge(viewer: Any) -> None:
         def update(*_: Any) -> None:
             update_badge(viewer)
 
-        def added(event: Any) -> None:
-            if is_computed(event.value):
-                event.value.events.visible.connect(update)
-            update()
-
-        viewer.layers.events.inserted.connect(added)
-        viewer.layers.events.removed.connect(update)
-        viewer.layers.events.reordered.connect(update)
-        viewer.canvas.events.size.connect(update)
-        for layer in viewer.layers:
+        def watch(layer: Any) -> None:
             if is_computed(layer):
                 layer.events.visible.connect(update)
+
+        def added(event: Any) -> None:
+            watch(event.value)
+            update()
+
+        camera = viewer.scene.camera
+        for event in (
+            viewer.layers.events.removed,
+            viewer.layers.events.reordered,
+            viewer.canvas.events.size,
+            camera.events.center,
+            camera.events.zoom,
+        ):
+            event.connect(update)
+        viewer.layers.events.inserted.connect(added)
+        for layer in viewer.layers:
+            watch(layer)
         update()
 
 
 def update_badge(viewer: Any) -> None:
-    """Write the badges of the visible computed layers on the canvas, topmost first.
+    """Write the badges of the computed layers in view on the canvas, topmost first.
 
     The topmost in full, the next ones shortly, so that the box stays small however many there are.
     """
     shown = [layer for layer in reversed(viewer.layers) if is_computed(layer) and layer.visible]
+    shown = [layer for layer in shown if is_in_view(viewer, layer)]
     badges = list(dict.fromkeys(layer.metadata[RESULT_KEY]["badge"] for layer in shown))
     overlay = viewer.canvas.overlays.get(OVERLAY)
-    if overlay is not None:
-        fitting = int(viewer.canvas.size[1] / _CHARACTER)
-        lines = _wrapped(badges[0], fitting) if badges else []
-        if len(badges) > 1:
-            others = [_short(badge) for badge in badges[1 : 1 + _NAMED]]
-            more = len(badges) - 1 - len(others)
-            others += [f"{more} more"] if more else []
-            lines += _wrapped(f"also {' · '.join(others)}", fitting)
-        # The canvas draws text some percent wider than the box that it lays around it.
-        longest = max(map(len, lines), default=0)
-        margin = " " * (2 + longest // 20)
-        overlay.text = "\n".join(f"{margin}{line}{margin}" for line in lines)
-        overlay.visible = bool(badges)
+    if overlay is None:
+        return
+    if badges:
+        overlay.text = _words(badges, int(viewer.canvas.size[1] / _CHARACTER))
+    overlay.visible = bool(badges)
+
+
+def _words(badges: list[str], fitting: int) -> str:
+    lines = _wrapped(badges[0], fitting)
+    if len(badges) > 1:
+        others = [_short(badge) for badge in badges[1 : 1 + _NAMED]]
+        more = len(badges) - 1 - len(others)
+        others += [f"{more} more"] if more else []
+        lines += _wrapped(f"also {' · '.join(others)}", fitting)
+    # The canvas draws text some percent wider than the box that it lays around it.
+    margin = " " * (2 + max(map(len, lines)) // 20)
+    return "\n".join(f"{margin}{line}{margin}" for line in lines)
 
 
 def _short(badge: str) -> str:
-    """Scale, pixel, mode and model of a badge.
+    """Fineness, mode and model of a badge.
 
-    >>> _short("COMPUTED ×4 · 0.125 µm/px from native 0.5 · cwtnet-x4 · research use only")
-    '×4 0.125 µm/px cwtnet-x4'
-    >>> _short("COMPUTED ×4 · downsample 1 · read at 4 · cross-scale · a · research use only")
+    >>> _short("COMPUTED · 40× from 20× · 0.25 µm/px · cwtnet-lite-x2 · research use only")
+    '40× 0.25 µm/px cwtnet-lite-x2'
+    >>> _short("COMPUTED · ×4 · downsample 1 from 4 · cross-scale · a · research use only")
     '×4 downsample 1 cross-scale a'
     """
     *parts, last = badge.split(" · ")
-    kept = [part for part in parts or [last] if not part.startswith("read at ")]
-    words = " ".join(part.split(" from ")[0] for part in kept)
+    words = " ".join(part.split(" from ")[0] for part in parts or [last])
     return words.removeprefix("COMPUTED ")
 
 
@@ -110,8 +121,7 @@ def _wrapped(badge: str, width: int) -> list[str]:
 
 GLYPHS = "cwtnet_badge_glyphs"
 _TEXTS = (
-    "COMPUTED ORACLE ×0123456789 µm/px from native read at research use only cwtnet-lite · "
-    "downsample cross-scale."
+    "COMPUTED ORACLE ×0123456789 µm/px from research use only cwtnet-lite · downsample cross-scale."
 )
 _CHARACTERS = "".join(sorted(set(_TEXTS)))
 _AT_ONCE = 2
@@ -122,7 +132,9 @@ def prepare_badge(viewer: Any, parent: QObject) -> None:
     """Have the characters ready within about a second; ends with ``parent`` if that goes before."""
     if GLYPHS in viewer.canvas.overlays:
         return
-    viewer.canvas.overlays[GLYPHS] = TextOverlay(visible=True, opacity=0.0, font_size=10)
+    viewer.canvas.overlays[GLYPHS] = TextOverlay(
+        visible=True, opacity=0.0, font_size=10, box=False, position="top_left"
+    )
     counts = iter(range(_AT_ONCE, len(_CHARACTERS) + _AT_ONCE, _AT_ONCE))
     timer = QTimer(parent)
 

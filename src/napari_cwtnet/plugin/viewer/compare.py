@@ -14,7 +14,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.plugin.tasks.runner import in_background
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.compare_pair import (
     SLIDE,
@@ -28,6 +27,8 @@ from napari_cwtnet.plugin.viewer.compare_pair import (
 )
 from napari_cwtnet.plugin.viewer.compare_split import Split
 from napari_cwtnet.plugin.viewer.compare_views import SideBySide
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
+from napari_cwtnet.plugin.viewer.in_place import hold, let_go
 from napari_cwtnet.plugin.viewer.selection import (
     HiddenLayers,
     compared_slide,
@@ -333,6 +334,7 @@ class Comparer(QObject):
     def _begin(self, slide: Any, base: Any, baseline: Baseline) -> None:
         pair = Pair(self._viewer, slide, base, self._result, baseline)
         self._base_was_visible = base.visible
+        hold(pair.result, base)
         pair.result.visible = base.visible = True
         self._hidden.hide(pair.rivals)
         pair.draw_alike()
@@ -358,6 +360,7 @@ class Comparer(QObject):
             if pair.baseline.kind == "result":
                 pair.base.visible = self._base_was_visible
             self._hidden.show_again()
+            let_go(self._viewer, pair.result, pair.base)
         if made is not None and holds(self._viewer, made):
             self._layers.remove(made)
 

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 
 from napari_cwtnet.enhancement import Plan, enlarged
 from napari_cwtnet.enhancement.quality import signed_difference, slide_on_grid
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.selection import (
     Source,
     compared_slide,

@@ -16,8 +16,8 @@ from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 from napari_cwtnet.plugin.viewer.canvas import ask_before_closing
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import Source, made_here, source_of
 
 _OF_THE_RUN = ("quality", "tiles", "tiles_done")

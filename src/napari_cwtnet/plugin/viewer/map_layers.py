@@ -13,7 +13,8 @@ from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.inspection import Field, Map, Probe, displacement
 from napari_cwtnet.inspection.calibration import in_pixels
 from napari_cwtnet.inspection.maps import RAMPS, coloured
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, keep_badge
+from napari_cwtnet.plugin.viewer.badge import keep_badge
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import holds
 from napari_cwtnet.plugin.viewer.viewport import (
     follow_transform,

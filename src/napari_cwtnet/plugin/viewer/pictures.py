@@ -18,7 +18,7 @@ from napari_cwtnet.export.figure import (
     write_picture,
 )
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.export import exportable, provenance_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import visible_region

@@ -14,7 +14,9 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.tasks.enhance import EnhanceRun, Job, Outcome, Part, Picture
 from napari_cwtnet.plugin.tasks.runner import Task, TaskRunner
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed, keep_badge, update_badge
+from napari_cwtnet.plugin.viewer.badge import keep_badge, update_badge
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
+from napari_cwtnet.plugin.viewer.in_place import is_put_away, look_at_result, show_edge
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, SOURCE_KEY, Source, holds
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
@@ -129,6 +131,7 @@ class ResultLayer:
         else:
             keep_badge(self._viewer)
             layer = self.layer = Image(pixels, rgb=True, name=name)
+            show_edge(layer)
         layer.metadata = {
             **layer.metadata,
             RESULT_KEY: dict(picture.provenance),
@@ -138,6 +141,7 @@ class ResultLayer:
         self._register()
         if self.shown is None:
             self._insert(layer)
+        look_at_result(self._viewer, layer, afresh=True)
         update_badge(self._viewer)
 
     def _register(self, *_: Any) -> None:
@@ -197,6 +201,15 @@ class Enhancer(TaskRunner):
         self._about: list[ResultLayer] = []
         """What `outcome` is about."""
         self._leaving = False
+
+    @property
+    def outcome_words(self) -> str:
+        """How the newest run ended, and where its layer is, if it cannot be seen."""
+        if self.outcome is None:
+            return ""
+        hidden = any(one.layer is not None and is_put_away(one.layer) for one in self._about)
+        more = "\nHidden at this zoom, where the slide is finer; zoom out to see it."
+        return f"{self.outcome.sentence}{more if hidden else ''}"
 
     def start(self, jobs: Sequence[tuple[Job, Plan]], slide_layer: Any) -> int:
         """Begin jobs, in place of any others; returns their generation.

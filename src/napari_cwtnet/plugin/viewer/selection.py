@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY, is_computed
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import Slide
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_warning
 
 from napari_cwtnet.geometry import MAGNIFICATION_TOLERANCE, Size, magnification
-from napari_cwtnet.plugin.viewer.badge import RESULT_KEY
 from napari_cwtnet.plugin.viewer.canvas import real_viewer
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.tiled_level import TiledLevel, tiled_levels
 from napari_cwtnet.slides import Slide
 

@@ -6,8 +6,8 @@ import weakref
 from dataclasses import dataclass
 from typing import Any
 
-from napari_cwtnet.plugin.viewer.badge import is_computed
 from napari_cwtnet.plugin.viewer.canvas import real_viewer
+from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.selection import holds, scanned_slides, slide_made_of, source_of
 from napari_cwtnet.plugin.viewer.slide_layer import layer_below, slide_of
 from napari_cwtnet.plugin.viewer.viewport import look_at, zoom_to

@@ -54,6 +54,17 @@ def visible_region(viewer: ViewerModel, layer: Image) -> Region | None:
     return Region(left, top, right - left, bottom - top).intersection(_bounds(layer))
 
 
+def is_in_view(viewer: ViewerModel, layer: Layer) -> bool:
+    """Whether the canvas shows some of a layer's extent; taken to be so in 3D."""
+    if viewer.dims.ndisplay != 2:
+        return True
+    corners = _corners_in_data(viewer, layer)
+    first, last = np.asarray(layer.extent.data, float)[:, -2:]
+    return bool(
+        (corners.max(axis=0) > first - 0.5).all() and (corners.min(axis=0) < last + 0.5).all()
+    )
+
+
 def screen_pixel(viewer: ViewerModel, layer: Image) -> float:
     """Level-0 pixels per screen pixel, the larger of both directions.
 
@@ -172,7 +183,7 @@ def box_on(slide_layer: Image, other: Layer, rows: Any) -> Region | None:
     return Region(left, top, right - left, bottom - top)
 
 
-def _corners_in_data(viewer: ViewerModel, layer: Image) -> Floats:
+def _corners_in_data(viewer: ViewerModel, layer: Layer) -> Floats:
     camera = viewer.scene.camera
     half = np.asarray(viewer.canvas.viewbox_size(viewer.layers), float) / 2 / camera.zoom
     centre = np.asarray(camera.center, float)[-2:]

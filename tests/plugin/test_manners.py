@@ -1,0 +1,85 @@
+"""Keys for what the dock does, in napari's list of shortcuts; a page of help for each dock."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from napari.components import ViewerModel
+from napari.utils.action_manager import action_manager
+from npe2 import PluginManager
+from qtpy.QtGui import QDesktopServices
+
+from napari_cwtnet.plugin.app import DOCKS
+from napari_cwtnet.plugin.docks.shortcuts import KEYS
+from napari_cwtnet.plugin.viewer.help_pages import DOCUMENTATION, help_url
+
+PLUGIN = "napari-cwtnet"
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def press(viewer: Any, name: str) -> None:
+    """What napari does at the key."""
+    binding = KEYS[name].binding
+    type(viewer).class_keymap.get(binding, ViewerModel.class_keymap[binding])(viewer)
+
+
+def test_every_action_is_in_napari_s_list_and_in_the_palette(
+    enhance_dock: Callable[..., Any], ome: Path
+) -> None:
+    enhance_dock(ome)
+    listed = action_manager._get_provider_actions(ViewerModel)
+    assert {f"{PLUGIN}:{name}" for name in KEYS} <= listed.keys()
+    commands = PluginManager.instance().get_manifest(PLUGIN).contributions.commands
+    assert {f"{PLUGIN}.{name}" for name in KEYS} <= {command.id for command in commands}
+
+
+def test_no_key_is_one_of_napari_s(enhance_dock: Callable[..., Any], ome: Path) -> None:
+    enhance_dock(ome)
+    ours = {str(key.binding) for key in KEYS.values()}
+    theirs = {
+        str(binding)
+        for name, bindings in action_manager._shortcuts.items()
+        if not name.startswith(PLUGIN)
+        for binding in bindings
+    }
+    assert len(ours) == len(KEYS)
+    assert not ours & theirs
+
+
+def test_keys_work_the_dock(enhance_dock: Callable[..., Any], qtbot: Any, ome: Path) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 4
+    qtbot.waitUntil(dock.view_button.isEnabled, timeout=5000)
+    with qtbot.waitSignal(dock.controller.ended, timeout=60_000) as blocker:
+        press(viewer, "enhance_view")
+    assert blocker.args[0].kind == "done"
+    press(viewer, "whole_slide")
+    assert dock.whole.isVisible()
+    dock.whole.hide()
+    before = dock.live.isChecked()
+    press(viewer, "live")
+    assert dock.live.isChecked() != before
+    press(viewer, "live")
+    assert "Ctrl+Shift+E" in dock.view_button.toolTip().replace("⌘⇧E", "Ctrl+Shift+E")
+
+
+@pytest.mark.parametrize("name", DOCKS)
+def test_each_dock_opens_its_page(
+    make_napari_viewer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
+    viewer = make_napari_viewer()
+    _, dock = viewer.window.add_plugin_dock_widget(PLUGIN, name)
+    dock.help_button.click()
+    assert opened == [help_url(dock.help_page)]
+    assert (DOCS / f"{dock.help_page}.md").is_file()
+
+
+def test_the_documentation_is_where_the_project_says() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["urls"]["Documentation"] == DOCUMENTATION
