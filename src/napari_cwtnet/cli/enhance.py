@@ -95,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
         return run_for_slides(arguments, _enhance_one)
     if arguments.roi is not None:
         raise RequestError("--roi is of one slide; --slides wants --region, such as all.")
+    if arguments.trust:
+        raise RequestError("--trust is for an image that is computed at once, so for one slide.")
     arguments.resume = True
     return run_for_slides(arguments, _enhance_one, arguments.ending)
 
