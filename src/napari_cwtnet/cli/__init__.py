@@ -1,6 +1,7 @@
 """The command line ``napari-cwtnet``: the engine without a window, and the way to the window.
 
-Exit codes: 0 done, 2 bad input (one line on stderr says what), 130 interrupted.
+Exit codes: 0 done, 1 if some of many slides failed, 2 bad input (one line on stderr says what),
+130 interrupted.
 """
 
 from __future__ import annotations

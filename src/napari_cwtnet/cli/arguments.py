@@ -158,8 +158,28 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _slides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("slide", type=Path, nargs="?")
+    parser.add_argument(
+        "--slides", type=Path, metavar="FILE|DIR",
+        help="many instead of one: a folder, or a text file with a path in each line; --output "
+        "is then a folder, with a table slides.csv",
+    )  # fmt: skip
+    parser.add_argument(
+        "--part", metavar="K/N", help="of --slides: every N-th, from the K-th, for N machines"
+    )
+
+
+def _ending(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ending", choices=(".ome.tif", ".ome.zarr"), default=".ome.tif",
+        help="of the files that --slides makes",
+    )  # fmt: skip
+
+
 def _resample(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slide", type=Path)
+    _slides(parser)
+    _ending(parser)
     parser.add_argument("--mpp", type=float, required=True, help="µm per pixel of the result")
     parser.add_argument(
         "--model", metavar="NAME|bicubic|box",
@@ -198,7 +218,8 @@ def _models(parser: argparse.ArgumentParser) -> None:
 
 
 def _enhance(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slide", type=Path)
+    _slides(parser)
+    _ending(parser)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--region", help="X,Y,W,H in level-0 pixels, or all")
     where.add_argument("--roi", type=Path, help="GeoJSON file; the rectangle around its polygon")
@@ -235,7 +256,8 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("slide", type=Path)
+    _slides(parser)
+    parser.add_argument("--output", type=Path, help="folder of the table of --slides")
     parser.add_argument(
         "--region", action="append", default=[], help="X,Y,W,H in level-0 pixels; may be repeated;"
         " a few fields with tissue if left out",

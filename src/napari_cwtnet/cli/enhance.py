@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.report import Bars, Progress, report, stopped_by_interrupt
+from napari_cwtnet.cli.many_slides import run_for_slides
+from napari_cwtnet.cli.report import Bars, Progress, stopped_by_interrupt
 from napari_cwtnet.cli.slide import opened_slide
 from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.enhancement import (
@@ -90,6 +91,17 @@ def _where(model: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Enhance, write, report."""
+    if arguments.slides is None:
+        return run_for_slides(arguments, _enhance_one)
+    if arguments.roi is not None:
+        raise RequestError("--roi is of one slide; --slides wants --region, such as all.")
+    if arguments.trust:
+        raise RequestError("--trust is for an image that is computed at once, so for one slide.")
+    arguments.resume = True
+    return run_for_slides(arguments, _enhance_one, arguments.ending)
+
+
+def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     region = _region(arguments)
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
@@ -136,8 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         mask = marked_path(arguments.output)
         save_image(mask, trusted[1], provenance, result.mpp)
         said |= {"trust": trusted[0], "marked": str(mask)}
-    report(_warned(said, notes), as_json=arguments.json)
-    return 0
+    return _warned(said, notes)
 
 
 def _trusted(
@@ -175,7 +186,9 @@ def _warned(said: dict[str, Any], notes: Sequence[str]) -> dict[str, Any]:
     return said | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
-def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]) -> int:
+def _whole(
+    arguments: argparse.Namespace, region: Region | None, notes: Sequence[str]
+) -> dict[str, Any] | None:
     if arguments.trust:
         raise RequestError(
             "--trust is for an image that is computed at once; choose a smaller --region."
@@ -187,13 +200,12 @@ def _whole(arguments: argparse.Namespace, region: Region | None, notes: Sequence
         )
     made = enhanced(arguments, region)
     if made is None:
-        return 130
+        return None
     said: dict[str, Any] = {"output": str(arguments.output)}
     said |= summary_of(made.plan, made.tiles, made.seconds, made.quality)
     said |= {"computed_tiles": made.computed_tiles} | dict(made.tally)
     said |= {"blocks": made.blocks, "resumed_blocks": made.resumed_blocks}
-    report(_warned(said, notes), as_json=arguments.json)
-    return 0
+    return _warned(said, notes)
 
 
 def _region(arguments: argparse.Namespace) -> Region | None:

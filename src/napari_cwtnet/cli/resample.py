@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.cli.report import Bars, report, stopped_by_interrupt
+from napari_cwtnet.cli.many_slides import run_for_slides
+from napari_cwtnet.cli.report import Bars, stopped_by_interrupt
 from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.export.resample import resample
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Resample, write, report."""
+    return run_for_slides(arguments, _resample_one, arguments.ending)
+
+
+def _resample_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     cancel = CancelToken()
     with stopped_by_interrupt(cancel, "stopping; what a model has computed is kept"):
         try:
-            made = resample(
+            return resample(
                 arguments.slide,
                 arguments.mpp,
                 arguments.output,
@@ -28,6 +34,4 @@ def run(arguments: argparse.Namespace) -> int:
             )
         except CancelledError as stopped:
             print(f"napari-cwtnet: {stopped}", file=sys.stderr)
-            return 130
-    report(made, as_json=arguments.json)
-    return 0
+            return None
