@@ -221,6 +221,7 @@ class ModelForm(QWidget):
         model = QHBoxLayout()
         model.addWidget(self.model, 1)
         model.addWidget(self._scale)
+        self._scale.setVisible(not with_target)  # the target says it
         model.addWidget(ModelMenuButton(self.model))
         rest = QWidget()
         first, form = form_layout(self), form_layout(rest)

@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QInputDialog, QMenu, QMessage
 
 from napari_cwtnet.plugin.tasks.models import MODELS
 
+_WIDTH = 24
+
 
 class ModelMenuButton(QToolButton):
     """Changes the user's folder of models.
@@ -24,6 +26,8 @@ class ModelMenuButton(QToolButton):
         super().__init__()
         self._combo = combo
         self.setText("…")
+        self.setFixedWidth(_WIDTH)
+        self.setStyleSheet("QToolButton::menu-indicator { image: none; }")
         self.setToolTip("Add, rename or delete models")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)

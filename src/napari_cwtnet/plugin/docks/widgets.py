@@ -65,13 +65,47 @@ _BAR = 6
 """Height in pixels."""
 
 
-def words_label() -> QLabel:
-    """A label for sentences, which can be copied; as high as they need, and no wider than given."""
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
+class WordsLabel(QLabel):
+    """Sentences, which can be copied; as high as they need, and no wider than given.
+
+    Qt lets a scroll area squeeze labels whose lines are wrapped, and what is below them.
+
+    Parameters
+    ----------
+    lines : int
+        Whose place is kept.
+    """
+
+    def __init__(self, lines: int = 0) -> None:
+        super().__init__()
+        self._floor = lines * self.fontMetrics().lineSpacing()
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setMinimumHeight(self._floor)
+
+    def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
+        """Show other words, and keep room for them."""
+        super().setText(text)
+        self._fit()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Keep room for the words at another width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        if self.minimumHeight() == self.maximumHeight():
+            return  # a height was set
+        needed = self.heightForWidth(self.width()) if self.text() else 0
+        height = max(needed, self._floor)
+        if height != self.minimumHeight():
+            self.setMinimumHeight(height)
+
+
+def words_label(lines: int = 0) -> QLabel:
+    """A label for sentences that keeps the place of some lines."""
+    return WordsLabel(lines)
 
 
 def thin_bar(*, keep_place: bool = False) -> QProgressBar:
