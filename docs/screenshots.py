@@ -27,6 +27,17 @@ FIELD = (0.5, 0.42)
 JPEG_FIELD = (1040, 1000, 170, 170)
 """Of the sample slide, level-0 pixels: nuclei and fibres."""
 PATIENCE_S = 600
+INSPECTED: dict[bool, dict[str, dict[str, Any]]] = {
+    False: {
+        "bands": {"show": "bands", "image": "sr", "band": "HH"},
+    },
+    True: {
+        "attention": {"show": "attention", "block": 4},
+        "matches": {"show": "displacement", "block": 4},
+        "probe": {"show": "probe", "block": 4},
+    },
+}
+"""Pictures by a model for use, and by one for looking inside, which searches."""
 
 
 def main() -> int:
@@ -138,36 +149,42 @@ def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
 def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None]) -> None:
     """What can be seen of one field: a map of each kind, and one patch that was asked."""
     from napari_cwtnet.model import list_models
+    from napari_cwtnet.model.weights import read_header
     from napari_cwtnet.plugin.app import INSPECT, PLUGIN
     from napari_cwtnet.plugin.viewer.viewport import zoom_to
 
-    model = next((model for model in list_models() if model.endswith("x4")), None)
-    if model is None:
-        print("inspect: no model for ×4", file=sys.stderr)
+    models = {name: read_header(path) for name, path in list_models().items()}
+    chosen = {
+        wanted: next(
+            (n for n, m in models.items() if m.scale == 4 and bool(m.purpose) == wanted), ""
+        )
+        for wanted in (False, True)
+    }
+    if not all(chosen.values()):
+        print("inspect: no model for ×4, or none for looking inside", file=sys.stderr)
         return
     del viewer.layers[1:]
     frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, INSPECT)
     frame.raise_()
-    dock.form.model.setCurrentText(model)
-    zoom_to(viewer, layer, 1.0)
-    pump(1)
-    dock.inspect_view()
-    wait_until(lambda: not dock.controller.busy)
-    dock.session.calibrate()
-    wait_until(lambda: dock.captured.calibration is not None and not dock.controller.busy)
-    print(dock.said)
-    shoot("inspect-trust")
-    for name, choices in {
-        "attention": {"show": "attention", "block": 2},
-        "bands": {"show": "bands", "image": "sr", "band": "HH"},
-        "probe": {"show": "probe", "block": 2},
-    }.items():
-        dock.looking.choose(**choices)
-        if name == "probe":
-            region = dock.captured.field.plan.region
-            dock.ask(region.x + 0.45 * region.width, region.y + 0.4 * region.height)
+    for wanted, pictures in INSPECTED.items():
+        dock.form.model.setCurrentText(chosen[wanted])
+        # Nuclei are to be several LR pixels wide, to see what their matches do.
+        zoom_to(viewer, layer, 0.5 if wanted else 1.0)
+        pump(1)
+        dock.inspect_view()
         wait_until(lambda: not dock.controller.busy)
-        shoot(f"inspect-{name}")
+        if not wanted:
+            dock.session.calibrate()
+            wait_until(lambda: dock.captured.calibration is not None and not dock.controller.busy)
+            shoot("inspect-trust")
+        print(dock.said)
+        for name, choices in pictures.items():
+            dock.looking.choose(**choices)
+            if name == "probe":
+                region = dock.captured.field.plan.region
+                dock.ask(region.x + 0.45 * region.width, region.y + 0.4 * region.height)
+            wait_until(lambda: not dock.controller.busy)
+            shoot(f"inspect-{name}")
 
 
 def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:

@@ -311,6 +311,9 @@ def _nuclei_section(model: Model, recipe: Recipe, inputs: Inputs) -> list[str]:
 def write_card(model: Model, inputs: Inputs, figures: dict[str, dict[str, float]]) -> str:
     """The card as Markdown; ``figures`` gets the mean gain by mode and degradation."""
     recipe = Recipe.model_validate(model.provenance["recipe"])
+    origin = "the weights shipped before under the same name"
+    if model.purpose:
+        origin = "other weights, see the recipe"
     purpose = [f"**{model.purpose.capitalize()}, not for use.**", ""] if model.purpose else []
     modes = "single-image and cross-scale" if model.takes_reference else "single-image"
     lines = [
@@ -367,8 +370,9 @@ def write_card(model: Model, inputs: Inputs, figures: dict[str, dict[str, float]
         "",
         f"Recipe `{model.name}.yaml` in `src/napari_cwtnet/training/recipes/`; the shipped weights "
         f"are of step {model.provenance['step']:,}, after "
-        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core, and continue the weights "
-        "shipped before under the same name. LR and reference of every patch go through a "
+        f"{model.provenance['seconds'] / 60:.0f} minutes on one CPU core, and continue "
+        f"{origin}. "
+        "LR and reference of every patch go through a "
         "degradation drawn from the recipe's `degradation` section.",
         "",
         "| source | size used | share | validation | reported above | licence and origin |",

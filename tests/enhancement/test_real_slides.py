@@ -211,7 +211,7 @@ def test_lite_x4_beats_bicubic_of_the_reference_on_that_slide(cmu: Path) -> None
     assert alone.ssim > alone.ssim_bicubic
 
 
-@pytest.mark.parametrize("model", ["cwtnet-lite-x2", "cwtnet-lite-x4"])
+@pytest.mark.parametrize("model", ["cwtnet-lite-x2", "cwtnet-lite-x4", "cwtnet-research-x4"])
 def test_shipped_models_name_their_recipe(model: str) -> None:
     loaded = load_model(model)
     recipe = loaded.provenance["recipe"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inspection.test_field import queries_and_keys, relevance_matrix
-from napari_cwtnet.enhancement import EnhanceRequest
+from inspection.test_field import allowed, queries_and_keys, relevance_matrix
+from napari_cwtnet.enhancement import Engine, EnhanceRequest
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection import capture, probe
+from napari_cwtnet.inspection import capture, matches_within, probe
+from napari_cwtnet.model import load_model
 
 REGION = Region(10, 20, 100, 80)
 PLACES = [(11, 21), (59.5, 60.2), (109.9, 99.9), (71, 33)]
@@ -60,6 +61,36 @@ def test_the_map_is_a_row_of_the_matrix(slide, make_engine) -> None:
     for number, patch in enumerate(found.best):
         assert (patch.box.width, patch.box.height) == (6, 6)
         assert not any(patch.box.intersection(other.box) for other in found.best[:number])
+
+
+def test_the_model_for_looking_inside_matches_what_is_most_alike_in_its_window(slide) -> None:
+    """Its match is the argmax of the whole matrix, less the bias, where the window allows it."""
+    engine = Engine(load_model("cwtnet-research-x4"), "cpu", dtype="float32")
+    config = engine.model.config
+    assert config.search == "window"
+    field = capture(slide, engine, EnhanceRequest(Region(10, 20, 60, 48), 2))
+    (part,) = field.parts
+    height, width = part.lr.shape[:2]
+    moved = 0
+    records = engine.infer(part.lr, part.reference, part.known, record=True).blocks
+    for block, record in enumerate(records, start=1):
+        query, key = (f[0].numpy().astype(np.float64) for f in (record.query, record.key))
+        matrix = relevance_matrix(query, key)
+        best = (matrix + allowed(config, height, width)).argmax(1)
+        for x, y in ((11, 21), (35.5, 40.2), (69.9, 67.9)):
+            row, column = int(y - part.tile.read.y) // 2, int(x - part.tile.read.x) // 2
+            here = row * width + column
+            found = probe(field, engine, x, y, block=block)
+            down, right = divmod(int(best[here]), width)
+            assert found.match.box == Region(
+                part.tile.read.x + 2 * (right - 1), part.tile.read.y + 2 * (down - 1), 6, 6
+            )
+            assert found.relevance == pytest.approx(matrix[here].reshape(height, width), abs=1e-5)
+            assert found.match.relevance == pytest.approx(matrix[here, best[here]], abs=1e-5)
+            assert not found.aligned
+        moved += int((best != np.arange(height * width)).sum())
+    assert moved
+    assert 0 < matches_within(field)[0] < 1
 
 
 def test_absurd_probes(slide, make_engine) -> None:

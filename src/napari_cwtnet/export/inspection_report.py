@@ -130,8 +130,11 @@ def _search(found: Survey) -> str:
         return matches_sentence(field)
     if field.aligned:
         return f"aligned. {matches_sentence(field)}"
-    reach = f" of ±{field.config.window_radius} LR pixels"
-    return f"{field.config.search}{reach if field.config.search == 'window' else ''}, in a tile"
+    if field.config.search != "window":
+        return f"{field.config.search}, in a tile"
+    bias = field.config.position_bias
+    price = f", {bias:g} off the relevance per pixel" if bias else ""
+    return f"window of ±{field.config.window_radius} LR pixels{price}, in a tile"
 
 
 def _quality(figures: Mapping[str, Any]) -> list[list[str]]:
