@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from napari_cwtnet.plugin.docks.model_form import ModelCombo
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.badge import OVERLAY, keep_badge
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from plugin.enhance_help import finish, results, write_model

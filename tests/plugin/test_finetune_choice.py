@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, finetune_plan
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import guard_band

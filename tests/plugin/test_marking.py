@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from plugin.enhance_help import finish, results

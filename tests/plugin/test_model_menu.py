@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.plugin.docks.model_menu import ModelMenuButton
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from plugin.enhance_help import finish, wait_for_tiles, write_model
 
 

@@ -1,4 +1,4 @@
-"""Planning: from a request to its tiles, and the sentence and badge that describe it."""
+"""Planning: from a request to its tiles, and the sentence that describes it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Literal, get_args
 
 from cachetools import LRUCache
 
+from napari_cwtnet.enhancement.badge import badge_words
 from napari_cwtnet.enhancement.tiling import Grid, Lattice, Tile, steps
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.geometry import Region, Size, describe_resolution, magnification
+from napari_cwtnet.geometry import Region, Size, describe_resolution
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.slides import Slide
@@ -201,18 +202,7 @@ class Plan:
     @property
     def badge(self) -> str:
         """The mark that a computed image carries wherever it is shown."""
-        word = "ORACLE" if self.mode == "oracle" else "COMPUTED"
-        if self.output_mpp is None or self.native_mpp is None:
-            fine = f"×{self.scale} · downsample {self.output_downsample:g} from {self.downsample:g}"
-        else:
-            read = self.native_mpp * self.downsample
-            label = magnification(read)
-            if label is None:
-                fine = f"×{self.scale} · {self.output_mpp:.3g} µm/px from {read:.3g}"
-            else:
-                fine = f"{label * self.scale}× from {label}× · {self.output_mpp:.3g} µm/px"
-        given = " · cross-scale" if self.mode == "cross-scale" else ""
-        return f"{word} · {fine}{given} · {self.model_name} · research use only"
+        return badge_words(self)
 
 
 def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest) -> Plan:

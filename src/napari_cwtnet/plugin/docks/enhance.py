@@ -26,7 +26,7 @@ from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
 from napari_cwtnet.plugin.docks.widgets import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Checker, Job
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.tasks.whole_slide import WholeSlide
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge

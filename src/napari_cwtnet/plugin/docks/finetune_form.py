@@ -27,7 +27,7 @@ from napari_cwtnet.errors import SlideError
 from napari_cwtnet.plugin.docks.model_form import ModelCombo, device_combo, sharpness_combo
 from napari_cwtnet.plugin.docks.widgets import Combo, PathField
 from napari_cwtnet.plugin.reader import ask_for_slide
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, free_name
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of

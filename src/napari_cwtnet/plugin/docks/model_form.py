@@ -15,7 +15,7 @@ from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.docks.model_menu import ModelMenuButton
 from napari_cwtnet.plugin.docks.widgets import Combo, form_layout
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.requests import Choice, source_levels
 from napari_cwtnet.slides import Slide
 

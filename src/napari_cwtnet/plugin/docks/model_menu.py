@@ -8,7 +8,7 @@ from napari.utils.notifications import show_info
 from qtpy.compat import isalive
 from qtpy.QtWidgets import QComboBox, QFileDialog, QInputDialog, QMenu, QMessageBox, QToolButton
 
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 
 _WIDTH = 24
 

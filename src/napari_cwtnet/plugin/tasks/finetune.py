@@ -18,7 +18,7 @@ from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.plugin.tasks.device import ARBITER, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.finetune_history import History
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner, fault_words
 from napari_cwtnet.training.events import Done, Event, Measuring, Preview, StepDone, Validation
 from napari_cwtnet.training.finetune import install, refuse_taken_name, with_identities

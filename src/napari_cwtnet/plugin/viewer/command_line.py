@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.selection import Source
 from napari_cwtnet.plugin.viewer.slide_layer import user_mpp, wants_icc
 from napari_cwtnet.slides import Slide

@@ -17,7 +17,7 @@ from napari_cwtnet.errors import RequestError, TrainingError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.command_line import exact
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of, wants_icc
 from napari_cwtnet.plugin.viewer.viewport import box_on

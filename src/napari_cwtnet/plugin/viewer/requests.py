@@ -20,7 +20,7 @@ from napari_cwtnet.inspection import MAX_SIDE, Field, field_request, images
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.field import cwtnet_config
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.tasks.models import MODELS
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.rois import selected_roi, selected_rois
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import screen_pixel, visible_region
