@@ -66,6 +66,10 @@ def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
     (again,) = marks(viewer)
     assert again is not mark
     assert tuple(again.translate) == tuple(results(viewer)[0].translate)
+    result = results(viewer)[0]
+    for seen in (False, True):
+        result.visible = seen
+        assert again.visible == seen
     form.box.setChecked(False)
     assert not marks(viewer)
     assert not form.words

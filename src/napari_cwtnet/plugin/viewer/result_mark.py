@@ -91,9 +91,19 @@ class ResultMark(QObject):
             calibration, squares = found
             if error is self._marked and holds(self._viewer, layer):
                 self.layers.show_mark_alone(source.slide_layer, plan, squares)
+                self._hide_with(layer)
+                layer.events.visible.connect(self._on_visible)
                 self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
 
         self.runner.submit(Task("Calibrating on this slide…", lambda: Run(work), answer))
+
+    def _on_visible(self, event: Any) -> None:
+        if event.source.metadata.get(ERROR_KEY) is self._marked:
+            self._hide_with(event.source)
+
+    def _hide_with(self, layer: Any) -> None:
+        for mark in self.layers.layers:
+            mark.visible = layer.visible
 
     def _forget(self, words: str) -> None:
         self._marked = None
