@@ -41,14 +41,16 @@ def test_the_mask_and_the_promise(run: Run, textured: Path, tmp_path: Path) -> N
     assert mask.shape == (150, 202)
     assert set(np.unique(mask)) <= {0, 255}
     assert said["trust"]["fields"] == 12
-    assert said["trust"]["sentence"].startswith("Outside the marked parts, at most 5 %")
+    assert said["trust"]["sentence"].startswith("Measured on 12 fields of this slide at half")
     assert said["trust"]["marked_here"] == pytest.approx((mask > 0).mean(), abs=0.02)
     record = json.loads(output.with_name("out.png.json").read_text())
     assert record["trust"] == said["trust"]
     with Image.open(said["marked"]) as image:
         assert json.loads(image.text["Comment"])["trust"] == said["trust"]
+    (kept,) = (tmp_path / "config" / "calibrations").glob("*.json")
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"threshold": 0.0}))
     again = json.loads(run(*words).stdout)  # by what was kept
-    assert again["trust"] == said["trust"]
+    assert again["trust"]["marked_here"] == 1
 
 
 def test_what_cannot_be_trusted_says_why(
@@ -58,6 +60,7 @@ def test_what_cannot_be_trusted_says_why(
     done = run("enhance", slide_file, *words, "--model", "small-x2")
     assert done.returncode == 2
     assert "does not predict its error" in done.stderr
+    assert "tile" not in done.stderr  # before anything is computed
     words[1] = "all"
     words[3] = tmp_path / "out.ome.tif"
     done = run("enhance", textured, "--mpp", 0.5, *words, "--model", "cwtnet-lite-x2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,12 @@ def test_what_is_expected_to_be_wrong_is_marked_where_nothing_ever_was() -> None
     assert chosen_threshold([math.inf] * 12, Promise(wrong=10)) == 10
 
 
+def test_what_is_not_known_is_marked() -> None:
+    found = Calibration(7.0, Promise(), 12, 1, 2.0, "box", 0.2, "0", "f", "single-image")
+    expected = np.array([[np.nan, 1.0], [np.inf, 9.0]], np.float32).repeat(4, 0).repeat(4, 1)
+    assert found.mark(expected, 2).tolist() == [[True, False], [True, True]]
+
+
 def test_squares_at_the_edge_are_means_of_what_is_there() -> None:
     values = np.arange(30, dtype=np.float32).reshape(5, 6)
     found = in_squares(values, 4)
@@ -162,13 +169,23 @@ def test_a_calibration_is_kept_for_its_kind_alone(
     slide: Slide, engine: Engine, threshold: float | None, tmp_path: Path
 ) -> None:
     plan = plan_of(slide, engine)
+    sha, own = engine.model.sha256, slide.fingerprint
     found = Calibration(
-        threshold, Promise(), 12, 1, 2.0, "box, JPEG 75", 0.2, "0" * 64, "f", "single-image"
+        threshold, Promise(), 12, 1, 2.0, "box, JPEG 75", 0.2, sha, own, "single-image"
     )
     assert kept_calibration(slide, engine, plan) is None
     keep_calibration(slide, engine, plan, found)
     assert kept_calibration(slide, engine, plan) == found
-    assert kept_calibration(slide, engine, plan_of(slide, engine, 2.0)) is None
+    others = [
+        (engine, plan_of(slide, engine, 2.0)),
+        (engine, replace(plan, sharpness="soft")),
+        (engine, replace(plan, mode="cross-scale")),
+        (Engine(engine.model, "cpu", 0, dtype="bfloat16"), plan),
+        (Engine(load_model("cwtnet-lite-x4"), "cpu", 0, dtype="float32"), plan),
+    ]
+    assert all(kept_calibration(slide, *one) is None for one in others)
+    with open_slide(slide.path, icc=False) as plain:
+        assert kept_calibration(plain, engine, plan) is None or plain.icc == slide.icc
     (file,) = tmp_path.glob("calibrations/*.json")
     for damage in ("{", "[]", json.dumps({"threshold": "many"})):
         file.write_text(damage)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from napari_cwtnet.plugin.tasks.model_list import MODELS
+from napari_cwtnet.plugin.viewer import result_mark
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from plugin.enhance_help import finish, results
@@ -94,3 +95,46 @@ def test_a_result_whose_model_predicts_nothing_says_so(dock: tuple[Any, Any], qt
     assert source_of(results(viewer)[0]).job.header.name == "tiny-x2"
     assert "does not predict its error" in enhance.panel.mark.words
     assert not marks(viewer)
+
+
+def test_what_is_at_work_says_nothing_once_the_box_is_off(
+    dock: tuple[Any, Any], qtbot: Any
+) -> None:
+    viewer, enhance = dock
+    form = enhance.panel.mark
+    for end, words in (
+        (lambda: form.box.setChecked(False), ""),
+        (lambda: viewer.layers.remove(results(viewer)[0]), "There is no result to mark"),
+    ):
+        finish(qtbot, enhance)
+        form.box.setChecked(True)
+        qtbot.waitUntil(lambda: "of 12" in form.words, timeout=60000)
+        assert form.words.startswith("Calibrating on this slide…")
+        assert form.words.count("of 12") == 1
+        end()
+        settled(qtbot, enhance)
+        qtbot.wait(300)
+        assert form.words.startswith(words)
+        assert bool(words) == bool(form.words)
+        assert not marks(viewer)
+
+
+def test_one_calibration_serves_every_result_of_its_kind(
+    dock: tuple[Any, Any], qtbot: Any, monkeypatch: Any
+) -> None:
+    viewer, enhance = dock
+    began = []
+    plain = result_mark.calibrated
+    monkeypatch.setattr(
+        result_mark, "calibrated", lambda *a, **more: began.append(1) or plain(*a, **more)
+    )
+    enhance.panel.mark.box.setChecked(True)
+    finish(qtbot, enhance)
+    qtbot.waitUntil(lambda: "of 12" in enhance.panel.mark.words, timeout=60000)
+    z, y, x = viewer.scene.camera.center
+    viewer.scene.camera.center = (z, y + 20, x + 20)
+    finish(qtbot, enhance)  # meanwhile, as Live does
+    qtbot.waitUntil(lambda: bool(marks(viewer)), timeout=60000)
+    assert len(began) == 1
+    (mark,) = marks(viewer)
+    assert tuple(mark.translate) == tuple(results(viewer)[0].translate)

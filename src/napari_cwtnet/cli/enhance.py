@@ -31,7 +31,12 @@ from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.inspection.calibration import calibrated, in_pixels, marked_squares
+from napari_cwtnet.inspection.calibration import (
+    calibrated,
+    check_calibratable,
+    in_pixels,
+    marked_squares,
+)
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
 
@@ -117,7 +122,10 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
         request = EnhanceRequest(
             region, arguments.downsample, arguments.reference, grid, arguments.sharpness
         )
-        width, height = make_plan(slide, model, request).output_size
+        plan = make_plan(slide, model, request)
+        if arguments.trust:
+            check_calibratable(slide, model, plan)
+        width, height = plan.output_size
         if width * height > MAX_OUTPUT_PIXELS:
             return _whole(arguments, region, notes)
         result = enhance(
@@ -145,19 +153,32 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     )
     said = {"output": str(arguments.output)} | summary(result)
     if trusted is not None:
-        mask = marked_path(arguments.output)
-        save_image(mask, trusted[1], provenance, result.mpp)
-        said |= {"trust": trusted[0], "marked": str(mask)}
+        calibration, mask = trusted
+        said |= {"trust": calibration, "marked": None}
+        if mask is not None:
+            said["marked"] = str(marked_path(arguments.output))
+            save_image(marked_path(arguments.output), mask, provenance, result.mpp)
     return _warned(said, notes)
 
 
 def _trusted(
     arguments: argparse.Namespace, slide: Slide, model: Model, result: Result
-) -> tuple[dict[str, Any], NDArray[np.uint8]]:
-    """The calibration with the share that it marks, and the mask: 255 where not to rely on it."""
+) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
+    """The calibration with the share that it marks, and the mask: 255 where not to rely on it.
+
+    With too few fields nothing is promised, and there is no mask.
+    """
     plan = result.plan
-    engine = Engine(model, arguments.device, cache_bytes=0, dtype=arguments.dtype)
+    engine = Engine(
+        model,
+        arguments.device,
+        cache_bytes=0,
+        dtype=arguments.dtype,
+        skip_background=not arguments.no_skip_background,
+    )
     calibration = calibrated(slide, engine, plan, progress=Progress("field"))
+    if calibration.threshold is None:
+        return calibration.as_dict() | {"marked_here": None}, None
     squares = marked_squares(slide, engine, plan, result.image, calibration, error=result.error)
     height, width = result.image.shape[:2]
     mask = in_pixels(squares, height, width) * np.uint8(255)

@@ -25,8 +25,8 @@ class Canvas:
     rgba : ndarray
         ``(height, width, 4)`` uint8; alpha is 0 where no tile has arrived, else 255.
     error : ndarray or None
-        Predicted error in grey levels, ``(h, w)`` float32 on the LR grid, 0 where no tile has
-        arrived; None until a tile comes with one.
+        Predicted error in grey levels, ``(h, w)`` float32 on the LR grid, infinite where no tile
+        with one has arrived; None before the first.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -84,7 +84,7 @@ class Canvas:
     def _put(self, tile: Tile, error: NDArray[np.float32]) -> None:
         lattice = self._plan.lattice
         if self.error is None:
-            self.error = np.zeros((lattice.size.height, lattice.size.width), np.float32)
+            self.error = np.full((lattice.size.height, lattice.size.width), np.inf, np.float32)
         placement(lattice, tile).copy(error, self.error)
 
     def _blend(

@@ -221,7 +221,12 @@ def refuse_computed(slide: Slide) -> None:
 
 
 def tissue_fields(
-    slide: Slide, finest: float = 1.0, count: int = FIELDS, side: int = FIELD_SIDE
+    slide: Slide,
+    finest: float = 1.0,
+    count: int = FIELDS,
+    side: int = FIELD_SIDE,
+    *,
+    at_random: bool = False,
 ) -> tuple[Region, ...]:
     """Fields with the most texture, spread over a slide; the whole of a small one.
 
@@ -237,6 +242,8 @@ def tissue_fields(
         Largest number of fields.
     side : int
         Side of a field, pixels of the truth.
+    at_random : bool
+        Whether to draw among all fields with tissue, always the same of one slide.
     """
     length = side * finest
     bounds = slide.bounds
@@ -255,6 +262,8 @@ def tissue_fields(
             texture[row, column] = float(part.std())
     enough = _TISSUE * max(texture.values())
     best = sorted((p for p, found in texture.items() if found >= enough), key=lambda p: -texture[p])
+    if at_random:
+        best = [best[n] for n in np.random.default_rng(0).permutation(len(best))[:count]]
     chosen: list[tuple[int, int]] = []
     for apart in (True, False):  # neighbours as a last resort
         for row, column in best:

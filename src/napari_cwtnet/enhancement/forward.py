@@ -215,4 +215,7 @@ class Forward:
 
 def _finite(output: NetworkOutput) -> bool:
     # A sum is finite only if every value is, and takes a tenth of the time of checking each.
-    return bool(torch.isfinite(output.sr.sum()))
+    total = output.sr.sum()
+    if output.error is not None:
+        total = total + output.error.sum()
+    return bool(torch.isfinite(total))

@@ -36,6 +36,7 @@ from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.field import Field, Floats
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.trust import enhanced, expected_error
+from napari_cwtnet.model import Model
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
@@ -46,11 +47,16 @@ FIELDS = 12
 FIELD_SIDE = 384
 """Side of a field, pixels of the truth."""
 _VARIABLE = "CWTNET_CONFIG"
+_VERSION = 1
+"""Of how the expected error and the threshold are computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Outside the marked parts, at most ``area`` is wrong, in ``share`` of the fields."""
+    """Outside the marked parts, at most ``area`` is wrong, in ``share`` of further fields.
+
+    The share is a mean over calibrations: that of a single one, on twelve fields, may be lower.
+    """
 
     wrong: float = 12.0
     """Grey levels, mean over RGB and a square of 8 × 8 pixels, beyond which a square is wrong."""
@@ -69,11 +75,11 @@ class Promise:
         return math.ceil(1 / (1 - self.share) - 1e-9) - 1
 
     @property
-    def sentence(self) -> str:
-        """The promise in words."""
+    def words(self) -> str:
+        """The promise, as the rest of a sentence."""
         return (
-            f"Outside the marked parts, at most {100 * self.area:g} % of the area is wrong by more "
-            f"than {self.wrong:g} grey levels, in {10 * self.share:g} of 10 fields"
+            f"outside the marked parts, at most {100 * self.area:g} % of the area is wrong by more "
+            f"than {self.wrong:g} grey levels in {10 * self.share:g} of 10 further fields"
         )
 
 
@@ -109,10 +115,11 @@ class Calibration:
             )
         where = {0: "this", 1: "half this", 2: "a quarter of this", 3: "an eighth of this"}
         octaves = where.get(self.octaves, f"1/{2**self.octaves} of this")
-        return (
-            f"{self.promise.sentence}: measured on {self.fields} fields of this slide at "
-            f"{octaves} magnification."
+        said = (
+            f"Measured on {self.fields} fields of this slide at {octaves} magnification: "
+            f"{self.promise.words}."
         )
+        return f"{said} At this magnification nothing can be measured." if self.octaves else said
 
     def mark(self, expected: Floats, scale: int) -> NDArray[np.bool_]:
         """The squares of a result to mark.
@@ -130,10 +137,10 @@ class Calibration:
             One value a square of 8 × 8 SR pixels; all marked where nothing is promised.
         """
         threshold = -math.inf if self.threshold is None else self.threshold
-        return in_squares(expected, SQUARE // scale) >= threshold
+        return ~(in_squares(expected, SQUARE // scale) < threshold)  # what is not known is marked
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """As JSON values, with the sentence."""
         return asdict(self) | {"sentence": self.sentence}
 
     @classmethod
@@ -158,9 +165,11 @@ def in_squares(values: Floats, side: int) -> NDArray[np.float64]:
     """Means over squares of ``side × side``; those at the edge over what there is of them."""
     height, width = values.shape
     rows, columns = -(-height // side), -(-width // side)
-    padded = np.full((rows * side, columns * side), np.nan)
-    padded[:height, :width] = values
-    return np.asarray(np.nanmean(padded.reshape(rows, side, columns, side), (1, 3)))
+    sums, counts = np.zeros((2, rows * side, columns * side))
+    sums[:height, :width], counts[:height, :width] = values, 1
+    in_blocks = (rows, side, columns, side)
+    total = sums.reshape(in_blocks).sum((1, 3)) / counts.reshape(in_blocks).sum((1, 3))
+    return np.asarray(total)
 
 
 def in_pixels(squares: NDArray[np.bool_], height: int, width: int) -> NDArray[np.uint8]:
@@ -213,6 +222,25 @@ class MeasuredField:
         return float(missed[allowed]) if missed.size > allowed else math.inf
 
 
+def check_calibratable(slide: Slide, model: Model, plan: Plan) -> None:
+    """Refuse, before anything is computed, what cannot be calibrated.
+
+    Raises
+    ------
+    RequestError
+        If the slide is itself computed, the model is given the answer, or does not predict its
+        error.
+    """
+    refuse_computed(slide)
+    if plan.mode == "oracle":
+        raise RequestError("In oracle mode the model sees the answer; there is nothing to promise.")
+    if not model.network.predicts_error:
+        raise RequestError(
+            f"Model {model.name!r} does not predict its error; choose one that does, such as a "
+            "shipped one for use."
+        )
+
+
 def calibrate(
     slide: Slide,
     engine: Engine,
@@ -234,7 +262,8 @@ def calibrate(
     plan : Plan
         Of a result: its downsample, mode and sharpness are taken over.
     fields : int
-        Number of fields with tissue, spread over the slide.
+        Number of fields with tissue, drawn at random: what is promised of other fields must not
+        rest on the choice of these.
     promise : Promise, optional
         What to promise.
     cancel : CancelToken, optional
@@ -245,25 +274,17 @@ def calibrate(
     Raises
     ------
     RequestError
-        If the slide is itself computed, the model was given the answer, or it does not predict its
-        error.
+        As :func:`check_calibratable`.
     SlideError, ModelError
         If the slide or the model cannot be used.
     CancelledError
         If ``cancel`` was called.
     """
-    refuse_computed(slide)
+    check_calibratable(slide, engine.model, plan)
     promise = promise or Promise()
-    if plan.mode == "oracle":
-        raise RequestError("In oracle mode the model sees the answer; there is nothing to promise.")
-    if not engine.model.network.predicts_error:
-        raise RequestError(
-            f"Model {engine.model.name!r} does not predict its error; choose one that does, such "
-            "as a shipped one."
-        )
     octaves = _octaves(plan)
     downsample = plan.downsample * 2**octaves
-    regions = tissue_fields(slide, downsample / plan.scale, fields, FIELD_SIDE)
+    regions = tissue_fields(slide, downsample / plan.scale, fields, FIELD_SIDE, at_random=True)
     measured: list[MeasuredField] = []
     for done, region in enumerate(regions, start=1):
         measured.append(measure_field(slide, engine, plan, region, promise, cancel=cancel))
@@ -302,6 +323,11 @@ def measure_field(
         As :func:`calibrate` takes them.
     region : Region
         Level-0 pixels.
+
+    Raises
+    ------
+    SlideError, ModelError, CancelledError
+        As :func:`calibrate`.
     """
     reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
     octaves = _octaves(plan)
@@ -358,9 +384,11 @@ def kept_calibration(slide: Slide, engine: Engine, plan: Plan) -> Calibration | 
     """
     path = _path(slide, engine, plan)
     try:
-        return Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        found = Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError):
         return None
+    own = (slide.fingerprint, engine.model.sha256, plan.mode)
+    return found if (found.slide_fingerprint, found.model_sha256, found.mode) == own else None
 
 
 def calibrated(
@@ -446,8 +474,9 @@ def keep_calibration(slide: Slide, engine: Engine, plan: Plan, found: Calibratio
 def _path(slide: Slide, engine: Engine, plan: Plan) -> Path:
     """Named by all that the figures depend on."""
     kind = [
-        slide.fingerprint, engine.model.sha256, plan.mode, plan.downsample, plan.sharpness,
-        FIELDS, FIELD_SIDE, asdict(Promise()),
+        _VERSION, slide.fingerprint, slide.icc, engine.model.sha256, str(engine.dtype),
+        engine.skip_background, plan.mode, plan.downsample, plan.sharpness, FIELDS, FIELD_SIDE,
+        asdict(Promise()),
     ]  # fmt: skip
     name = hashlib.sha256(json.dumps(kind).encode()).hexdigest()[:32]
     chosen = os.environ.get(_VARIABLE)

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make_plan, provenance
 from napari_cwtnet.enhancement import truth as slide_truth
@@ -109,6 +110,8 @@ class Field:
     error: Floats | None = None
     """Predicted |SR − truth| in grey levels, ``(h, w)``: mean over RGB and the pixels of SR in each
     LR pixel; None where the model does not predict it."""
+    error_is_older: bool = False
+    """Whether the network was trained further since it learnt to predict its error."""
 
     @property
     def blocks(self) -> int:
@@ -208,8 +211,7 @@ def capture(
     return Field(
         plan=plan,
         config=config,
-        # Every tile is recorded, so background is not skipped.
-        provenance=provenance(slide, plan, engine) | {"skip_background": False},
+        provenance=provenance(slide, plan, engine) | _recorded(engine),
         lr=taking.lr,
         reference=taking.reference,
         sr=canvas.image,
@@ -221,7 +223,14 @@ def capture(
         stand_in=taking.stand_in,
         parts=tuple(parts),
         error=canvas.error,
+        error_is_older="error_head" not in engine.model.provenance,
     )
+
+
+def _recorded(engine: Engine) -> dict[str, Any]:
+    """What is other than in an enhancement: torch records every tile, also of background."""
+    software = f"napari-cwtnet {__version__}, torch {torch.__version__}"
+    return {"skip_background": False, "device": str(engine.device), "software": software}
 
 
 def check_model(field: Field, engine: Engine) -> None:

@@ -20,7 +20,7 @@ from napari_cwtnet.inspection.attention import (
     no_attention,
     probe,
 )
-from napari_cwtnet.inspection.calibration import calibrated, marked_map
+from napari_cwtnet.inspection.calibration import calibrated, check_calibratable, marked_map
 from napari_cwtnet.inspection.field import Field, capture, cwtnet_config, field_request
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.inspection.trust import (
@@ -88,6 +88,8 @@ def survey(
     plan = make_plan(slide, engine.model, field_request(slide, request))
     columns, rows = plan.output_size
     bands.check_depth(rows, columns, depth)
+    if calibrate:
+        check_calibratable(slide, engine.model, plan)
     if place is not None:
         check_place(plan.region, *place)
         if missing := no_attention(plan, config):
@@ -103,8 +105,10 @@ def survey(
     turned = self_ensemble_spread(field, engine, cancel=cancel, progress=progress)
     blocks = range(1, field.blocks + 1)
     trust_shown = trust.trust_maps(field, turned)
-    calibration = calibrated(slide, engine, plan, cancel=cancel) if calibrate else None
-    if calibration is not None:
+    calibration = (
+        calibrated(slide, engine, plan, cancel=cancel, progress=progress) if calibrate else None
+    )
+    if calibration is not None and calibration.threshold is not None:
         trust_shown.insert(0, marked_map(field, calibration))
     return Survey(
         field=field,

@@ -36,8 +36,6 @@ from napari_cwtnet.slides.degrade import shrink_exactly
 BEST_DB = 60.0
 """Upper limit of local PSNR; equal pixels would have infinity."""
 BICUBIC = Kernel("bicubic")
-CONTRADICTION = 1.0
-"""Weight of consistency beside the predicted error."""
 _REACH = 5
 _SUPPORT = 2
 
@@ -97,7 +95,7 @@ def expected_error(
     contradiction = np.nan_to_num(consistency(whole, lr, kernel or BICUBIC))
     if error is None:
         return contradiction
-    larger: Floats = np.maximum(error, CONTRADICTION * contradiction)
+    larger: Floats = np.maximum(error, contradiction)
     return larger
 
 
@@ -254,6 +252,8 @@ def _trust(field: Field, name: str, values: Floats) -> Map:
     title, unit, meaning = TRUST[name]
     if name == "error" and field.plan.mode == "oracle":
         meaning = "Difference from the slide's own pixels, which the network DID see (oracle)."
+    if name in ("expected-error", "predicted-error") and field.error_is_older:
+        meaning += " The model was fine-tuned since it learnt this: calibrate it on this slide."
     # The same for every field: stretched, a calm field would look as doubtful as a wrong one.
     low, high = _RANGES.get(unit, (0.0, MOST_GREY_LEVELS))
     return Map(

@@ -33,6 +33,7 @@ from napari_cwtnet.inspection.calibration import (
     keep_calibration,
     kept_calibration,
 )
+from napari_cwtnet.inspection.field import check_model
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.enhance import Job
@@ -118,7 +119,9 @@ def calibrate_slide(captured: Captured, cancel: CancelToken, steps: Steps) -> Ca
         If that cannot be done, or was cancelled.
     """
     slide, engine, plan = captured.job.slide, _engine(captured.job), captured.field.plan
-    found = calibrate(slide, engine, plan, cancel=cancel, progress=steps)
+    check_model(captured.field, engine)
+    with MODELS_IN_USE.by(captured.job.model):
+        found = calibrate(slide, engine, plan, cancel=cancel, progress=steps)
     keep_calibration(slide, engine, plan, found)
     return found
 

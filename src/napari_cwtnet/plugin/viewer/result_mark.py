@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement import Engine
+from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection.calibration import Calibration, calibrated, marked_squares
-from napari_cwtnet.plugin.tasks.device import ENGINES
+from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Steps, Task, TaskRunner
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, Source, holds, source_of
 
@@ -20,11 +24,15 @@ _UNKNOWN = (
     "The model of this result does not predict its error; choose another, such as a shipped one."
 )
 
-Found = tuple[Calibration, NDArray[np.bool_]]
+
+class _MarkRun(Run):
+    name, kind = "mark", "Marking"
 
 
 class ResultMark(QObject):
     """The mark of the result that is meant, while it is wanted.
+
+    A slide is calibrated once for results of one kind; other results of that kind wait for it.
 
     Parameters
     ----------
@@ -50,52 +58,90 @@ class ResultMark(QObject):
         self.wanted = False
         self.words = ""
         self._viewer = viewer
+        self._layer: Any = None
+        """The result that is meant."""
         self._marked: Any = None
-        """The predicted error that the mark was made of: another one is another picture."""
+        """The predicted error that the mark is made of, or will be: another is another picture."""
+        self._kind: Hashable = None
+        """The kind of results that `_calibration` is of, or will be."""
+        self._calibration: Calibration | None = None
         self.runner.changed.connect(self._show_work)
         self.runner.ended.connect(self._on_end)
 
     def want(self, wanted: bool, layer: Any) -> None:
         """Mark the result in a layer from now on, or no longer."""
         self.wanted = wanted
-        if not wanted:
-            self.runner.cancel()
+        if wanted:
+            self.follow(layer)
+        else:
             self._forget("")
-        self.follow(layer)
 
     def follow(self, layer: Any) -> None:
         """Mark the result that is meant now, if it has other pixels than the one that is marked."""
         if not self.wanted:
             return
+        self._layer = layer
         source = source_of(layer) if holds(self._viewer, layer) else None
         if source is None:
             self._forget(_NOTHING)
+        elif not source.job.header.predicts_error:
+            self._forget(_UNKNOWN)
+        else:
+            error = layer.metadata.get(ERROR_KEY)
+            if error is not self._marked:
+                self._marked = error  # first, for napari says at once that the old mark goes
+                self.layers.clear()
+                if error is not None:  # else it is at work
+                    self._mark(layer, source, error)
+
+    def _mark(self, layer: Any, source: Source, error: NDArray[np.float32]) -> None:
+        job, plan = source.job, source.plan
+        kind = (job.slide.opened, job.model, job.device, job.dtype, plan.mode, plan.downsample,
+                plan.sharpness, layer.metadata[RESULT_KEY]["model_sha256"])  # fmt: skip
+        if kind != self._kind:
+            self._kind, self._calibration = kind, None
+            self._calibrate(layer, source)
+        elif self._calibration is not None:
+            self._show(layer, source, error, self._calibration)
+        elif not self.runner.busy:  # it was cancelled, or failed
+            self._calibrate(layer, source)
+
+    def _calibrate(self, layer: Any, source: Source) -> None:
+        job, plan, wanted = source.job, source.plan, layer.metadata[RESULT_KEY]["model_sha256"]
+
+        def work(cancel: CancelToken, steps: Steps) -> Calibration:
+            with MODELS_IN_USE.by(job.model):
+                engine = _engine(source, wanted)
+                return calibrated(job.slide, engine, plan, cancel=cancel, progress=steps)
+
+        def answer(found: Calibration) -> None:
+            self._calibration, self._marked = found, None
+            self.follow(self._layer)
+
+        self.runner.submit(Task("Calibrating on this slide…", lambda: _MarkRun(work), answer))
+
+    def _show(
+        self, layer: Any, source: Source, error: NDArray[np.float32], calibration: Calibration
+    ) -> None:
+        if calibration.threshold is None:
+            self._say(calibration.sentence)
             return
-        error = layer.metadata.get(ERROR_KEY)
-        if error is None:  # it is at work, or its model predicts none
-            self._forget("" if source.job.header.predicts_error else _UNKNOWN)
-        elif error is not self._marked:
-            self._marked = error  # first, for napari says at once that the old mark goes
-            self.layers.clear()
-            self._start(layer, source, error)
+        job, plan, wanted = source.job, source.plan, layer.metadata[RESULT_KEY]["model_sha256"]
+        image = np.ascontiguousarray(layer.data[..., :3])
 
-    def _start(self, layer: Any, source: Source, error: NDArray[np.float32]) -> None:
-        job, plan, image = source.job, source.plan, np.ascontiguousarray(layer.data[..., :3])
+        def work(*_: Any) -> NDArray[np.bool_]:
+            with MODELS_IN_USE.by(job.model):
+                engine = _engine(source, wanted)
+                return marked_squares(job.slide, engine, plan, image, calibration, error=error)
 
-        def work(cancel: CancelToken, steps: Steps) -> Found:
-            engine = ENGINES.get(job.model, job.device, job.dtype)
-            found = calibrated(job.slide, engine, plan, cancel=cancel, progress=steps)
-            return found, marked_squares(job.slide, engine, plan, image, found, error=error)
-
-        def answer(found: Found) -> None:
-            calibration, squares = found
-            if error is self._marked and holds(self._viewer, layer):
+        def answer(squares: NDArray[np.bool_]) -> None:
+            if self.wanted and error is self._marked and holds(self._viewer, layer):
                 self.layers.show_mark_alone(source.slide_layer, plan, squares)
                 self._hide_with(layer)
                 layer.events.visible.connect(self._on_visible)
                 self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
 
-        self.runner.submit(Task("Calibrating on this slide…", lambda: Run(work), answer))
+        self.runner.submit(Task("Marking…", lambda: _MarkRun(work), answer))
 
     def _on_visible(self, event: Any) -> None:
         if event.source.metadata.get(ERROR_KEY) is self._marked:
@@ -107,6 +153,7 @@ class ResultMark(QObject):
 
     def _forget(self, words: str) -> None:
         self._marked = None
+        self.runner.cancel()
         self.layers.clear()
         self._say(words)
 
@@ -116,12 +163,26 @@ class ResultMark(QObject):
             self.changed.emit()
 
     def _show_work(self) -> None:
-        if self.runner.busy:
-            done, total = self.runner.progress
-            self._say(
-                f"{self.runner.words} {done} of {total} fields" if total else self.runner.words
-            )
+        if self.runner.busy and self.wanted and self._marked is not None:
+            self._say(self.runner.words)
 
     def _on_end(self, ending: Ending) -> None:
-        if ending.kind == "failed":
+        if ending.kind == "failed" and self.wanted:
             self._say(ending.message)
+
+
+def _engine(source: Source, sha256: str) -> Engine:
+    """The model of a result.
+
+    Raises
+    ------
+    RequestError
+        If its file holds other weights by now.
+    """
+    job = source.job
+    engine = ENGINES.get(job.model, job.device, job.dtype)
+    if engine.model.sha256 != sha256:
+        raise RequestError(
+            f"Model {engine.model.name!r} has other weights than made this result; enhance again."
+        )
+    return engine
