@@ -3,8 +3,8 @@
 Usage: ``python tools/trust_coverage.py MODEL --source FOLDER|PATTERN... [--degradation SPEC...]``
 
 Each source stands for a slide: its images are cut into fields, shrunk and compressed
-as SPEC says, and enhanced. A dozen of its fields, drawn at random, give the threshold, as
-*Calibrate on this slide* does; the others are tested. That is repeated. Then untruths are pasted
+as SPEC says, and enhanced. A dozen of its fields, drawn at random, give the threshold, as in
+*Calibrate on this slide*; another is tested. That is repeated. Then untruths are pasted
 into the computed images: a dark patch of 24² pixels moved by 6 pixels, and a mitosis painted in.
 Give sources that took no part in training.
 """
