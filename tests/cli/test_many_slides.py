@@ -140,6 +140,28 @@ def test_two_slides_of_one_name_are_refused(run: Run, folder: Path, tmp_path: Pa
     refused(run(*COARSER, "--slides", folder, "--output", tmp_path / "out"), "one name")
 
 
+def test_dicom_folders_named_by_uid_have_results_of_their_own(
+    run: Run, data_dir: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "out"
+    for name in ("1.2.840.1", "1.2.840.2"):
+        shutil.copytree(data_dir / "slides" / "cmu1_small_dicom", folder / name)
+    done = run("resample", "--mpp", "8", "--slides", folder, "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in sorted(out.glob("*.ome.tif"))] == [
+        "1.2.840.1.ome.tif", "1.2.840.2.ome.tif",
+    ]  # fmt: skip
+
+
+def test_check_takes_two_slides_of_one_name(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "b.svs").unlink()
+    shutil.copy(folder / "a.ome.tif", folder / "A.tif")
+    words = ("check", "--model", "small-x2", "--region", "0,0,256,200", "--device", "cpu")
+    done = run(*words, "--slides", folder, "--output", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["done"] == 3
+
+
 def test_a_table_of_another_program_is_not_replaced(run: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "slides.csv").write_text("slide;stain\n")
     refused(run(*COARSER, "--slides", folder, "--output", tmp_path), "not of this program")

@@ -61,7 +61,8 @@ def run_for_slides(arguments: argparse.Namespace, command: Command, ending: str 
     if arguments.output is None:
         raise RequestError("--slides wants --output, the folder of the table.")
     slides = find_slides(arguments.slides)
-    _check_names(slides)
+    if ending:
+        _check_names(slides)
     arguments.output.mkdir(parents=True, exist_ok=True)
     name = "slides"
     if arguments.part is not None:
@@ -104,8 +105,10 @@ def _may_be_slide(path: Path) -> bool:
 
 
 def _stem(slide: Path) -> str:
-    name = slide.name
-    for ending in (".ome.tiff", ".ome.tif", ".ome.zarr", slide.suffix):
+    name, endings = slide.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr"]
+    if not slide.is_dir():  # a folder of DICOM files is often named by a UID, 1.2.840.1
+        endings.append(slide.suffix)
+    for ending in endings:
         if ending and name.lower().endswith(ending.lower()):
             return name[: -len(ending)]
     return name
