@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from export.whole_help import without_time
 from napari_cwtnet.export.whole_slide import enhance_to_file
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
+from napari_cwtnet.plugin.tasks.whole_slide import note_place, place_for
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -137,6 +140,27 @@ def test_a_place_is_remembered_and_an_unfinished_run_found_there_in_another_sess
     assert again.start_button.text() == "Resume"
     assert finish(qtbot, again) == "done"
     assert place.exists()
+
+
+def test_the_place_of_a_whole_slide_is_that_of_its_model_and_no_rois(
+    enhance_dock: Callable[..., Any], ome: Path, tmp_path: Path, own_config: Path
+) -> None:
+    _, dock = enhance_dock(ome)
+    dock.open_whole()
+    job, _ = dock.whole._job
+    old = {"outputs": {job.slide.fingerprint: str(tmp_path / "of-an-older-version.ome.tif")}}
+    own_config.mkdir(exist_ok=True)
+    (own_config / "slides.json").write_text(json.dumps(old), encoding="utf-8")
+    coarser = replace(job, request=replace(job.request, downsample=2.0))
+    other = replace(job, header=replace(job.header, name="other-x2"))
+    note_place(job, tmp_path / "whole.ome.tif")
+    note_place(replace(job, roi="ROI 1"), tmp_path / "roi.ome.tif")
+    assert place_for(job) == tmp_path / "whole.ome.tif"
+    kinds = [job, coarser, other, replace(job, roi="ROI 1")]
+    suggested = [place_for(another) for another in kinds]
+    assert {place.parent for place in suggested} == {tmp_path}
+    assert len(set(suggested)) == len(kinds)
+    assert all(place.name.startswith("computed-x2-") for place in suggested[1:])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ from napari_cwtnet.plugin.docks.widgets import (
 from napari_cwtnet.plugin.reader import open_in
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, in_background
-from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 from napari_cwtnet.plugin.tasks.whole_slide import (
     TIFF,
     ZARR,
@@ -35,6 +34,7 @@ from napari_cwtnet.plugin.tasks.whole_slide import (
     WholeSlide,
     is_tiff,
     look_at,
+    note_place,
     place_for,
     seconds_of_a_tile,
 )
@@ -146,7 +146,7 @@ class WholeSlideForm(QDialog):
     def start(self) -> None:
         """Begin, or continue what is unfinished at the place; an error is shown in one line."""
         job, place = self._job[0], self.place
-        in_background(lambda: SLIDES.note_output(job.slide, place), lambda _: None)
+        in_background(lambda: note_place(job, place), lambda _: None)
         viewer = real_viewer(self._viewer)
         asking = ask_before_closing(f"writing {place.name}", self.work.cancel)
 

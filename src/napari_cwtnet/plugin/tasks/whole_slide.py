@@ -81,16 +81,27 @@ def look_at(path: Path, slide: Path, size: Size) -> Place:
 
 
 def place_for(job: Job) -> Path:
-    """Where a slide was written to before, else a name in the folder of the last one.
+    """Where a slide was written to before, alike, else a name in the folder of the last one.
 
     Not for the window's thread: a fingerprint reads the slide.
     """
-    before, folder = SLIDES.output_of(job.slide)
+    model, downsample = job.header.name, job.request.downsample
+    before, folder = SLIDES.output_of(job.slide, model, downsample)
     if before is not None and not job.roi:
         return before
-    roi = "".join(one if one.isalnum() else "-" for one in job.roi)[:40]
-    name = f"computed-x{job.header.scale}-{job.slide.fingerprint[:8]}{'-' if roi else ''}{roi}"
-    return (folder or Path.home()) / f"{name}{TIFF}"
+    coarser = "" if downsample == 1 else f"downsample {downsample:g}"
+    parts = [f"x{job.header.scale}", job.slide.fingerprint[:8], model, coarser, job.roi]
+    safe = ("".join(one if one.isalnum() else "-" for one in part)[:40] for part in parts if part)
+    return (folder or Path.home()) / f"computed-{'-'.join(safe)}{TIFF}"
+
+
+def note_place(job: Job, place: Path) -> None:
+    """Remember where a whole slide is written to; an ROI would take that place from it.
+
+    Not for the window's thread, either.
+    """
+    if not job.roi:
+        SLIDES.note_output(job.slide, job.header.name, job.request.downsample, place)
 
 
 def seconds_of_a_tile(job: Job, token: CancelToken) -> float:
