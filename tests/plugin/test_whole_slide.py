@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from export.whole_help import without_time
 from napari_cwtnet.export.whole_slide import enhance_to_file
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
+from napari_cwtnet.plugin.tasks import whole_slide as tasks
+from napari_cwtnet.plugin.tasks.device import MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.whole_slide import note_place, place_for
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import is_computed
@@ -221,6 +224,41 @@ def test_a_large_region_points_to_the_form_which_offers_it(
     go_to(qtbot, form, tmp_path / "all.ome.tif")
     words = shlex.split(form.copy_command())
     assert words[words.index("--region") + 1] == "all"
+
+
+def test_the_timing_ends_with_another_choice_with_start_and_with_the_dock(
+    enhance_dock: Callable[..., Any],
+    qtbot: Any,
+    ome: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tasks, "_TRIES", 1_000_000)  # longer than any test
+    _, dock = enhance_dock(ome)
+
+    def timing_thread_count() -> int:
+        return sum(thread.name == "napari-cwtnet timing" for thread in threading.enumerate())
+
+    def begun_in_place_of(before: Any) -> Any:
+        qtbot.waitUntil(lambda: form.timing.run not in (None, before), timeout=10_000)
+        run = form.timing.run
+        qtbot.waitUntil(lambda: run.job.model in MODELS_IN_USE, timeout=10_000)
+        assert timing_thread_count() == 1
+        return run
+
+    form = form_of(qtbot, dock)
+    first = begun_in_place_of(None)
+    form._on_what()
+    begun_in_place_of(first)
+    go_to(qtbot, form, tmp_path / "a.ome.tif")
+    assert "being measured" in form.sentence.text()
+    assert finish(qtbot, form) == "done"
+    qtbot.waitUntil(lambda: timing_thread_count() == 0, timeout=10_000)
+    assert "not known" in form.sentence.text()
+    form._on_what()
+    begun_in_place_of(None)
+    dock.leave()
+    qtbot.waitUntil(lambda: timing_thread_count() == 0, timeout=10_000)
 
 
 def test_space_and_time_are_told_before(

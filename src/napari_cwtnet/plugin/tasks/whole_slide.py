@@ -18,7 +18,7 @@ from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes,
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
+from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 
 TIFF, ZARR = ".ome.tif", ".ome.zarr"
@@ -135,6 +135,31 @@ def seconds_of_a_tile(job: Job, token: CancelToken) -> float:
         tiles = sum(1 for _ in engine.run(job.slide, plan, token))
         taken.append((time.perf_counter() - began) / max(1, tiles))
     return min(taken)
+
+
+class _TimingRun(Run):
+    name, kind, priority = "timing", "Timing a tile", False
+    no_memory = "There is too little memory; close other programs."
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def work(self) -> float:
+        with MODELS_IN_USE.by(self.job.model):
+            return seconds_of_a_tile(self.job, self._token)
+
+    def conclude(self, ending: Ending) -> Ending:
+        """A failure is an answer, too: nobody asked for a time, so no message pops up."""
+        return ending if ending.kind == "cancelled" else Ending("done", ending)
+
+
+class TileTimer(TaskRunner):
+    """Measures :func:`seconds_of_a_tile`, of the newest job only."""
+
+    def start(self, job: Job, answer: Callable[[Ending], None]) -> None:
+        """Measure in place of any other; ``answer`` takes the seconds, or why there are none."""
+        self.submit(Task("Measuring…", lambda: _TimingRun(job), answer))
 
 
 class WholeRun(Run):
