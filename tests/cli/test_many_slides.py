@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 
 from cli.conftest import Run
 from cli.test_refusals import refused
+from napari_cwtnet import __version__
+from napari_cwtnet.model import CwtNet, preset, save_weights
 from napari_cwtnet.slides import open_slide
 
 COARSER = ("resample", "--mpp", "1.0")
@@ -138,6 +142,68 @@ def test_words_that_make_no_sense(
 def test_two_slides_of_one_name_are_refused(run: Run, folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "a.ome.tif", folder / "A.svs")
     refused(run(*COARSER, "--slides", folder, "--output", tmp_path / "out"), "one name")
+
+
+def test_dicom_folders_named_by_uid_have_results_of_their_own(
+    run: Run, data_dir: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "slides", tmp_path / "out"
+    for name in ("1.2.840.1", "1.2.840.2"):
+        shutil.copytree(data_dir / "slides" / "cmu1_small_dicom", folder / name)
+    done = run("resample", "--mpp", "8", "--slides", folder, "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in sorted(out.glob("*.ome.tif"))] == [
+        "1.2.840.1.ome.tif", "1.2.840.2.ome.tif",
+    ]  # fmt: skip
+
+
+def test_check_takes_two_slides_of_one_name(run: Run, folder: Path, tmp_path: Path) -> None:
+    (folder / "b.svs").unlink()
+    shutil.copy(folder / "a.ome.tif", folder / "A.tif")
+    words = ("check", "--model", "small-x2", "--region", "0,0,256,200", "--device", "cpu")
+    done = run(*words, "--slides", folder, "--output", tmp_path / "out", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["done"] == 3
+
+
+def test_a_slide_or_model_that_changed_is_done_again(
+    run: Run, folder: Path, models: Path, tmp_path: Path
+) -> None:
+    (folder / "b.svs").unlink()
+    out, model = tmp_path / "out", tmp_path / "own.safetensors"
+    shutil.copy(models / "small-x2.safetensors", model)
+    words = ("enhance", "--region", "0,0,200,160", "--device", "cpu", "--json", "--model", model)
+    words = (*words, "--slides", folder, "--output", out)
+
+    def counts() -> tuple[int, int]:
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        return said["done"], said["done_before"]
+
+    assert counts() == (2, 0)
+    assert counts() == (0, 2)
+    os.utime(folder / "a.ome.tif", (1, 1))
+    assert counts() == (1, 1)
+    network = CwtNet(preset("lite", 2, blocks=1, channels=8, tile=64, halo=8))
+    save_weights(model, network, {"of": "Tuesday"})
+    assert counts() == (2, 0)
+    for row in rows(out / "slides.csv"):
+        sha256 = json.loads(Path(f"{row['output']}.json").read_text())["model_sha256"]
+        assert sha256 == hashlib.sha256(model.read_bytes()).hexdigest()
+        assert f"version={__version__} " in f"{row['settings']} "
+
+
+@pytest.mark.parametrize(
+    "content", [b"slide\xff", b"slide,state,why,seconds,output,settings\n" + b"x" * 200_000]
+)
+def test_a_damaged_table_is_one_line(
+    run: Run, folder: Path, tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "slides.csv").write_bytes(content)
+    words = (*COARSER, "--slides", folder, "--output", tmp_path)
+    refused(run(*words), "slides.csv cannot be read", "another --output")
+    assert (tmp_path / "slides.csv").read_bytes() == content
 
 
 def test_a_table_of_another_program_is_not_replaced(run: Run, folder: Path, tmp_path: Path) -> None:

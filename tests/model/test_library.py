@@ -28,7 +28,7 @@ def weights(tmp_path: Path) -> Path:
 def test_a_model_is_added_renamed_and_deleted(own: Path, weights: Path) -> None:
     assert add_model(weights) == "mine"
     assert (own / "mine.safetensors").read_bytes() == weights.read_bytes()
-    rename_model("mine", " better x2 ")
+    assert rename_model("mine", " better x2.safetensors ") == "better x2"
     assert list_models()["better x2"] == own / "better x2.safetensors"
     assert "mine" not in list_models()
     delete_model("better x2")

@@ -32,7 +32,7 @@ def test_own_models_are_added_renamed_and_deleted_in_the_window(
     menu.add(write_model(elsewhere, "new-x2", 2, seed=9))
     qtbot.waitUntil(lambda: combo.currentText() == "new-x2", timeout=10_000)
     assert (models / "new-x2.safetensors").exists()
-    menu.rename("renamed")
+    menu.rename(" renamed.safetensors ")
     qtbot.waitUntil(lambda: combo.currentText() == "renamed", timeout=10_000)
     assert not (models / "new-x2.safetensors").exists()
     menu.delete()

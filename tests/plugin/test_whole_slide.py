@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from export.whole_help import without_time
 from napari_cwtnet.export.whole_slide import enhance_to_file
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
+from napari_cwtnet.plugin.tasks import whole_slide as tasks
+from napari_cwtnet.plugin.tasks.device import MODELS_IN_USE
+from napari_cwtnet.plugin.tasks.whole_slide import note_place, place_for
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -139,6 +145,27 @@ def test_a_place_is_remembered_and_an_unfinished_run_found_there_in_another_sess
     assert place.exists()
 
 
+def test_the_place_of_a_whole_slide_is_that_of_its_model_and_no_rois(
+    enhance_dock: Callable[..., Any], ome: Path, tmp_path: Path, own_config: Path
+) -> None:
+    _, dock = enhance_dock(ome)
+    dock.open_whole()
+    job, _ = dock.whole._job
+    old = {"outputs": {job.slide.fingerprint: str(tmp_path / "of-an-older-version.ome.tif")}}
+    own_config.mkdir(exist_ok=True)
+    (own_config / "slides.json").write_text(json.dumps(old), encoding="utf-8")
+    coarser = replace(job, request=replace(job.request, downsample=2.0))
+    other = replace(job, header=replace(job.header, name="other-x2"))
+    note_place(job, tmp_path / "whole.ome.tif")
+    note_place(replace(job, roi="ROI 1"), tmp_path / "roi.ome.tif")
+    assert place_for(job) == tmp_path / "whole.ome.tif"
+    kinds = [job, coarser, other, replace(job, roi="ROI 1")]
+    suggested = [place_for(another) for another in kinds]
+    assert {place.parent for place in suggested} == {tmp_path}
+    assert len(set(suggested)) == len(kinds)
+    assert all(place.name.startswith("computed-x2-") for place in suggested[1:])
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("no/where.ome.tif", "does not exist"), ("a.jpg", "ends in .ome.tif or .ome.zarr")],
@@ -197,6 +224,41 @@ def test_a_large_region_points_to_the_form_which_offers_it(
     go_to(qtbot, form, tmp_path / "all.ome.tif")
     words = shlex.split(form.copy_command())
     assert words[words.index("--region") + 1] == "all"
+
+
+def test_the_timing_ends_with_another_choice_with_start_and_with_the_dock(
+    enhance_dock: Callable[..., Any],
+    qtbot: Any,
+    ome: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tasks, "_TRIES", 1_000_000)  # longer than any test
+    _, dock = enhance_dock(ome)
+
+    def timing_thread_count() -> int:
+        return sum(thread.name == "napari-cwtnet timing" for thread in threading.enumerate())
+
+    def begun_in_place_of(before: Any) -> Any:
+        qtbot.waitUntil(lambda: form.timing.run not in (None, before), timeout=10_000)
+        run = form.timing.run
+        qtbot.waitUntil(lambda: run.job.model in MODELS_IN_USE, timeout=10_000)
+        assert timing_thread_count() == 1
+        return run
+
+    form = form_of(qtbot, dock)
+    first = begun_in_place_of(None)
+    form._on_what()
+    begun_in_place_of(first)
+    go_to(qtbot, form, tmp_path / "a.ome.tif")
+    assert "being measured" in form.sentence.text()
+    assert finish(qtbot, form) == "done"
+    qtbot.waitUntil(lambda: timing_thread_count() == 0, timeout=10_000)
+    assert "not known" in form.sentence.text()
+    form._on_what()
+    begun_in_place_of(None)
+    dock.leave()
+    qtbot.waitUntil(lambda: timing_thread_count() == 0, timeout=10_000)
 
 
 def test_space_and_time_are_told_before(

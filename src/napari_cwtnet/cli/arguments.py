@@ -168,6 +168,7 @@ def _slides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", metavar="K/N", help="of --slides: every N-th, from the K-th, for N machines"
     )
+    parser.set_defaults(replace=False)
 
 
 def _ending(parser: argparse.ArgumentParser) -> None:

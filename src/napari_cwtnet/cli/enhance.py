@@ -30,6 +30,7 @@ from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
+from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.calibration import (
     calibrated,
@@ -70,13 +71,14 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
         mpp=arguments.mpp,
         icc=not arguments.no_icc,
     )
+    replace = arguments.replace and not WorkFolder(arguments.output).unfinished
     cancel, bars = CancelToken(), Bars()
     with stopped_by_interrupt(cancel, "stopping; blocks that are done are kept"):
         try:
             return enhance_to_file(
                 job,
                 arguments.output,
-                resume=arguments.resume,
+                resume=arguments.resume and not replace,
                 scheduler=arguments.scheduler,
                 block=arguments.block,
                 space_check=not arguments.no_space_check,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from napari_cwtnet import __version__
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.cli.terminal import printable
 from napari_cwtnet.errors import CwtnetError, OutputError, RequestError
 from napari_cwtnet.files import written_whole
+from napari_cwtnet.model import list_models
 from napari_cwtnet.slides.backends.zarr import is_zarr
 
 Command = Callable[[argparse.Namespace], Mapping[str, Any] | None]
@@ -21,6 +25,8 @@ Command = Callable[[argparse.Namespace], Mapping[str, Any] | None]
 Row = dict[str, str]
 
 _COLUMNS = ("slide", "state", "why", "seconds", "output", "settings")
+_OF_SLIDE = ("slide_bytes", "slide_modified")
+"""Columns that tell whether the slide has changed since."""
 _NOT_SLIDES = {".csv", ".geojson", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"}
 _NO_SETTINGS = {"slide", "slides", "output", "part", "json", "run", "resume", "scheduler"}
 _SOME_FAILED, _INTERRUPTED = 1, 130
@@ -34,7 +40,7 @@ def run_for_slides(arguments: argparse.Namespace, command: Command, ending: str 
     arguments : Namespace
         With ``slide``, ``slides``, ``part``, ``output`` and ``json``.
     command : callable
-        Does one slide.
+        Does one slide; ``replace`` says that its output is there and was made of something else.
     ending : str
         Of the file that it writes for each of many; empty if it writes none.
 
@@ -61,7 +67,8 @@ def run_for_slides(arguments: argparse.Namespace, command: Command, ending: str 
     if arguments.output is None:
         raise RequestError("--slides wants --output, the folder of the table.")
     slides = find_slides(arguments.slides)
-    _check_names(slides)
+    if ending:
+        _check_names(slides)
     arguments.output.mkdir(parents=True, exist_ok=True)
     name = "slides"
     if arguments.part is not None:
@@ -104,8 +111,10 @@ def _may_be_slide(path: Path) -> bool:
 
 
 def _stem(slide: Path) -> str:
-    name = slide.name
-    for ending in (".ome.tiff", ".ome.tif", ".ome.zarr", slide.suffix):
+    name, endings = slide.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr"]
+    if not slide.is_dir():  # a folder of DICOM files is often named by a UID, 1.2.840.1
+        endings.append(slide.suffix)
+    for ending in endings:
         if ending and name.lower().endswith(ending.lower()):
             return name[: -len(ending)]
     return name
@@ -138,13 +147,19 @@ def _run_each(
     for number, slide in enumerate(slides, start=1):
         output = arguments.output / f"{_stem(slide)}{ending}" if ending else None
         before = rows.get(str(slide))
-        if before is not None and _is_done(before, settings, output):
+        state = _state(slide)
+        there = output is None or output.exists()
+        was_done = before is not None and before["state"] == "done" and there
+        if was_done and before is not None and _is_same(before, state | {"settings": settings}):
             counts["done_before"] += 1
             continue
         print(printable(f"slide {number} of {len(slides)}: {slide}"), file=sys.stderr, flush=True)
-        own = argparse.Namespace(**vars(arguments) | {"slide": slide, "output": output})
+        own = argparse.Namespace(
+            **vars(arguments) | {"slide": slide, "output": output, "replace": was_done}
+        )
         began = time.monotonic()
         row = {"slide": str(slide), "output": str(output or ""), "settings": settings}
+        row |= state
         try:
             said = command(own)
         except Exception as error:  # noqa: BLE001  the other slides are not to wait for this one
@@ -167,21 +182,49 @@ def _run_each(
 
 def _settings(arguments: argparse.Namespace) -> str:
     given = {k: v for k, v in sorted(vars(arguments).items()) if k not in _NO_SETTINGS}
+    given |= {"version": __version__, "model_sha256": _sha256(given.get("model"))}
     return " ".join(
         f"{key}={value}" for key, value in given.items() if value not in (None, [], False)
     )
 
 
-def _is_done(row: Row, settings: str, output: Path | None) -> bool:
-    there = output is None or output.exists()
-    return row["state"] == "done" and row["settings"] == settings and there
+def _sha256(model: str | None) -> str | None:
+    """Of a model's file, for another may have come under its name; None without a file."""
+    if model is None:
+        return None
+    try:
+        with list_models().get(model, Path(model)).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None  # the command says so, or needs no file
+
+
+def _state(slide: Path) -> Row:
+    """Bytes of a slide's files, and when the newest was written; empty where they cannot be read.
+
+    Times are UTC, to the microsecond.
+    """
+    try:
+        files = [one for one in slide.rglob("*") if one.is_file()] if slide.is_dir() else [slide]
+        found = [one.stat() for one in files]
+    except OSError:
+        found = []
+    if not found:
+        return dict.fromkeys(_OF_SLIDE, "")
+    newest = datetime.fromtimestamp(max(one.st_mtime for one in found), UTC)
+    values = str(sum(one.st_size for one in found)), newest.isoformat(timespec="microseconds")
+    return dict(zip(_OF_SLIDE, values, strict=True))
+
+
+def _is_same(row: Row, now: Row) -> bool:
+    return all(row.get(key) == value for key, value in now.items())
 
 
 def _figures(said: Mapping[str, Any]) -> Row:
     return {
         key: f"{value:.6g}" if isinstance(value, float) else str(value)
         for key, value in said.items()
-        if isinstance(value, (bool, float, int, str)) and key not in _COLUMNS
+        if isinstance(value, (bool, float, int, str)) and key not in (*_COLUMNS, *_OF_SLIDE)
     }
 
 
@@ -191,15 +234,21 @@ def _read(table: Path) -> dict[str, Row]:
     Raises
     ------
     OutputError
-        If the file is another one's.
+        If the file is another program's, or damaged.
     """
     if not table.exists():
         return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ())[: len(_COLUMNS)] != _COLUMNS:
-            raise OutputError(f"Table {table} is not of this program; choose another --output.")
-        return {row["slide"]: row for row in reader}
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if tuple(reader.fieldnames or ())[: len(_COLUMNS)] != _COLUMNS:
+                raise OutputError(f"Table {table} is not of this program; choose another --output.")
+            return {row["slide"]: row for row in reader}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise OutputError(
+            f"Table {table} cannot be read: {error}. Move it away to do all slides again, or "
+            "choose another --output."
+        ) from error
 
 
 def _write(table: Path, rows: Sequence[Row]) -> None:

@@ -46,8 +46,8 @@ def add_model(path: Path) -> str:
     return name
 
 
-def rename_model(name: str, wanted: str) -> None:
-    """Give an own model another name.
+def rename_model(name: str, wanted: str) -> str:
+    """Give an own model another name; gives the name, without a suffix that was typed.
 
     Raises
     ------
@@ -62,6 +62,7 @@ def rename_model(name: str, wanted: str) -> None:
         raise ModelError(
             f"Model {name!r} cannot be renamed: {error.strerror}; check {path.parent}."
         ) from error
+    return new.stem
 
 
 def delete_model(name: str) -> None:

@@ -285,7 +285,7 @@ class EnhanceDock(Dock):
         self.live.setChecked(False)
         self.controller.leave()
         self.checker.cancel()
-        self.whole.work.cancel()
+        self.whole.leave()
         self.panel.mark.stop()
         self.compare.stop()
 

@@ -58,7 +58,7 @@ class ModelMenuButton(QToolButton):
 
     def rename(self, wanted: str) -> None:
         """Give the chosen model another name; it stays chosen."""
-        MODELS.rename(self._combo.currentText(), wanted, lambda _: self._choose(wanted.strip()))
+        MODELS.rename(self._combo.currentText(), wanted, self._choose)
 
     def delete(self) -> None:
         """Delete the chosen model."""

@@ -12,7 +12,6 @@ from qtpy.compat import isalive
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QLineEdit, QPushButton, QWidget
 
-from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.plugin.docks.widgets import (
@@ -27,16 +26,16 @@ from napari_cwtnet.plugin.docks.widgets import (
 from napari_cwtnet.plugin.reader import open_in
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, in_background
-from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 from napari_cwtnet.plugin.tasks.whole_slide import (
     TIFF,
     ZARR,
     Place,
+    TileTimer,
     WholeSlide,
     is_tiff,
     look_at,
+    note_place,
     place_for,
-    seconds_of_a_tile,
 )
 from napari_cwtnet.plugin.viewer.canvas import ask_before_closing, real_viewer
 from napari_cwtnet.plugin.viewer.whole_slide import (
@@ -75,7 +74,7 @@ class WholeSlideForm(QDialog):
         self._seconds: float | None = None
         self._asked = 0
         self._place: Place | None = None
-        self.work = WholeSlide(self)
+        self.work, self.timing = WholeSlide(self), TileTimer(self)
         self.what = Combo(tip="The whole slide, or a selected region of any size")
         self.format = Combo({ending: FORMATS[ending] for ending in (TIFF, ZARR)})
         self.line = QLineEdit()
@@ -146,7 +145,10 @@ class WholeSlideForm(QDialog):
     def start(self) -> None:
         """Begin, or continue what is unfinished at the place; an error is shown in one line."""
         job, place = self._job[0], self.place
-        in_background(lambda: SLIDES.note_output(job.slide, place), lambda _: None)
+        self.timing.cancel()
+        if self._seconds is None:
+            self._seconds = math.nan
+        in_background(lambda: note_place(job, place), lambda _: None)
         viewer = real_viewer(self._viewer)
         asking = ask_before_closing(f"writing {place.name}", self.work.cancel)
 
@@ -159,6 +161,11 @@ class WholeSlideForm(QDialog):
         except CwtnetError as error:
             asking()
             show_error(str(error))
+
+    def leave(self) -> None:
+        """End the work, which can be resumed."""
+        self.timing.cancel()
+        self.work.cancel()
 
     def copy_command(self) -> str:
         """Put the command line on the clipboard; gives it."""
@@ -212,18 +219,14 @@ class WholeSlideForm(QDialog):
                 self.line.setText(str(place))
                 self._look()
 
-        def measured(seconds: float) -> None:
-            if still_asked():
-                self._seconds = seconds
-                self.refresh()
-
-        def failed(message: str) -> None:
-            measured(math.nan)
-            if still_asked():
-                self.status.setText(message)
+        def measured(ending: Ending) -> None:
+            self._seconds = ending.value if ending.kind == "done" else math.nan
+            if ending.message:
+                self.status.setText(ending.message)
+            self.refresh()
 
         in_background(lambda: place_for(job), suggest)
-        in_background(lambda: seconds_of_a_tile(job, CancelToken()), measured, failed)
+        self.timing.start(job, measured)
         self.refresh()
 
     def _on_format(self) -> None:

@@ -83,12 +83,12 @@ class ModelList(QObject):
         """
         self._change(lambda: add_model(path), answer)
 
-    def rename(self, name: str, wanted: str, answer: Callable[[None], None]) -> None:
-        """Give an own model that is not at work another name."""
+    def rename(self, name: str, wanted: str, answer: Callable[[str], None]) -> None:
+        """Give an own model that is not at work another name, which ``answer`` takes."""
 
-        def work() -> None:
+        def work() -> str:
             self._refuse_taken(name)
-            rename_model(name, wanted)
+            return rename_model(name, wanted)
 
         self._change(work, answer)
 

@@ -106,21 +106,33 @@ class SlideMemory:
                 return None
         return self._sizes.get(slide.fingerprint)
 
-    def output_of(self, slide: Slide) -> tuple[Path | None, Path | None]:
-        """Where this slide was written to as a whole, and the folder of the last one; or None."""
-        fingerprint = slide.fingerprint
+    def output_of(
+        self, slide: Slide, model: str, downsample: float
+    ) -> tuple[Path | None, Path | None]:
+        """Where this slide was written to as a whole, and the folder of the last one; or None.
+
+        Parameters
+        ----------
+        slide : Slide
+            Read for its fingerprint.
+        model : str
+            Name of the model that computed it.
+        downsample : float
+            Of the model's input.
+        """
+        key = _output_key(slide, model, downsample)
         with self._lock:
             self._load()
             last = next(reversed(self._outputs.values()), None)
-            return self._outputs.get(fingerprint), None if last is None else last.parent
+            return self._outputs.get(key), None if last is None else last.parent
 
-    def note_output(self, slide: Slide, place: Path) -> None:
+    def note_output(self, slide: Slide, model: str, downsample: float, place: Path) -> None:
         """Remember where a slide is written to as a whole, so that it can be resumed."""
-        fingerprint = slide.fingerprint
+        key = _output_key(slide, model, downsample)
         with self._lock:
             self._load()
-            self._outputs.pop(fingerprint, None)
-            self._outputs[fingerprint] = place.absolute()
+            self._outputs.pop(key, None)
+            self._outputs[key] = place.absolute()
             self._save()
 
     def _take(self, content: Any) -> None:
@@ -157,6 +169,10 @@ class SlideMemory:
                 partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
         except (OSError, CwtnetError) as error:
             logging.getLogger(__name__).warning("what is known of slides is not kept: %s", error)
+
+
+def _output_key(slide: Slide, model: str, downsample: float) -> str:
+    return f"{slide.fingerprint} {downsample:g} {model}"
 
 
 def _exists(path: Path) -> bool:

@@ -18,7 +18,7 @@ from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes,
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
+from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 
 TIFF, ZARR = ".ome.tif", ".ome.zarr"
@@ -81,16 +81,27 @@ def look_at(path: Path, slide: Path, size: Size) -> Place:
 
 
 def place_for(job: Job) -> Path:
-    """Where a slide was written to before, else a name in the folder of the last one.
+    """Where a slide was written to before, alike, else a name in the folder of the last one.
 
     Not for the window's thread: a fingerprint reads the slide.
     """
-    before, folder = SLIDES.output_of(job.slide)
+    model, downsample = job.header.name, job.request.downsample
+    before, folder = SLIDES.output_of(job.slide, model, downsample)
     if before is not None and not job.roi:
         return before
-    roi = "".join(one if one.isalnum() else "-" for one in job.roi)[:40]
-    name = f"computed-x{job.header.scale}-{job.slide.fingerprint[:8]}{'-' if roi else ''}{roi}"
-    return (folder or Path.home()) / f"{name}{TIFF}"
+    coarser = "" if downsample == 1 else f"downsample {downsample:g}"
+    parts = [f"x{job.header.scale}", job.slide.fingerprint[:8], model, coarser, job.roi]
+    safe = ("".join(one if one.isalnum() else "-" for one in part)[:40] for part in parts if part)
+    return (folder or Path.home()) / f"computed-{'-'.join(safe)}{TIFF}"
+
+
+def note_place(job: Job, place: Path) -> None:
+    """Remember where a whole slide is written to; an ROI would take that place from it.
+
+    Not for the window's thread, either.
+    """
+    if not job.roi:
+        SLIDES.note_output(job.slide, job.header.name, job.request.downsample, place)
 
 
 def seconds_of_a_tile(job: Job, token: CancelToken) -> float:
@@ -124,6 +135,31 @@ def seconds_of_a_tile(job: Job, token: CancelToken) -> float:
         tiles = sum(1 for _ in engine.run(job.slide, plan, token))
         taken.append((time.perf_counter() - began) / max(1, tiles))
     return min(taken)
+
+
+class _TimingRun(Run):
+    name, kind, priority = "timing", "Timing a tile", False
+    no_memory = "There is too little memory; close other programs."
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def work(self) -> float:
+        with MODELS_IN_USE.by(self.job.model):
+            return seconds_of_a_tile(self.job, self._token)
+
+    def conclude(self, ending: Ending) -> Ending:
+        """A failure is an answer, too: nobody asked for a time, so no message pops up."""
+        return ending if ending.kind == "cancelled" else Ending("done", ending)
+
+
+class TileTimer(TaskRunner):
+    """Measures :func:`seconds_of_a_tile`, of the newest job only."""
+
+    def start(self, job: Job, answer: Callable[[Ending], None]) -> None:
+        """Measure in place of any other; ``answer`` takes the seconds, or why there are none."""
+        self.submit(Task("Measuring…", lambda: _TimingRun(job), answer))
 
 
 class WholeRun(Run):
