@@ -141,6 +141,17 @@ def test_a_place_is_remembered_and_an_unfinished_run_found_there_in_another_sess
     if place.exists():  # it was done before the pause came
         pytest.fail("the run was too quick to be paused")
     assert again.start_button.text() == "Resume"
+    later.form.model.setCurrentText("other-x2")
+    again = form_of(qtbot, later)
+    assert again.place != place
+    go_to(qtbot, again, place)
+    assert finish(qtbot, again) == "failed"
+    assert "choose what it was begun with and press Resume, or delete" in again.status.text()
+    assert "--" not in again.status.text()
+    later.form.model.setCurrentText("tiny-x2")
+    again = form_of(qtbot, later)
+    assert again.place == place
+    qtbot.waitUntil(lambda: again.start_button.text() == "Resume", timeout=5000)
     assert finish(qtbot, again) == "done"
     assert place.exists()
 
@@ -196,8 +207,14 @@ def test_what_is_there_of_another_kind_is_never_replaced(
     assert "It is there already" in form.status.text()
     assert finish(qtbot, form) == "failed"
     assert "of another kind" in form.status.text()
+    assert "--" not in form.status.text()
     assert messages[-1] == form.status.text()
     assert place.read_bytes() == before
+    damaged = tmp_path / "damaged.ome.tif"
+    damaged.write_bytes(b"no image")
+    go_to(qtbot, form, damaged)
+    assert finish(qtbot, form) == "failed"
+    assert form.status.text().endswith("Delete it to make it again, or choose another name.")
 
 
 def test_a_large_region_points_to_the_form_which_offers_it(

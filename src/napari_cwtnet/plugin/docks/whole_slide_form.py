@@ -241,8 +241,8 @@ class WholeSlideForm(QDialog):
         self._typing.start()
         self.refresh()
 
-    def _look(self) -> None:
-        """See what is at the place, beside the window's thread."""
+    def _look(self, *, keep_words: bool = False) -> None:
+        """See what is at the place, beside the window's thread; an end is still shown."""
         if not self._jobs or self.work.busy:
             return
         job, plan = self._job
@@ -251,7 +251,7 @@ class WholeSlideForm(QDialog):
         def answer(place: Place) -> None:
             if isalive(self) and place.path == self.place and not self.work.busy:
                 self._place = place
-                if not self.status.text().startswith(_ENDED):
+                if not keep_words:
                     self.status.setText(place_words(place))
                 self.refresh()
 
@@ -272,15 +272,10 @@ class WholeSlideForm(QDialog):
     def _on_end(self, ending: Ending) -> None:
         self.status.setText(
             {
-                "done": f"{_ENDED[0]}: {self.place.name}.",
-                "cancelled": f"{_ENDED[1]}: what is done is kept, also when the window is closed.",
+                "done": f"Written: {self.place.name}.",
+                "cancelled": "Paused: what is done is kept, also when the window is closed.",
                 "failed": ending.message,
             }[ending.kind]
         )
-        if ending.kind != "failed":
-            self._look()
+        self._look(keep_words=True)
         self.refresh()
-
-
-_ENDED = ("Written", "Paused")
-"""How the sentences about an end begin, which a look at the place leaves standing."""
