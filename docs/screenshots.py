@@ -190,6 +190,7 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
 def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
     """The Fine-tune dock some minutes into a run; what it learns is thrown away."""
     from napari_cwtnet.plugin.app import FINETUNE, PLUGIN
+    from napari_cwtnet.plugin.tasks.model_list import MODELS
 
     del viewer.layers[1:]
     frame, dock = viewer.window.add_plugin_dock_widget(PLUGIN, FINETUNE)
@@ -199,7 +200,7 @@ def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
         recipe = Path(folder) / "recipe.yaml"
         recipe.write_text("validate_every: 50\n", encoding="utf-8")  # more points in little time
         os.environ["CWTNET_RUNS"] = os.environ["CWTNET_MODELS"] = folder
-        dock.form.refresh_models()
+        MODELS.load()
         dock.form.model.setCurrentText("cwtnet-lite-x2")
         dock.form.recipe.line.setText(str(recipe))
         dock.start()

@@ -116,7 +116,7 @@ class EnhancePanel(QWidget):
         ):
             layout.addWidget(part)
         self.mark = MarkForm(viewer, lambda: self.compare.comparer.meant)
-        for part in (self.compare, self.result, self.mark):
+        for part in (self.mark, self.compare, self.result):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
 
