@@ -17,7 +17,7 @@ from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from plugin.enhance_help import finish, results
 
-MARK = "COMPUTED · do not rely on what is inside"
+MARK = "COMPUTED · do not rely on what is tinted"
 
 
 @pytest.fixture
@@ -52,14 +52,16 @@ def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
     settled(qtbot, enhance)
     (result,), (mark,) = results(viewer), marks(viewer)
     assert "12 fields of this slide at half this magnification" in form.words
-    assert mark.data.shape == result.data.shape[:2]
+    assert mark.data.shape == result.data.shape
+    inside = mark.data[..., 3] > 0
     assert tuple(mark.scale) == tuple(result.scale)
     assert tuple(mark.translate) == tuple(result.translate)
-    assert 0 < mark.data.mean() < 1
+    assert 0 < inside.mean() < 1
+    assert set(np.unique(mark.data[..., 3])) == {0, 45, 255}
     shown = int(form.words.split(" %")[0])
-    assert shown == pytest.approx(100 * mark.data[4::8, 4::8].mean(), abs=2)
+    assert shown == pytest.approx(100 * inside[4::8, 4::8].mean(), abs=2)
     wrong = result.metadata[ERROR_KEY] > 12
-    assert np.kron(wrong, np.ones((2, 2)))[mark.data == 0].mean() < 0.2  # of the squares' means
+    assert np.kron(wrong, np.ones((2, 2)))[~inside].mean() < 0.2  # of the squares' means
     z, y, x = viewer.scene.camera.center
     viewer.scene.camera.center = (z, y + 20, x + 20)
     finish(qtbot, enhance)
@@ -71,6 +73,10 @@ def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
     for seen in (False, True):
         result.visible = seen
         assert again.visible == seen
+    enhance.compare.comparer.choose("split")
+    assert not again.visible
+    enhance.compare.comparer.choose(None)
+    assert again.visible
     form.box.setChecked(False)
     assert not marks(viewer)
     assert not form.words

@@ -107,7 +107,7 @@ def test_a_stain_that_the_model_never_saw_is_named(
         assert "This looks like" not in dock.sentence
         return
     qtbot.waitUntil(lambda: words in dock.sentence, timeout=20_000)
-    assert "told-x2 has only seen H&E, PAS: Check here first." in dock.sentence
+    assert "told-x2 has only seen H&E and PAS: Check here first." in dock.sentence
     dock.form.model.setCurrentText("broad-x2")
     dock.show_all()
     assert "This looks like" not in dock.sentence

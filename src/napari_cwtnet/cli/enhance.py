@@ -157,6 +157,10 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     if trusted is not None:
         calibration, mask = trusted
         said |= {"trust": calibration, "marked": None}
+        if not arguments.json:
+            share = calibration["marked_here"]
+            said["trust"] = calibration["sentence"]
+            said["marked share"] = "none" if share is None else f"{100 * share:.0f} %"
         if mask is not None:
             said["marked"] = str(marked_path(arguments.output))
             save_image(marked_path(arguments.output), mask, provenance, result.mpp)

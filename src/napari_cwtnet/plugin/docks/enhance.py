@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.errors import CwtnetError
-from napari_cwtnet.geometry import magnification
+from napari_cwtnet.geometry import Region, magnification
 from napari_cwtnet.plugin.docks.compare_form import CompareForm
 from napari_cwtnet.plugin.docks.dock import Dock
 from napari_cwtnet.plugin.docks.mark_form import MarkForm
@@ -230,6 +230,8 @@ class EnhanceDock(Dock):
         keep_badge(napari_viewer)
         prepare_badge(napari_viewer, self)
         self._last_view: Job | None = None
+        self._checkable: Region | None = None
+        """What a check would be about now."""
         self._stains = StainHints(self._rest.on_change)
         panel = self.panel = EnhancePanel(napari_viewer, self._view_source, self.controller.keep)
         self.view_button, self.roi_button = panel.view_button, panel.roi_button
@@ -345,12 +347,14 @@ class EnhanceDock(Dock):
             slide = slide_of(layer)
             self.panel.show_zoom(None if slide is None else slide.mpp, self._factor)
         self.panel.allow_roi(bool(rois.jobs), rois.sentence)
+        self._checkable = None
         try:
-            _, what = check_job(self._viewer, layer, self.form.choice)
+            could, what = check_job(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
             self.panel.allow_check(False, str(error))
         else:
             self.panel.allow_check(True, what)
+            self._checkable = could.request.region
         try:
             whole_jobs(self._viewer, layer, self.form.choice)
         except CwtnetError as error:
@@ -423,20 +427,26 @@ class EnhanceDock(Dock):
     def _show_check(self) -> None:
         """Of the slide that the dock is about."""
         found = self.checker.found
-        about = found is not None and found.slide_layer == self._layer
-        self.panel.check.show_check(found if about else None)
+        if found is None or found.slide_layer != self._layer:
+            self.panel.check.show_check(None)
+            return
+        view, checked = self._checkable, found.job.request.region
+        here = view is not None and view.intersection(checked) is not None
+        self.panel.check.show_check(found, here=here)
 
     def _on_run(self) -> None:
         if self.in_sight or not self.controller.busy:
             self._show_run()
         else:
             self._behind = True
+        self.panel.mark.refresh()
 
     def _show_run(self) -> None:
         self.panel.show_run(self.controller, self.checker)
         self._show_figures()
 
     def _on_compare(self) -> None:
+        self.panel.mark.mark.set_aside(self.compare.comparer.mode is not None)
         if self.in_sight:
             self.compare.show_state()
         self._show_figures()

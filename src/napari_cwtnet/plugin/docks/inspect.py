@@ -97,6 +97,8 @@ class InspectPanel(QWidget):
         self.looking.offer(captured)
         possible = captured is not None and captured.field.error is not None
         self.calibrate_button.setVisible(possible)
+        again = captured is not None and captured.calibration is not None
+        self.calibrate_button.setText("Calibrate again" if again else "Calibrate on this slide")
 
     def show_work(self, runner: TaskRunner, *, possible: bool) -> None:
         """Show what is at work, and whether there is something to choose meanwhile."""

@@ -133,12 +133,14 @@ class CheckResult(QWidget):
         layout.addWidget(self.copy_button, alignment=Qt.AlignmentFlag.AlignRight)
         self.hide()
 
-    def show_check(self, checked: Checked | None) -> None:
-        """Show what was found; None hides it."""
+    def show_check(self, checked: Checked | None, *, here: bool = True) -> None:
+        """Show what was found, and whether it is of the place in view; None hides it."""
         self._checked = checked
         self.setVisible(checked is not None)
         if checked is not None:
-            self.sentence.setText(checked.check.sentence)
+            place = "" if here else "Checked elsewhere on this slide. "
+            self.sentence.setText(f"{place}{checked.check.sentence}")
+            self.setEnabled(here)
             self.quality.show_check(checked.check)
 
     def copy_command(self) -> str | None:

@@ -53,6 +53,11 @@ _LINES = 4
 _TYPING_MS = 250
 """How long the place has to stay as it is before the disk is asked about it."""
 
+_PAUSED = (
+    "Paused: finished blocks are kept, also when the window is closed; the block at work, about "
+    "100 tiles, starts again."
+)
+
 
 class WholeSlideForm(QDialog):
     """Beside the dock; the work goes on while it is closed.
@@ -187,7 +192,11 @@ class WholeSlideForm(QDialog):
         hindrance = "It is at work." if busy else "" if ready else "Choose another place."
         enable(self.start_button, not hindrance, hindrance or "Write the image, block by block")
         pausing = self.work.cancelling
-        tip = "Ends after the tile at work; what is done is kept" if busy else "Nothing is running"
+        tip = (
+            "Finished blocks are kept; the one at work starts again"
+            if busy
+            else "Nothing is running"
+        )
         enable(self.pause_button, busy and not pausing, tip)
         self.copy_button.setEnabled(ready or busy)
         for widget in (self.what, self.format, self.line):
@@ -273,7 +282,7 @@ class WholeSlideForm(QDialog):
         self.status.setText(
             {
                 "done": f"Written: {self.place.name}.",
-                "cancelled": "Paused: what is done is kept, also when the window is closed.",
+                "cancelled": _PAUSED,
                 "failed": ending.message,
             }[ending.kind]
         )

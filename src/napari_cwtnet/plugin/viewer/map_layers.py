@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Labels, Layer, Shapes, Vectors
-from napari.utils import Colormap, DirectLabelColormap
+from napari.layers import Image, Layer, Shapes, Vectors
+from napari.utils import Colormap
 from numpy.typing import NDArray
 
 from napari_cwtnet.enhancement import Plan
@@ -23,6 +23,7 @@ from napari_cwtnet.plugin.viewer.viewport import (
 )
 
 MOST_ARROWS = 1600
+_MARK, _TINT, _LINE = (0, 229, 255), 45, 2
 _QUERY, _MATCH, _BEST = "white", "#5adcff", "#5aff5a"
 
 
@@ -82,24 +83,22 @@ class MapLayers:
 
     def show_mark_alone(
         self, slide_layer: Any, plan: Plan, squares: NDArray[np.bool_]
-    ) -> Labels | None:
-        """The same contour over a result of the Enhance dock, in place of the one before."""
+    ) -> Image | None:
+        """The same mark over a result of the Enhance dock, in place of the one before."""
         self.clear()
         self._follow(slide_layer)
         return self.show_mark(plan, squares)
 
-    def show_mark(self, plan: Plan, squares: NDArray[np.bool_]) -> Labels | None:
-        """A contour round the squares that are not to be relied on; None where there is none."""
+    def show_mark(self, plan: Plan, squares: NDArray[np.bool_]) -> Image | None:
+        """Tint and outline the squares that are not to be relied on; None where there is none."""
         if not squares.any():
             return None
-        layer = Labels(
-            in_pixels(squares, plan.output_size.height, plan.output_size.width),
-            name="COMPUTED · do not rely on what is inside",
-            colormap=DirectLabelColormap(color_dict={1: "#00e5ff", None: "transparent"}),
-            opacity=1.0,
+        layer = Image(
+            outlined(in_pixels(squares, plan.output_size.height, plan.output_size.width)),
+            rgb=True,
+            name="COMPUTED · do not rely on what is tinted",
+            interpolation2d="nearest",
         )
-        layer.contour = 2
-        layer.editable = False
         self._add(layer, (plan.region, plan.output_downsample))
         return layer
 
@@ -171,6 +170,19 @@ class MapLayers:
         """Lay the layers over the slide; again when the slide is placed otherwise."""
         for layer, place in self._shown:
             lay_over(layer, self._slide_layer, *(place or (None, 1)))
+
+
+def outlined(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A mask ``(h, w)`` of 0 and 1 as ``(h, w, 4)``: a light tint within an opaque outline."""
+    padded = np.pad(mask, _LINE, mode="edge").astype(bool)
+    height, width = mask.shape
+    inner = mask.astype(bool)
+    for y, x in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        inner &= padded[y * _LINE : y * _LINE + height, x * _LINE : x * _LINE + width]
+    picture = np.zeros((height, width, 4), np.uint8)
+    picture[mask > 0] = (*_MARK, _TINT)
+    picture[(mask > 0) & ~inner, 3] = 255
+    return picture
 
 
 def step_arrows(field: Field, block: int) -> NDArray[np.float64]:

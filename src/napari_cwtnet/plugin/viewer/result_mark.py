@@ -1,4 +1,4 @@
-"""A contour over a result of the Enhance dock, round what is not to be relied on."""
+"""A mark over a result of the Enhance dock, on what is not to be relied on."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ class ResultMark(QObject):
         self._kind: Hashable = None
         """The kind of results that `_calibration` is of, or will be."""
         self._calibration: Calibration | None = None
+        self._aside = False
         self.runner.changed.connect(self._show_work)
         self.runner.ended.connect(self._on_end)
 
@@ -91,7 +92,9 @@ class ResultMark(QObject):
             if error is not self._marked:
                 self._marked = error  # first, for napari says at once that the old mark goes
                 self.layers.clear()
-                if error is not None:  # else it is at work
+                if error is None:  # it is at work
+                    self._say("")
+                else:
                     self._mark(layer, source, error)
 
     def _mark(self, layer: Any, source: Source, error: NDArray[np.float32]) -> None:
@@ -143,13 +146,20 @@ class ResultMark(QObject):
 
         self.runner.submit(Task("Marking…", lambda: _MarkRun(work), answer))
 
+    def set_aside(self, aside: bool) -> None:
+        """Hide the mark while the result is compared, or show it again."""
+        if aside != self._aside:
+            self._aside = aside
+            if holds(self._viewer, self._layer):
+                self._hide_with(self._layer)
+
     def _on_visible(self, event: Any) -> None:
         if event.source.metadata.get(ERROR_KEY) is self._marked:
             self._hide_with(event.source)
 
     def _hide_with(self, layer: Any) -> None:
         for mark in self.layers.layers:
-            mark.visible = layer.visible
+            mark.visible = layer.visible and not self._aside
 
     def _forget(self, words: str) -> None:
         self._marked = None

@@ -66,6 +66,5 @@ def words_of(stain: Stain, seen: list[object], header: ModelHeader) -> str:
     named = [str(one) for one in seen]
     if any(part in one.lower() for one in named for part in parts):
         return ""
-    return (
-        f"This looks like {name}. {header.name} has only seen {', '.join(named)}: Check here first."
-    )
+    known = " and ".join(named)
+    return f"This looks like {name}. {header.name} has only seen {known}: Check here first."

@@ -82,7 +82,7 @@ def what_will_be_written(plan: Plan, place: Path, seconds: float | None) -> str:
         space += f", {bytes_words(meanwhile)} while it is made"
     tiles = plan.lattice.tile_count
     if seconds is None:
-        duration = "being measured…"
+        duration = "being measured"
     elif math.isnan(seconds):
         duration = "not known"
     else:
