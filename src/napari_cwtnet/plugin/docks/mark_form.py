@@ -11,7 +11,7 @@ from napari_cwtnet.plugin.docks.widgets import words_label
 from napari_cwtnet.plugin.viewer.result_mark import ResultMark
 
 _TIP = (
-    "A tint and outline on the parts of the result that are likely to be wrong. The first time on a "
+    "Tint and outline the parts of the result that are likely to be wrong. The first time on a "
     "slide, the model enhances a dozen of its fields and compares them with the truth, which takes "
     "some seconds"
 )
