@@ -133,7 +133,7 @@ def test_what_is_known_goes_with_its_slide(enhance_dock: Dock, qtbot: Any, ome: 
     del viewer.layers[0]
     assert dock.panel.check.isHidden()
     qtbot.waitUntil(lambda: not dock.panel.check_button.isEnabled(), timeout=5000)
-    assert dock.panel.check_button.toolTip() == "Open a slide first."
+    assert dock.panel.check_button.toolTip().startswith("Open a slide first.")
 
 
 def test_an_oracle_proves_nothing(enhance_dock: Dock, qtbot: Any, ome: Path) -> None:
