@@ -99,7 +99,7 @@ def test_enhance_writes_a_file_for_each(run: Run, folder: Path, tmp_path: Path) 
     done = run(*words, "--slides", folder, "--output", out)
     assert done.returncode == 0, done.stderr
     for row in rows(out / "slides.csv"):
-        assert row["badge"].startswith("COMPUTED ×2")
+        assert row["badge"].startswith("COMPUTED · 80× from 40×")
         with open_slide(row["output"]) as made:
             assert (made.size.width, made.size.height) == (400, 320)
             assert made.computed

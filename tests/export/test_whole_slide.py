@@ -61,7 +61,7 @@ class Stop:
 def stopped(job: Job, output: Path) -> Path:
     """Leave a run unfinished; the folder it is in."""
     stop = Stop()
-    with pytest.raises(CancelledError, match=r"^enough; 1 of 2 blocks are done, go on with"):
+    with pytest.raises(CancelledError, match=r"^enough; 1 of 2 blocks are done, continue with"):
         enhance_to_file(job, output, block=BLOCK, cancel=stop.token, told=stop)
     assert not output.exists()
     return output.with_name(f".{output.name}.partial")

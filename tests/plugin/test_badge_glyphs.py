@@ -31,5 +31,5 @@ def test_the_badge_is_drawn_with_characters_that_are_there(
     finish(qtbot, dock)
     qtbot.wait(200)
     told = viewer.canvas.overlays[OVERLAY].text
-    assert all(words in told for words in ("COMPUTED", "read at", "cross-scale"))
+    assert all(words in told for words in ("COMPUTED", " from ", "cross-scale"))
     assert set(made) <= {"y"}  # of the name "tiny-x4"

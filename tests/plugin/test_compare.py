@@ -494,7 +494,7 @@ def test_the_difference_follows_the_slide_s_pixel_size(
     result = next(one for one in results(viewer) if source_of(one) is not None)
     assert difference.layer.data_to_world((3, 5)) == pytest.approx(result.data_to_world((3, 5)))
     assert viewer.canvas.overlays[OVERLAY].text.count("COMPUTED") == 1
-    assert "native 0.5" in viewer.canvas.overlays[OVERLAY].text
+    assert "40× from 20×" in viewer.canvas.overlays[OVERLAY].text
 
 
 def test_both_have_the_slide_s_contrast_while_compared(

@@ -66,7 +66,7 @@ def test_registered_within_half_a_level_0_pixel(
     first = slide_layer.world_to_data(layer.data_to_world((0, 0)))
     assert first == pytest.approx((62 - 0.25, 101 - 0.25))
     assert off(slide_layer, layer, 0.5) < 0.5
-    assert "80× from 40× · 0.125 µm/px" in viewer.canvas.overlays[OVERLAY].text
+    assert "80× from 20× · 0.125 µm/px" in viewer.canvas.overlays[OVERLAY].text
 
 
 def test_without_a_pixel_size(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from napari_cwtnet.plugin import app
-from napari_cwtnet.plugin.tasks import models as models_module
+from napari_cwtnet.plugin.tasks import model_list as models_module
 
 DOCKS = (app.SLIDE, app.ENHANCE, app.INSPECT, app.FINETUNE)
 LIMIT_MS = 5.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_cwtnet.enhancement import enhance
+from napari_cwtnet.enhancement import TileCounts, enhance
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import exportable
@@ -36,7 +37,7 @@ def regions(viewer: Any) -> dict[str, list[float]]:
 
 
 def test_each_selected_shape_gets_a_layer_of_its_own_pixels(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, models: Path, monkeypatch: Any
 ) -> None:
     viewer, dock = enhance_dock(ome)
     viewer.scene.camera.zoom *= 8
@@ -47,6 +48,9 @@ def test_each_selected_shape_gets_a_layer_of_its_own_pixels(
     shapes.selected_data = {0, 1, 2}
     qtbot.waitUntil(lambda: "3 ROIs: writes 0.125 µm/px" in dock.sentence, timeout=5000)
     said = set()
+    count = TileCounts.add
+    # A tile takes longer than the window waits between two looks.
+    monkeypatch.setattr(TileCounts, "add", lambda *of: (time.sleep(0.1), count(*of)))
     dock.controller.changed.connect(lambda: said.add(dock.status.split(" of 3")[0]))
     outcome = finish(qtbot, dock, dock.enhance_rois)
     assert outcome.sentence.startswith("Done: 3 ROIs, ")
