@@ -127,10 +127,20 @@ def take_pictures(folder: Path) -> None:
             begin()
             wait_until(lambda: bool(ended))
             shoot(name)
+    take_mark_picture(dock, shoot)
     take_compare_pictures(dock, shoot)
     take_inspect_pictures(viewer, layer, shoot)
     take_finetune_pictures(viewer, shoot)
     viewer.close()
+
+
+def take_mark_picture(dock: Any, shoot: Callable[[str], None]) -> None:
+    """The parts of the result that are not to be relied on."""
+    form = dock.panel.mark
+    form.box.setChecked(True)
+    wait_until(lambda: " marked. " in form.words)
+    shoot("mark")
+    form.stop()
 
 
 def take_compare_pictures(dock: Any, shoot: Callable[[str], None]) -> None:
@@ -173,10 +183,6 @@ def take_inspect_pictures(viewer: Any, layer: Any, shoot: Callable[[str], None])
         pump(1)
         dock.inspect_view()
         wait_until(lambda: not dock.controller.busy)
-        if not wanted:
-            dock.session.calibrate()
-            wait_until(lambda: dock.captured.calibration is not None and not dock.controller.busy)
-            shoot("inspect-trust")
         print(dock.said)
         for name, choices in pictures.items():
             dock.looking.choose(**choices)
