@@ -93,3 +93,21 @@ def test_what_float32_cannot_do_either_is_an_error(pattern_slide: Slide, make_mo
     for dtype in ("float32", "bfloat16"):
         with pytest.raises(ModelError, match="not finite; the weights are damaged"):
             enhance(pattern_slide, FIELD, 2, model=model, device="cpu", dtype=dtype)
+
+
+def test_a_predicted_error_that_is_not_finite_is_done_again_too(
+    pattern_slide: Slide, make_model: Any
+) -> None:
+    """70,000 within the head of the error alone: SR is finite, what is expected of it is not."""
+    model = make_model(2, error_channels=4)
+    with torch.no_grad():
+        model.network.error_head.first.weight.zero_()
+        model.network.error_head.first.bias.fill_(60_000)
+        model.network.error_head.last.weight.fill_(1e-3)
+        model.network.error_head.last.weight[:, ::2] *= -1
+        model.network.error_head.first.bias[0] = 1e6
+        model.network.error_head.first.bias[1] = 1e6
+    half = enhance(pattern_slide, FIELD, 2, model=model, device="cpu", dtype="float16")
+    assert half.provenance["float32_tiles"] == len(half.plan.tiles)
+    assert half.error is not None
+    assert np.isfinite(half.error).all()

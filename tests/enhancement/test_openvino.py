@@ -12,9 +12,11 @@ import torch
 from slides.pattern import write_ome
 
 from napari_cwtnet import enhance, load_model, open_slide
-from napari_cwtnet.enhancement import Engine, dtype_name, inference_devices
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, dtype_name, inference_devices
 from napari_cwtnet.enhancement.openvino_forward import PREFIX, choose_openvino_dtype
 from napari_cwtnet.errors import ModelError, RequestError
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import capture
 from napari_cwtnet.model import CwtNet, Model, preset, save_weights
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
@@ -155,3 +157,14 @@ def test_nothing_is_reported_over_the_network(
     monkeypatch.setattr(telemetry.Telemetry, "send_event", refuse)
     monkeypatch.setattr(telemetry.Telemetry, "start_session", refuse)
     Engine(make_model(2), CPU).infer(image(32, 32), None)
+
+
+def test_a_recorded_field_says_that_torch_computed_it(
+    make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    model = make_model(2)
+    with open_slide(write_ome(tmp_path / "a.ome.tif")) as slide:
+        request = EnhanceRequest(Region(0, 0, 64, 64), 1.0, "none")
+        field = capture(slide, Engine(model, CPU, dtype="float32"), request)
+    assert field.provenance["device"] == "cpu"
+    assert ", torch " in field.provenance["software"]
