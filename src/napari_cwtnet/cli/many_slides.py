@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import csv
-import hashlib
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cli.report import report
 from napari_cwtnet.cli.terminal import printable
-from napari_cwtnet.errors import CwtnetError, OutputError, RequestError
+from napari_cwtnet.errors import CwtnetError, ModelError, OutputError, RequestError
+from napari_cwtnet.export.whole_slide.source import files_digest
 from napari_cwtnet.files import written_whole
-from napari_cwtnet.model import list_models
+from napari_cwtnet.model import load_model
 from napari_cwtnet.slides.backends.zarr import is_zarr
 
 Command = Callable[[argparse.Namespace], Mapping[str, Any] | None]
@@ -25,8 +24,6 @@ Command = Callable[[argparse.Namespace], Mapping[str, Any] | None]
 Row = dict[str, str]
 
 _COLUMNS = ("slide", "state", "why", "seconds", "output", "settings")
-_OF_SLIDE = ("slide_bytes", "slide_modified")
-"""Columns that tell whether the slide has changed since."""
 _NOT_SLIDES = {".csv", ".geojson", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"}
 _NO_SETTINGS = {"slide", "slides", "output", "part", "json", "run", "resume", "scheduler"}
 _SOME_FAILED, _INTERRUPTED = 1, 130
@@ -189,31 +186,19 @@ def _settings(arguments: argparse.Namespace) -> str:
 
 
 def _sha256(model: str | None) -> str | None:
-    """Of a model's file, for another may have come under its name; None without a file."""
-    if model is None:
-        return None
+    """Of a model, for another may have come under its name; None where there is none to read."""
     try:
-        with list_models().get(model, Path(model)).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return None  # the command says so, or needs no file
+        return None if model is None else load_model(model).sha256
+    except ModelError:
+        return None  # the command says so, or needs no file: box
 
 
 def _state(slide: Path) -> Row:
-    """Bytes of a slide's files, and when the newest was written; empty where they cannot be read.
-
-    Times are UTC, to the microsecond.
-    """
+    """The state of a slide's files; empty where they cannot be read."""
     try:
-        files = [one for one in slide.rglob("*") if one.is_file()] if slide.is_dir() else [slide]
-        found = [one.stat() for one in files]
+        return {"slide_files": files_digest(slide)}
     except OSError:
-        found = []
-    if not found:
-        return dict.fromkeys(_OF_SLIDE, "")
-    newest = datetime.fromtimestamp(max(one.st_mtime for one in found), UTC)
-    values = str(sum(one.st_size for one in found)), newest.isoformat(timespec="microseconds")
-    return dict(zip(_OF_SLIDE, values, strict=True))
+        return {"slide_files": ""}
 
 
 def _is_same(row: Row, now: Row) -> bool:
@@ -224,7 +209,7 @@ def _figures(said: Mapping[str, Any]) -> Row:
     return {
         key: f"{value:.6g}" if isinstance(value, float) else str(value)
         for key, value in said.items()
-        if isinstance(value, (bool, float, int, str)) and key not in (*_COLUMNS, *_OF_SLIDE)
+        if isinstance(value, (bool, float, int, str)) and key not in (*_COLUMNS, "slide_files")
     }
 
 
