@@ -164,7 +164,7 @@ def test_a_disk_that_fills_up(words: list[object], run: Run, tmp_path: Path) -> 
         done = run(*words)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    refused(done, "out.ome.zarr", "free some space", "continue with --resume")
+    refused(done, "out.ome.zarr", "free some space", "resume the run")
     assert not output.exists()
     assert run(*words, "--resume").returncode == 0
     assert (output / "0" / "c" / "0" / "1" / "1").stat().st_size > 1000

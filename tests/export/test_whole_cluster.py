@@ -112,7 +112,7 @@ def test_two_workers_one_of_them_killed(cluster: Cluster, tmp_path: Path) -> Non
             cluster.kill_scheduler()
 
     output = tmp_path / "lost.ome.zarr"
-    with pytest.raises(OutputError, match=r"connection to the scheduler is lost.*--resume"):
+    with pytest.raises(OutputError, match=r"connection to the scheduler is lost.*resume the run"):
         enhance_to_file(job, output, scheduler=cluster.address, block=BLOCK, told=scheduler_gone)
     assert enhance_to_file(job, output, resume=True).resumed_blocks >= 1  # else refused
     now, before = (

@@ -61,7 +61,9 @@ class Stop:
 def stopped(job: Job, output: Path) -> Path:
     """Leave a run unfinished; the folder it is in."""
     stop = Stop()
-    with pytest.raises(CancelledError, match=r"^enough; 1 of 2 blocks are done, continue with"):
+    with pytest.raises(
+        CancelledError, match=r"^enough; 1 of 2 blocks are done; resume the run to continue"
+    ):
         enhance_to_file(job, output, block=BLOCK, cancel=stop.token, told=stop)
     assert not output.exists()
     return output.with_name(f".{output.name}.partial")
@@ -228,7 +230,9 @@ def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path)
         "sharpness": dataclasses.replace(job, sharpness="soft"),
     }
     for key, other in others.items():
-        with pytest.raises(OutputError, match=rf"another kind: .*{key}.*--resume, or delete"):
+        with pytest.raises(
+            OutputError, match=rf"another kind: .*{key}.*resume it with the settings.*, or delete"
+        ):
             enhance_to_file(other, output, resume=True)
     journal = work / "journal.jsonl"
     content = journal.read_bytes()
@@ -353,7 +357,7 @@ def test_a_finished_image_is_looked_at_before_it_is_believed(job: Job, tmp_path:
         lambda: shutil.rmtree(output / "1"),
     ):
         damage()
-        with pytest.raises(OutputError, match=r"is there and not whole: .*Leave out --resume"):
+        with pytest.raises(OutputError, match=r"there and not whole: .*Delete it to make it again"):
             enhance_to_file(job, output, resume=True)
         shutil.rmtree(output)
         shutil.copytree(tmp_path / "kept", output)

@@ -146,7 +146,7 @@ def test_a_place_is_remembered_and_an_unfinished_run_found_there_in_another_sess
     assert again.place != place
     go_to(qtbot, again, place)
     assert finish(qtbot, again) == "failed"
-    assert "choose what it was begun with and press Resume, or delete" in again.status.text()
+    assert "resume it with the settings that it began with, or delete" in again.status.text()
     assert "--" not in again.status.text()
     later.form.model.setCurrentText("tiny-x2")
     again = form_of(qtbot, later)

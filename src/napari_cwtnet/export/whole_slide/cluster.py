@@ -162,11 +162,11 @@ def _result(future: Any) -> Any:
         return future.result()
     except (CommClosedError, FutureCancelledError) as error:
         raise OutputError(
-            "The connection to the scheduler is lost; see that it runs, and continue with --resume."
+            "The connection to the scheduler is lost; see that it runs, and resume the run."
         ) from error
     except KilledWorker as error:
         raise OutputError(
             "A block ended several workers, perhaps for lack of memory; give them more and "
-            "continue with --resume, or delete the folder of the run and start again with a "
+            "resume the run, or delete the folder of the run and start again with a "
             "smaller --block."
         ) from error

@@ -128,7 +128,8 @@ def take_up(
         journal.head.provenance,
         provenance,
         f"Output {work.output} has an unfinished run of another kind",
-        f"repeat that command with --resume, or delete {work.path.name} and start again",
+        f"resume it with the settings that it began with, or delete {work.path.name} and start "
+        "again",
         of_software=f"install that one to go on, or delete {work.path.name} and start again",
     )
     layout = _layout(work, journal, context.plan.output_size)
@@ -259,4 +260,4 @@ def _is_of_slide(record: Record, context: JobContext) -> bool:
     return read == known.read
 
 
-_AGAIN = "Leave out --resume to make it again, or choose another name."
+_AGAIN = "Delete it to make it again, or choose another name."

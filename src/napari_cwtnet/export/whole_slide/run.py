@@ -288,8 +288,8 @@ def enhance_to_file(
             work.acquire()  # says so where it is not unfinished but at work
             work.release()
             raise OutputError(
-                f"Output {output} has an unfinished run in {work.path.name}; go on with it by "
-                "--resume, or delete that folder."
+                f"Output {output} has an unfinished run in {work.path.name}; resume it, "
+                "or delete that folder."
             )
         cluster = None if scheduler is None else stack.enter_context(Cluster(scheduler))
         # Workers may have devices that this machine has not.
@@ -318,7 +318,7 @@ def enhance_to_file(
         except CancelledError as error:
             done, columns, rows = len(run.journal.blocks), *run.layout.grid
             raise CancelledError(
-                f"{error}; {done} of {columns * rows} blocks are done, continue with --resume"
+                f"{error}; {done} of {columns * rows} blocks are done; resume the run to continue"
             ) from error
         result = result_of(context.plan, run, resumed, time.perf_counter() - began)
         write_sidecar(output, run.record)
@@ -344,5 +344,5 @@ def _said_in_words(work: WorkFolder) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kept = " What is done is kept; continue with --resume." if work.unfinished else ""
+        kept = " What is done is kept; resume the run to continue." if work.unfinished else ""
         raise OutputError(f"{cannot_write(work.output, error)}{kept}") from error

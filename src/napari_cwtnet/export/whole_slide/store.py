@@ -100,8 +100,8 @@ class Store:
             planes = self._arrays[level][:, y : y + height, x : x + width]
         except _ERRORS as error:
             raise OutputError(
-                f"Image {self._path} has lost a chunk of level {level}; continue with --resume, "
-                "which makes it again."
+                f"Image {self._path} has lost a chunk of level {level}; resume the run, which "
+                "makes it again."
             ) from error
         return np.ascontiguousarray(np.asarray(planes).transpose(1, 2, 0))
 

@@ -27,13 +27,6 @@ Stage = Literal["opening", "tile", "level", "part"]
 _OWN = 8
 """Lattice pixels in the middle of a tile, which no other tile touches."""
 _TRIES = 4
-_IN_THE_FORM = {
-    "repeat that command with --resume": "choose what it was begun with and press Resume",
-    "Leave out --resume to make it again": "Delete it to make it again",
-    "continue with --resume": "press Resume",
-    "--resume": "Resume",
-}
-"""What the engine tells a user of the command line, and what that is in the form."""
 
 
 def is_tiff(place: Path) -> bool:
@@ -213,13 +206,6 @@ class WholeRun(Run):
             return enhance_to_file(
                 self.job, self.place, resume=True, cancel=self._token, told=self._told
             )
-
-    def conclude(self, ending: Ending) -> Ending:
-        """The ending, in words of the form."""
-        message = ending.message
-        for command, form in _IN_THE_FORM.items():
-            message = message.replace(command, form)
-        return replace(ending, message=message)
 
     def _told(self, what: str, done: int, total: int) -> None:
         if what != self.stage:
