@@ -29,17 +29,21 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, make_plan
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.check import refuse_computed, tissue_fields
-from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
+from napari_cwtnet.enhancement.plan import ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.field import Field, Floats
 from napari_cwtnet.inspection.maps import Map
-from napari_cwtnet.inspection.trust import enhanced, expected_error
+from napari_cwtnet.inspection.trust import (
+    coarser_field,
+    enhanced,
+    expected_error,
+    octaves_to_truth,
+)
 from napari_cwtnet.model import Model
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.backend import Pixels
-from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 
 SQUARE = 8
 """Side of the squares that are marked, SR pixels."""
@@ -282,7 +286,7 @@ def calibrate(
     """
     check_calibratable(slide, engine.model, plan)
     promise = promise or Promise()
-    octaves = _octaves(plan)
+    octaves = octaves_to_truth(plan)
     downsample = plan.downsample * 2**octaves
     regions = tissue_fields(slide, downsample / plan.scale, fields, FIELD_SIDE, at_random=True)
     measured: list[MeasuredField] = []
@@ -329,32 +333,23 @@ def measure_field(
     SlideError, ModelError, CancelledError
         As :func:`calibrate`.
     """
+    octaves = octaves_to_truth(plan)
+    if octaves:
+        with coarser_field(slide, engine, plan, region, octaves) as (pyramid, coarser):
+            return _squares(pyramid, engine, coarser, promise, cancel)
     reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
-    octaves = _octaves(plan)
-    if not octaves:
-        request = EnhanceRequest(region, plan.downsample, reference, sharpness=plan.sharpness)
-        return _squares(slide, engine, request, promise, cancel)
-    levels = check_levels(
-        slide,
-        region,
-        plan.downsample * 2**octaves,
-        plan.scale,
-        KERNELS.get(plan.sharpness, MOST_LIKELY),
-        tell_kernel=engine.known(slide, plan)[0].kernel is not None,
-    )
-    with levels.slide as pyramid:
-        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
-        return _squares(pyramid, engine, request, promise, cancel)
+    request = EnhanceRequest(region, plan.downsample, reference, sharpness=plan.sharpness)
+    own = make_plan(slide, engine.model, request)
+    return _squares(slide, engine, own, promise, cancel)
 
 
 def _squares(
     slide: Slide,
     engine: Engine,
-    request: EnhanceRequest,
+    plan: Plan,
     promise: Promise,
     cancel: CancelToken | None,
 ) -> MeasuredField:
-    plan = make_plan(slide, engine.model, request)
     canvas = enhanced(slide, engine, plan, cancel)
     lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
     expected = expected_error(canvas.image, lr, canvas.error, engine.known(slide, plan)[0].kernel)
@@ -367,14 +362,6 @@ def _squares(
         in_squares(size, SQUARE) > promise.wrong,
         str(slide.degradation(plan.downsample)),
     )
-
-
-def _octaves(plan: Plan) -> int:
-    """Octaves to go down until the slide holds the truth."""
-    octaves = 0
-    while plan.output_downsample * 2**octaves < 1 - 1e-6:
-        octaves += 1
-    return octaves
 
 
 def kept_calibration(slide: Slide, engine: Engine, plan: Plan) -> Calibration | None:
@@ -442,10 +429,15 @@ def marked_squares(
     return calibration.mark(expected_error(image, lr, error, kernel), plan.scale)
 
 
+def marked_in(field: Field, calibration: Calibration) -> NDArray[np.bool_]:
+    """The squares of a field that are marked."""
+    expected = expected_error(field.sr, field.lr, field.error, field.kernel)
+    return calibration.mark(expected, field.plan.scale)
+
+
 def marked_map(field: Field, calibration: Calibration) -> Map:
     """The squares of a field that are marked, as a map of 0 and 1."""
-    expected = expected_error(field.sr, field.lr, field.error, field.kernel)
-    squares = calibration.mark(expected, field.plan.scale)
+    squares = marked_in(field, calibration)
     plan, (rows, columns) = field.plan, squares.shape
     side = SQUARE * plan.output_downsample
     return Map(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,13 @@ from napari_cwtnet.enhancement import (
 )
 from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
+from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.attention import attention
 from napari_cwtnet.inspection.field import Field, Floats, Part, check_model
 from napari_cwtnet.inspection.maps import Map
 from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.array_slide import ArraySlide
 from napari_cwtnet.slides.backend import Pixels
 from napari_cwtnet.slides.check_levels import MOST_LIKELY, check_levels
 from napari_cwtnet.slides.degradation import Kernel
@@ -383,23 +386,51 @@ def coarser_scale_check(
     plan = field.plan
     if why_unknown(field) is not None:
         return None
-    octaves = 1
-    while plan.output_downsample * 2**octaves < 1:
-        octaves += 1
-    downsample = plan.downsample * 2**octaves
-    likely = KERNELS.get(plan.sharpness, MOST_LIKELY)
-    knows_kernel = engine.known(slide, plan)[0].kernel is not None
-    levels = check_levels(
-        slide, plan.region, downsample, plan.scale, likely, tell_kernel=knows_kernel
-    )
-    with levels.slide as pyramid:
-        reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
-        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
-        coarser = make_plan(pyramid, engine.model, request)
+    octaves = max(1, octaves_to_truth(plan))
+    with coarser_field(slide, engine, plan, plan.region, octaves) as (pyramid, coarser):
         image = enhanced(pyramid, engine, coarser, cancel).image
         quality = measure(pyramid, coarser, image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
     return CoarserScaleCheck(octaves, quality, here)
+
+
+def octaves_to_truth(plan: Plan) -> int:
+    """Octaves to go down until the slide holds the truth; 0 where it does."""
+    octaves = 0
+    while plan.output_downsample * 2**octaves < 1 - 1e-6:
+        octaves += 1
+    return octaves
+
+
+@contextlib.contextmanager
+def coarser_field(
+    slide: Slide, engine: Engine, plan: Plan, region: Region, octaves: int
+) -> Iterator[tuple[ArraySlide, Plan]]:
+    """A region some octaves down, made as the slide's levels are, and how to enhance it.
+
+    The model is told no more of it than of what the plan reads.
+
+    Parameters
+    ----------
+    slide, engine, plan
+        What is enhanced, and how.
+    region : Region
+        Level-0 pixels.
+    octaves : int
+        At least :func:`octaves_to_truth`.
+    """
+    levels = check_levels(
+        slide,
+        region,
+        plan.downsample * 2**octaves,
+        plan.scale,
+        KERNELS.get(plan.sharpness, MOST_LIKELY),
+        tell_kernel=engine.known(slide, plan)[0].kernel is not None,
+    )
+    with levels.slide as pyramid:
+        reference: ReferenceChoice = "none" if plan.mode == "single-image" else "next"
+        request = EnhanceRequest(pyramid.bounds, plan.scale, reference)
+        yield pyramid, make_plan(pyramid, engine.model, request)
 
 
 def enhanced(slide: Slide, engine: Engine, plan: Plan, cancel: CancelToken | None = None) -> Canvas:

@@ -32,6 +32,7 @@ from napari_cwtnet.inspection.calibration import (
     calibrate,
     keep_calibration,
     kept_calibration,
+    marked_in,
 )
 from napari_cwtnet.inspection.field import check_model
 from napari_cwtnet.model.config import Band
@@ -131,8 +132,7 @@ def marked(captured: Captured) -> NDArray[np.bool_] | None:
     field, calibration = captured.field, captured.calibration
     if calibration is None or calibration.threshold is None or field.error is None:
         return None
-    expected = trust.expected_error(field.sr, field.lr, field.error, field.kernel)
-    return calibration.mark(expected, field.plan.scale)
+    return marked_in(field, calibration)
 
 
 def make_map(
