@@ -13,6 +13,7 @@ import pytest
 
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer import result_mark
+from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from plugin.enhance_help import finish, results
@@ -60,6 +61,10 @@ def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
     assert set(np.unique(mark.data[..., 3])) == {0, 45, 255}
     shown = int(form.words.split(" %")[0])
     assert shown == pytest.approx(100 * inside[4::8, 4::8].mean(), abs=2)
+    assert enhance.result.copy_command().endswith(" --trust")
+    assert result.metadata[RESULT_KEY]["trust"]["marked_here"] == pytest.approx(
+        inside[4::8, 4::8].mean(), abs=0.02
+    )
     wrong = result.metadata[ERROR_KEY] > 12
     assert np.kron(wrong, np.ones((2, 2)))[~inside].mean() < 0.2  # of the squares' means
     z, y, x = viewer.scene.camera.center

@@ -26,6 +26,7 @@ from napari_cwtnet.plugin.viewer.command_line import command_line, enhance_words
 from napari_cwtnet.plugin.viewer.export import Exporter, exportable, roi_results, suggested_name
 from napari_cwtnet.plugin.viewer.pictures import figure_of, snapshot_of
 from napari_cwtnet.plugin.viewer.result_layer import KEPT
+from napari_cwtnet.plugin.viewer.result_mark import is_calibrated
 from napari_cwtnet.plugin.viewer.rois import keep_outlines, rois_of, shapes_layer
 from napari_cwtnet.plugin.viewer.selection import (
     Source,
@@ -282,10 +283,11 @@ class ResultForm(QWidget):
 
     def copy_command(self) -> str | None:
         """Put the command line of the shown result on the clipboard; gives it."""
-        source = source_of(self._meant()) or self._tell(self._view_source)
+        layer = self._meant()
+        source = source_of(layer) or self._tell(self._view_source)
         if source is None:
             return None
-        line = command_line(enhance_words(source))
+        line = command_line(enhance_words(source, trust=is_calibrated(layer)))
         copy(line)
         return line
 

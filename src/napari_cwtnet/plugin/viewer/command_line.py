@@ -59,13 +59,13 @@ def info_words(slide: Slide) -> list[str]:
     return ["info", str(slide.path.resolve()), *_mpp_words(slide)]
 
 
-def enhance_words(source: Source, output: str = OUTPUT) -> list[str]:
-    """The words after ``napari-cwtnet`` that make a result again, to the last bit."""
+def enhance_words(source: Source, output: str = OUTPUT, *, trust: bool = False) -> list[str]:
+    """The words after ``napari-cwtnet`` that make a result again, and its mark with ``trust``."""
     words = _job_words("enhance", source.job, source.plan.region, source.slide)
     lattice = source.plan.lattice
     if lattice.grid != lattice.own_grid:
         words += ["--grid", str(lattice.grid)]
-    return [*words, "--output", output]
+    return [*words, "--output", output, *(["--trust"] if trust else [])]
 
 
 def check_words(job: Job, shown: Slide) -> list[str]:

@@ -19,6 +19,7 @@ from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
 from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, Source, holds, source_of
 
+_TRUST = "trust"
 _NOTHING = "There is no result to mark; enhance the view or an ROI first."
 _UNKNOWN = (
     "The model of this result does not predict its error; choose another, such as a shipped one."
@@ -143,6 +144,7 @@ class ResultMark(QObject):
                 self._hide_with(layer)
                 layer.events.visible.connect(self._on_visible)
                 self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
+                _record(layer, calibration, float(squares.mean()))
 
         self.runner.submit(Task("Marking…", lambda: _MarkRun(work), answer))
 
@@ -196,3 +198,15 @@ def _engine(source: Source, sha256: str) -> Engine:
             f"Model {engine.model.name!r} has other weights than made this result; enhance again."
         )
     return engine
+
+
+def is_calibrated(layer: Any) -> bool:
+    """Whether a layer is a result that was marked."""
+    return layer is not None and _TRUST in layer.metadata.get(RESULT_KEY, {})
+
+
+def _record(layer: Any, calibration: Calibration, share: float) -> None:
+    """Add the promise to what is known of a result; its exports then have it in their record."""
+    trust = calibration.as_dict() | {"marked_here": round(share, 4)}
+    known = {**layer.metadata[RESULT_KEY], _TRUST: trust}
+    layer.metadata = {**layer.metadata, RESULT_KEY: known}
