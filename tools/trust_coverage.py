@@ -1,12 +1,16 @@
 """Test the promise about what is not marked, and whether pasted untruths are marked.
 
 Usage: ``python tools/trust_coverage.py MODEL --source FOLDER|PATTERN... [--degradation SPEC...]``
+or, as the program does it, on a slide's own levels: ``… MODEL --slide SLIDE...``
 
 Each source stands for a slide: its images are cut into fields, shrunk and compressed
 as SPEC says, and enhanced. A dozen of its fields, drawn at random, give the threshold, as in
 *Calibrate on this slide*; another is tested. That is repeated. Then untruths are pasted
 into the computed images: a dark patch of 24² pixels moved by 6 pixels, and a mitosis painted in.
-Give sources that took no part in training.
+Give sources that took no part in training; ``--halve`` takes images at half their size.
+
+A slide is calibrated as by *Calibrate on this slide* for detail beyond native, one octave down at
+×2, and the promise is tested on all fields with tissue that were not drawn for it.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from trust_scores import pyramid_of
 
 from napari_cwtnet import load_model, open_slide
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan
+from napari_cwtnet.enhancement.check import tissue_fields
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.calibration import (
     FIELD_SIDE,
@@ -29,13 +34,15 @@ from napari_cwtnet.inspection.calibration import (
     SQUARE,
     MeasuredField,
     Promise,
+    calibrate,
     chosen_threshold,
     in_squares,
     measure_field,
 )
 from napari_cwtnet.inspection.trust import enhanced, expected_error
 from napari_cwtnet.slides.array_slide import ArraySlide
-from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degradation import Degradation, Kernel
+from napari_cwtnet.slides.degrade import shrink
 
 Pixels = NDArray[np.uint8]
 _MOST_FIELDS, _DRAWS, _GLASS = 24, 40, 3.0
@@ -54,22 +61,25 @@ def main() -> None:
     """Print a line for each source and degradation, then the totals of each degradation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument("--source", nargs="+", required=True)
+    parser.add_argument("--source", nargs="+", default=[])
+    parser.add_argument("--slide", type=Path, nargs="+", default=[])
+    parser.add_argument("--halve", action="store_true", help="2×2 means of the images")
     parser.add_argument("--side", type=int, default=FIELD_SIDE, help="of a field, pixels")
     parser.add_argument("--degradation", nargs="+", default=["bicubic", "box", "box+jpeg75-420"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     engine, promise = Engine(load_model(arguments.model), "cpu", 0), Promise()
     random = np.random.default_rng(0)
-    for spec in arguments.degradation:
+    for path in arguments.slide:
+        print(on_slide(engine, path, promise), flush=True)
+    for spec in arguments.degradation if arguments.source else []:
         kept: list[float] = []
         marked: list[float] = []
         found: list[float] = []
         for source in arguments.source:
             made = Degradation.parse(spec)
-            tested = [
-                measure(engine, truth, made, promise) for truth in fields(source, arguments.side)
-            ]
+            cut = fields(source, arguments.side, 2 if arguments.halve else 1)
+            tested = [measure(engine, truth, made, promise) for truth in cut]
             if len(tested) < FIELDS + 2:
                 print(f"{spec} {source}: {len(tested)} fields, too few")
                 continue
@@ -81,19 +91,44 @@ def main() -> None:
             print(f"{spec}, all: {words(len(kept), kept, marked, found)}", flush=True)
 
 
-def fields(source: str, side: int) -> list[Pixels]:
+def on_slide(engine: Engine, path: Path, promise: Promise) -> str:
+    """Whether the promise holds on the fields of a slide that did not make it."""
+    with open_slide(path) as slide:
+        request = EnhanceRequest(slide.bounds, 1.0, "none")
+        plan = make_plan(slide, engine.model, request)
+        found = calibrate(slide, engine, plan, promise=promise)
+        if found.threshold is None:
+            return f"{path.name}: {found.sentence}"
+        finest = found.downsample / plan.scale
+        drawn = set(tissue_fields(slide, finest, FIELDS, FIELD_SIDE, at_random=True))
+        others = [
+            measure_field(slide, engine, plan, region, promise)
+            for region in tissue_fields(slide, finest, 10**6, FIELD_SIDE)
+            if region not in drawn
+        ]
+    kept = np.mean([one.missed(found.threshold) <= promise.area for one in others])
+    marked = np.median([one.marked(found.threshold) for one in others])
+    return (
+        f"{path.name} ({found.degradation}): threshold {found.threshold:.1f}, promise kept in "
+        f"{100 * kept:.0f} % of {len(others)} other fields, marked {100 * marked:.0f} % of the "
+        "median field"
+    )
+
+
+def fields(source: str, side: int, shrunk: int = 1) -> list[Pixels]:
     """Fields with tissue of a source's images, spread over them."""
     where = Path(source)
     paths = sorted(where.iterdir() if where.is_dir() else where.parent.glob(where.name))
     cut: list[Pixels] = []
     for path in paths:
         with open_slide(path) as slide:
-            columns, rows = (int(length // side) for length in slide.size)
+            columns, rows = (int(length // (side * shrunk)) for length in slide.size)
             places = [(x, y) for y in range(rows) for x in range(columns)]
             step = max(1, len(places) * len(paths) // (2 * _MOST_FIELDS))
             for x, y in places[::step]:
-                corner = (x * side, y * side)
-                truth = slide.read(Region(*corner, side, side), 1)
+                fine = side * shrunk
+                truth = slide.read(Region(x * fine, y * fine, fine, fine), 1)
+                truth = shrink(truth, Kernel("box"), shrunk)
                 if truth.mean(2).std() > 2 * _GLASS:
                     cut.append(truth)
     step = max(1, len(cut) // _MOST_FIELDS)

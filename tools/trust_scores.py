@@ -34,8 +34,8 @@ from napari_cwtnet.inspection.trust import (
     self_ensemble_spread,
 )
 from napari_cwtnet.slides.array_slide import ArraySlide
-from napari_cwtnet.slides.degradation import Degradation
-from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.slides.degradation import Degradation, Kernel
+from napari_cwtnet.slides.degrade import degrade, shrink
 
 Floats = NDArray[np.float32]
 _SIDE, _PLACE, _CONTRAST = 512, 8, 2
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--image", type=Path, nargs="+", required=True)
     parser.add_argument("--degradation", nargs="+", default=["bicubic", "box+jpeg75-420"])
+    parser.add_argument("--halve", action="store_true", help="2×2 means of the images")
     parser.add_argument("--reference", choices=("none", "next"), default="none")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -54,7 +55,13 @@ def main() -> None:
     for spec in arguments.degradation:
         rows = []
         for path in arguments.image:
-            field = captured(engine, path, Degradation.parse(spec), arguments.reference)
+            field = captured(
+                engine,
+                path,
+                Degradation.parse(spec),
+                arguments.reference,
+                shrunk=2 if arguments.halve else 1,
+            )
             true = error(field)
             if true is None:
                 raise AssertionError("the truth is there")
@@ -63,13 +70,20 @@ def main() -> None:
         print(f"{spec}, mean of {len(rows)}: {words(mean_of(rows))}", flush=True)
 
 
-def captured(engine: Engine, path: Path, made: Degradation, reference: ReferenceChoice) -> Field:
+def captured(
+    engine: Engine,
+    path: Path,
+    made: Degradation,
+    reference: ReferenceChoice,
+    *,
+    shrunk: int = 1,
+) -> Field:
     """The field in the middle of an image, enhanced from LR that is made as ``made`` says."""
     scale = engine.model.scale
     with open_slide(path) as slide:
-        side = min(_SIDE, *(length // 16 * 16 for length in slide.size))
+        side = min(_SIDE, *(length // (16 * shrunk) * 16 for length in slide.size)) * shrunk
         left, top = ((length - side) // 2 for length in slide.size)
-        truth = slide.read(Region(left, top, side, side), 1)
+        truth = shrink(slide.read(Region(left, top, side, side), 1), Kernel("box"), shrunk)
     with pyramid_of(truth, made, scale) as pyramid:
         return capture(pyramid, engine, EnhanceRequest(pyramid.bounds, scale, reference))
 
