@@ -46,7 +46,7 @@ def test_words_of_a_cross_scale_plan_beyond_native(pattern_slide, make_model) ->
     plan = make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, 2))
     assert plan.sentence == (
         "reads 0.500 µm/px (20×), reference 0.250 µm/px (40×), writes 0.125 µm/px (80×) — "
-        "beyond native: the slide holds no truth for this detail"
+        "cannot be checked: the scanner recorded nothing this fine"
     )
     known = "COMPUTED · 80× from 20× · 0.125 µm/px · cross-scale · "
     assert plan.badge.startswith(known)

@@ -70,7 +70,7 @@ def test_the_sentence_follows_widgets_and_camera(
     viewer, dock = enhance_dock(ome, "tiny-x4", 2.0)
     assert dock.sentence.startswith(
         "Reads 0.500 µm/px (20×), reference 0.250 µm/px (40×), writes 0.125 µm/px (80×) — "
-        "beyond native"
+        "cannot be checked"
     )
     assert "1,462 × 1,034 pixels" in dock.sentence
     dock.form.reference.setCurrentIndex(dock.form.reference.findData("none"))

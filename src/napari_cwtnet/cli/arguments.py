@@ -100,7 +100,7 @@ def build_parser() -> argparse.ArgumentParser:
     view = add("view", "open a slide in napari, with the docks")
     view.add_argument("slide", type=Path)
 
-    info = add("info", "size, pixel size, levels, and what can be enhanced")
+    info = add("info", "show size, pixel size, levels and what can be enhanced")
     info.add_argument("slide", type=Path)
     _image(info)
     _mpp(info)
@@ -123,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     evaluate.add_argument(
         "--told", choices=("file", "all", "nothing"), default="file",
-        help="what the model learns of it: what a real file states, everything, or nothing",
+        help="what the model is given of it: what a file states, everything, or nothing",
     )  # fmt: skip
     evaluate.add_argument(
         "--nuclei", type=float, nargs="?", const=0.5, metavar="MPP",
@@ -142,19 +142,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     _json(train)
 
-    _finetune(add("finetune", "let a model go on learning from slides"))
+    _finetune(add("finetune", "fine-tune a model on slides"))
 
     _dataset(add("dataset", "build a dataset of matched samples of slides"))
 
-    _inspect(add("inspect", "attention, sub-bands and trust maps of a field"))
+    _inspect(add("inspect", "show what the network did with a field: attention, sub-bands, trust"))
 
-    add_reproduce(add("reproduce", "do a table of the paper again"), _json)
+    add_reproduce(add("reproduce", "reproduce a table of the paper"), _json)
 
-    _bench(add("bench", "how fast this machine does it, as ratios of one run"))
+    _bench(add("bench", "measure speed and memory on this machine, as ratios"))
 
     _models(add("models", "list the models, or export one for other programs"))
 
-    _json(add("doctor", "what is installed here, and what is missing"))
+    _json(add("doctor", "show what is installed, and what is missing"))
     return parser
 
 
@@ -162,11 +162,13 @@ def _slides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slide", type=Path, nargs="?")
     parser.add_argument(
         "--slides", type=Path, metavar="FILE|DIR",
-        help="many instead of one: a folder, or a text file with a path in each line; --output "
-        "is then a folder, with a table slides.csv",
+        help="many slides instead of one: a folder, or a text file with one path per line; "
+        "--output is then a folder, with a table slides.csv",
     )  # fmt: skip
     parser.add_argument(
-        "--part", metavar="K/N", help="of --slides: every N-th, from the K-th, for N machines"
+        "--part",
+        metavar="K/N",
+        help="of --slides: every N-th from the K-th, to share them among N machines",
     )
     parser.set_defaults(replace=False)
 
@@ -174,7 +176,7 @@ def _slides(parser: argparse.ArgumentParser) -> None:
 def _ending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ending", choices=(".ome.tif", ".ome.zarr"), default=".ome.tif",
-        help="of the files that --slides makes",
+        help="format of the files that --slides writes",
     )  # fmt: skip
 
 
@@ -191,7 +193,7 @@ def _resample(parser: argparse.ArgumentParser) -> None:
         "--native-mpp", type=float, help="µm per level-0 pixel, in place of what the slide says"
     )
     parser.add_argument("--output", type=Path, required=True, help=".ome.tif or .ome.zarr")
-    parser.add_argument("--device", default="auto", help="where a model computes")
+    parser.add_argument("--device", default="auto", help="device of the model, as in enhance")
     _json(parser)
 
 
@@ -223,8 +225,8 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     _ending(parser)
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--region", help="X,Y,W,H in level-0 pixels, or all")
-    where.add_argument("--roi", type=Path, help="GeoJSON file; the rectangle around its polygon")
-    parser.add_argument("--roi-name", help="which one, where the file has several")
+    where.add_argument("--roi", type=Path, help="GeoJSON file: the rectangle around its polygon")
+    parser.add_argument("--roi-name", help="name of the polygon, if the file has several")
     parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
@@ -233,24 +235,25 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     _dtype(parser)
     parser.add_argument("--grid", metavar="X,Y,STEPX,STEPY", help="of the tiles, LR pixels")
     parser.add_argument(
-        "--no-skip-background", action="store_true", help="compute tiles that show nothing, too"
+        "--no-skip-background", action="store_true", help="also compute tiles that show no tissue"
     )
     parser.add_argument("--badge", action="store_true", help="draw the badge on a PNG's pixels")
     parser.add_argument(
         "--trust", action="store_true",
-        help="calibrate on this slide, and write beside the image what not to rely on",
+        help="calibrate on this slide, and write a mask of what not to rely on",
     )  # fmt: skip
-    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    parser.add_argument("--no-icc", action="store_true", help="keep the scanner's colours")
     _image(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's: tcp://HOST:PORT")
+    parser.add_argument("--resume", action="store_true", help="continue a run that was stopped")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="address of a Dask cluster, tcp://HOST:PORT"
+    )
     parser.add_argument(
         "--no-space-check",
         action="store_true",
-        help="of what is made block by block: do not ask first whether the disk will hold it; of "
-        "what is made at once that is never asked",
+        help="do not check the free disk space before writing block by block",
     )
-    parser.add_argument("--block", type=int, metavar="PIXELS", help="side of what is made at once")
+    parser.add_argument("--block", type=int, metavar="PIXELS", help="side of a block")
     _mpp(parser)
     _device(parser)
     _json(parser)
@@ -270,7 +273,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
     _sharpness(parser)
     _dtype(parser)
-    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    parser.add_argument("--no-icc", action="store_true", help="keep the scanner's colours")
     _image(parser)
     _mpp(parser)
     _device(parser)
@@ -292,7 +295,7 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, help="new folder")
     _dtype(parser)
-    parser.add_argument("--no-icc", action="store_true", help="leave colours as the scanner's")
+    parser.add_argument("--no-icc", action="store_true", help="keep the scanner's colours")
     _image(parser)
     _mpp(parser)
     _device(parser)
@@ -304,18 +307,20 @@ def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="to start from: a name or a .safetensors file")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, help="YAML with fields of the recipe")
-    parser.add_argument("--minutes", type=float, help="time budget; 10 if none is given")
+    parser.add_argument("--minutes", type=float, help="time budget, 10 by default")
     _sharpness(parser)
-    parser.add_argument("--held-out", type=float, help="share kept for measuring; a third")
-    parser.add_argument("--name", help="put the result among your models, under this name")
+    parser.add_argument(
+        "--held-out", type=float, help="share kept for measuring, a third by default"
+    )
+    parser.add_argument("--name", help="add the result to your models under this name")
     parser.add_argument("--device", help="auto, cpu, cuda:0, mps; cpu if none is given")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --output")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --output")
     _json(parser)
 
 
 def _bench(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--slide", type=Path, help="the sample slide if none is given")
-    parser.add_argument("--models", nargs="+", metavar="NAME", help="the shipped ones if left out")
+    parser.add_argument("--slide", type=Path, help="by default the sample slide")
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="by default the shipped ones")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; medians are reported")
     parser.add_argument("--side", type=int, default=512, help="of the view, LR pixels")
@@ -351,7 +356,7 @@ def _image(parser: argparse.ArgumentParser) -> None:
         "--image",
         type=int,
         metavar="N",
-        help="which one of a file with several, as info lists them",
+        help="image to use in a file that has several; info lists them",
     )
 
 
@@ -362,8 +367,8 @@ def _mpp(parser: argparse.ArgumentParser) -> None:
 def _sharpness(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sharpness", choices=("auto", "sharp", "medium", "soft", "softest"), default="auto",
-        help="assumed softness of the slide where its file does not say: the softer, the more "
-        "the model sharpens",
+        help="assumed softness of the slide if its file does not say; the softer, the more the "
+        "model sharpens",
     )  # fmt: skip
 
 

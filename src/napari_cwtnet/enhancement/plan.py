@@ -30,6 +30,7 @@ KERNELS: dict[str, Kernel] = {
     "softest": Kernel("gauss", 1.2),
 }
 """The kernel assumed for each sharpness."""
+UNCHECKED = "cannot be checked: the scanner recorded nothing this fine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,7 @@ class Plan:
         if self.source_computed:
             end = "the image it reads is itself computed: there is no truth to compare with"
         elif self.beyond_native:
-            end = "beyond native: the slide holds no truth for this detail"
+            end = UNCHECKED
         else:
             end = "the slide holds the truth, PSNR will be shown"
         if self.mode == "oracle":

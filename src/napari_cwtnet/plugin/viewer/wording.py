@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan, choose_device
+from napari_cwtnet.enhancement.plan import UNCHECKED
 from napari_cwtnet.enhancement.target import Target
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.tasks.enhance import EnhanceRun
@@ -81,14 +82,16 @@ def _work(plan: Plan) -> str:
     return f"{width:,} × {height:,} pixels, {tiles}"
 
 
-_UNCHECKED = "Cannot be checked: the scanner recorded nothing this fine"
+def capital(words: str) -> str:
+    """Words that begin a sentence."""
+    return words[:1].upper() + words[1:]
 
 
 def what_will_happen(plan: Plan) -> str:
     """The plan's sentence, and how much work it is."""
-    sentence = plan.sentence[:1].upper() + plan.sentence[1:]
+    sentence = capital(plan.sentence)
     if plan.downsample == 1 and not plan.source_computed:
-        sentence = f"{Target(plan.scale).words(plan.native_mpp)}. {_UNCHECKED}"
+        sentence = f"{Target(plan.scale).words(plan.native_mpp)}. {capital(UNCHECKED)}"
     words = f"{sentence}.\n{_work(plan)}."
     if plan.checkable:
         # Without this, people wonder why the enhanced view is not sharper than the slide.
