@@ -187,7 +187,7 @@ def test_of_what_is_made_at_once_the_disk_is_not_asked_as_the_help_says(
     assert run(*words, tmp_path / "a.png").returncode == 0
     assert run(*words, tmp_path / "b.png", "--no-space-check").returncode == 0
     said = " ".join(run("enhance", "--help").stdout.split())
-    assert "of what is made at once that is never asked" in said
+    assert "before writing block by block" in said
 
 
 def test_every_choice_is_kept(words: list[object], run: Run, tmp_path: Path) -> None:

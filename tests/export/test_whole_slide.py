@@ -158,7 +158,9 @@ def test_a_cancelled_run_goes_on(job: Job, tmp_path: Path) -> None:
     output = tmp_path / "out.ome.zarr"
     work = stopped(job, output)
     shutil.copytree(work, tmp_path / ".again.ome.zarr.partial")
-    with pytest.raises(OutputError, match=r"unfinished run in \.out\.ome\.zarr\.partial; go on"):
+    with pytest.raises(
+        OutputError, match=r"unfinished run in \.out\.ome\.zarr\.partial; add --resume"
+    ):
         enhance_to_file(job, output)
     made = enhance_to_file(job, output, resume=True)
     assert (made.resumed_blocks, made.blocks) == (1, 2)
@@ -237,7 +239,7 @@ def test_another_run_is_not_gone_on_with(job: Job, folder: Path, tmp_path: Path)
     journal = work / "journal.jsonl"
     content = journal.read_bytes()
     journal.write_bytes(content.replace(b'"native_mpp": 0.25', b'"native_mpp": 0.26'))
-    with pytest.raises(OutputError, match=r"native_mpp is 0\.26, here 0\.25; repeat"):
+    with pytest.raises(OutputError, match=r"native_mpp is 0\.26, here 0\.25; resume it"):
         enhance_to_file(job, output, resume=True)
     journal.write_bytes(content.replace(b'"place"', b'"space"', 1))
     with pytest.raises(OutputError, match=r"damaged or of another version in line 2; delete"):

@@ -288,8 +288,8 @@ def enhance_to_file(
             work.acquire()  # says so where it is not unfinished but at work
             work.release()
             raise OutputError(
-                f"Output {output} has an unfinished run in {work.path.name}; resume it, "
-                "or delete that folder."
+                f"Output {output} has an unfinished run in {work.path.name}; add "
+                "--resume to continue it, or delete that folder."
             )
         cluster = None if scheduler is None else stack.enter_context(Cluster(scheduler))
         # Workers may have devices that this machine has not.
