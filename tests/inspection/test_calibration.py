@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, enhance, make_plan
+from napari_cwtnet.enhancement.check import tissue_fields
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import calibration
 from napari_cwtnet.inspection.calibration import (
     Calibration,
     MeasuredField,
@@ -132,6 +135,27 @@ def test_the_promise_holds_on_fields_that_were_not_measured(
             missed.append(field.missed(found.threshold))
     assert np.mean(np.array(missed) <= found.promise.area) >= 0.75
     assert max(missed) < 3 * found.promise.area
+
+
+def test_fields_are_drawn_without_regard_to_their_texture(
+    textured: Slide, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the promise would be about fields like those with most texture."""
+    drawn: list[Region] = []
+    plain = calibration.measure_field
+
+    def noted(slide: Slide, engine: Engine, plan: Plan, region: Region, *more: Any, **options: Any):
+        drawn.append(region)
+        return plain(slide, engine, plan, region, *more, **options)
+
+    monkeypatch.setattr(calibration, "measure_field", noted)
+    calibrate(textured, engine, plan_of(textured, engine))
+    every = tissue_fields(textured, 1.0, 1000, 384)
+    most = tissue_fields(textured, 1.0, 12, 384)
+    assert set(drawn) <= set(every)
+    assert len(set(drawn)) == 12 < len(every)
+    assert set(drawn) != set(most)
+    assert tuple(drawn) == tissue_fields(textured, 1.0, 12, 384, at_random=True)
 
 
 def test_where_the_slide_holds_the_truth_its_own_reading_is_measured(

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import EnhanceRequest, enhance
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, make_plan
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection import (
@@ -20,18 +21,21 @@ from napari_cwtnet.inspection import (
     trust_sentence,
 )
 from napari_cwtnet.inspection.trust import (
+    coarser_field,
     consistency,
     error,
+    expected_error,
     local_psnr,
     local_ssim,
     trust_map,
     trust_maps,
 )
 from napari_cwtnet.metrics import psnr, ssim
+from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.check_levels import check_levels
 from napari_cwtnet.slides.degradation import Kernel
-from napari_cwtnet.slides.degrade import shrink_exactly
+from napari_cwtnet.slides.degrade import shrink, shrink_exactly
 
 REGION = Region(0, 0, 160, 128)
 
@@ -68,6 +72,53 @@ def test_a_corrupted_patch_lights_up_there_and_nowhere_else(slide) -> None:
     near[8:16, 18:28] = True
     assert np.abs(changed[inside]).mean() > 20
     assert np.nanmax(np.abs(changed[~near])) < 1e-3
+
+
+def test_the_kernel_that_is_known_is_the_one_that_shrinks(slide) -> None:
+    fine = slide.read(Region(40, 40, 160, 160), 1)
+    for kernel in (Kernel("box"), Kernel("bicubic"), Kernel("gauss", 0.8)):
+        lr = shrink(fine, kernel, 2)
+        assert np.nanmean(consistency(fine, lr, kernel)) < 0.6  # LR is rounded, some after each pass
+        for other in {Kernel("box"), Kernel("gauss", 1.6)} - {kernel}:
+            assert np.nanmean(consistency(fine, lr, other)) > 1
+
+
+def test_what_contradicts_the_slide_is_expected_to_be_wrong(slide) -> None:
+    fine = slide.read(Region(40, 40, 160, 160), 1)
+    kernel = Kernel("box")
+    lr, error = shrink(fine, kernel, 2), np.full((80, 80), 3.0, np.float32)
+    assert (expected_error(fine, lr, error, kernel) == 3).all()
+    pasted = fine.copy()
+    pasted[40:64, 46:70] = fine[40:64, 40:64]  # moved by 6 pixels
+    found = expected_error(pasted, lr, error, kernel)
+    inside = np.zeros((80, 80), bool)
+    inside[20:32, 23:35] = True
+    assert found[inside].mean() > 12
+    assert (found[~inside] == 3).all()
+    alone = expected_error(pasted, lr, None, kernel)
+    assert alone[inside] == pytest.approx(np.nan_to_num(consistency(pasted, lr, kernel))[inside])
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_model_is_told_no_more_of_a_coarser_field_than_it_knows(tmp_path, stored: bool) -> None:
+    """Of a slide with a single level nobody knows the kernel; two levels reveal it."""
+    random = np.random.default_rng(0)
+    fine = np.clip(gaussian_filter(random.normal(128, 60, (512, 512, 3)), (1, 1, 0)), 0, 255)
+    levels = [fine.astype(np.uint8)]
+    while len(levels) < 1 + 2 * stored:
+        levels.append(shrink(levels[-1], Kernel("box"), 2))
+    path = tmp_path / "slide.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for number, level in enumerate(levels):
+            writer.write(level, tile=(64, 64), photometric="rgb", subfiletype=int(number > 0))
+    engine = Engine(load_model("cwtnet-lite-x2"), "cpu", 0)
+    with open_slide(path) as slide:
+        downsample = 2.0 if stored else 1.0
+        plan = make_plan(slide, engine.model, EnhanceRequest(slide.bounds, downsample, "none"))
+        knows = engine.known(slide, plan)[0].kernel is not None
+        assert knows == stored
+        with coarser_field(slide, engine, plan, slide.bounds, 1) as (pyramid, coarser):
+            assert (engine.known(pyramid, coarser)[0].kernel is not None) == stored
 
 
 def test_spread_is_zero_for_a_network_that_does_not_care(slide, make_engine) -> None:
