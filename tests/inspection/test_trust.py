@@ -99,6 +99,18 @@ def test_what_contradicts_the_slide_is_expected_to_be_wrong(slide) -> None:
     assert alone[inside] == pytest.approx(np.nan_to_num(consistency(pasted, lr, kernel))[inside])
 
 
+def test_an_error_that_was_learnt_before_the_weights_says_so(slide, make_engine) -> None:
+    """A fine-tuned model keeps the head, which its provenance then does not name."""
+    shipped = Engine(load_model("cwtnet-lite-x2"), "cpu", 0)
+    tuned = make_engine(2, error_channels=4)
+    older = "fine-tuned since it learnt this"
+    for engine, is_older in ((shipped, False), (tuned, True)):
+        field = capture(slide, engine, EnhanceRequest(REGION, 2, "none"))
+        for name in ("expected-error", "predicted-error"):
+            assert (older in trust_map(field, name).meaning) == is_older
+        assert older not in trust_map(field, "consistency").meaning
+
+
 @pytest.mark.parametrize("stored", [False, True])
 def test_the_model_is_told_no_more_of_a_coarser_field_than_it_knows(tmp_path, stored: bool) -> None:
     """Of a slide with a single level nobody knows the kernel; two levels reveal it."""

@@ -18,6 +18,7 @@ from napari_cwtnet.model import load_model
 from napari_cwtnet.plugin.tasks.device import ARBITER
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.viewport import look_at, zoom_to
 from plugin.enhance_help import finish, results, write_model
 
 Dock = Callable[..., Any]
@@ -142,3 +143,17 @@ def test_an_oracle_proves_nothing(enhance_dock: Dock, qtbot: Any, ome: Path) -> 
     checked(qtbot, dock)
     assert "ORACLE" in dock.panel.check.sentence.text()
     assert "better" not in dock.panel.check.sentence.text()
+
+
+def test_figures_of_elsewhere_say_so(enhance_dock: Dock, qtbot: Any, svs: Path) -> None:
+    viewer, dock = enhance_dock(svs)
+    shown = dock.panel.check
+    zoom_to(viewer, viewer.layers[0], 0.5)
+    look_at(viewer, viewer.layers[0], 900, 1000)
+    assert checked(qtbot, dock).kind == "done"
+    found = dock.checker.found.check.sentence
+    assert (shown.sentence.text(), shown.isEnabled()) == (found, True)
+    for y, words in ((2500, f"Checked elsewhere on this slide. {found}"), (1010, found)):
+        look_at(viewer, viewer.layers[0], 900, y)
+        qtbot.waitUntil(lambda words=words: shown.sentence.text() == words, timeout=5000)
+        assert shown.isEnabled() == (words == found)
