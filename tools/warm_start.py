@@ -40,7 +40,10 @@ def warm_start(old: CwtNet, config: NetworkConfig, seed: int = 0) -> CwtNet:
                 continue
             if name.startswith("wt_head.weight") and name in before:
                 _put(target, _by_bands(before[name], *bands), widths)
-            elif name.startswith(("wt_tail.", "conditioning.leave")):
+            elif name.startswith("conditioning.leave"):
+                if name in before and widths[0] == widths[1]:
+                    _put(target, before[name], widths)  # sites of further blocks come last
+            elif name.startswith("wt_tail."):
                 if name in before and before[name].shape == target.shape:
                     target.copy_(before[name])
             elif name.endswith("fuse.weight") and name in before:

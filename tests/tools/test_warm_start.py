@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from napari_cwtnet.model import CwtNet, NetworkConfig, load_model, preset, save_weights
+from napari_cwtnet.model.conditioning import LENGTH
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "warm_start.py"
 
@@ -51,6 +52,19 @@ def test_wider_and_deeper_computes_the_same(warm_start: Callable[..., CwtNet]) -
         new = warm_start(old, config(**changes)).eval()
         assert new.parameter_count() > old.parameter_count()
         assert torch.allclose(new(lr).sr, before, atol=1e-4), changes
+
+
+@torch.no_grad()
+def test_a_deeper_network_keeps_what_it_does_with_the_degradation(
+    warm_start: Callable[..., CwtNet],
+) -> None:
+    old = trained(config(conditioning=16))
+    lr = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
+    known = torch.rand(1, 2, LENGTH, generator=torch.Generator().manual_seed(1))
+    before = old(lr, degradation=known).sr
+    assert (before - old(lr).sr).abs().max() > 0.01
+    new = warm_start(old, config(conditioning=16, blocks=4)).eval()
+    assert torch.allclose(new(lr, degradation=known).sr, before, atol=1e-4)
 
 
 @torch.no_grad()
