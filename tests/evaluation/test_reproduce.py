@@ -14,7 +14,14 @@ from training.conftest import tiles
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError, TrainingError
-from napari_cwtnet.evaluation.reproduce import TABLES, Driver, TablePlan, read_budget, write_page
+from napari_cwtnet.evaluation.reproduce import (
+    TABLES,
+    Driver,
+    TablePlan,
+    experiment,
+    read_budget,
+    write_page,
+)
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
 from napari_cwtnet.evaluation.reproduce.experiment import Budget, Row
 from napari_cwtnet.evaluation.reproduce.report import markdown, verdict
@@ -29,6 +36,8 @@ from napari_cwtnet.evaluation.reproduce.results import (
 from napari_cwtnet.evaluation.reproduce.runs import RunRecord, plan_run
 from napari_cwtnet.metrics import psnr
 from napari_cwtnet.model import CwtNet, load_model, preset
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.training.fields import Field, shrink
 
 SOURCES = """
@@ -393,3 +402,44 @@ def test_rows_with_the_reference_are_held_against_one_another() -> None:
     text = list(markdown(table, list(lines.values()), {}))
     assert sum("above CWT-Net, cross-scale, dB" in line for line in text) == 1
     assert sum("above CWT-Net, dB" in line for line in text) == 1
+
+
+def test_scanner_trains_and_tests_on_lr_as_scanners_make_it(data: Path, tmp_path: Path) -> None:
+    table = replace(TABLES["table1"], rows=_first_and_knowing)
+    plan = TablePlan(table, data, tmp_path, Budget(steps=2), degradation="scanner")
+    cells = Driver(plan, CancelToken(), lambda _: None).run()
+    driver = Driver(plan, CancelToken(), print)
+    (field,) = driver.fields(2)[0]
+    with Image.open(data / "blocks" / "0.png") as picture:
+        truth = np.asarray(picture.convert("RGB"))
+    made = Degradation.parse("box+jpeg75-420")
+    assert np.array_equal(field.lr, degrade(truth, made, 2, random=np.random.default_rng(0)))
+    assert not np.array_equal(field.lr, shrink(truth, 2))
+    assert field.known == (made.without("noise"),) * 2
+    assert cells[0].tested.psnr == [psnr(image_of(cells[0].row, None, field, 2), truth, 2)]
+    recipe = driver.planned(cells[1].row, 2, 0).recipe
+    assert recipe.degradation is not None
+    assert recipe.degradation.validation == ("box+jpeg75-420",)
+    assert recipe.degradation.scale_jitter == recipe.degradation.colour_jitter == 0
+    network = load_model(next(tmp_path.glob("runs/*/final.safetensors"))).network
+    assert network.takes_degradation
+    text = (tmp_path / "table1.md").read_text()
+    assert "(2 steps, LR as a scanner makes it: 2×2 mean, JPEG 75)" in text
+    assert all(cell.row.paper is None for cell in cells)  # the paper has none of such LR
+
+
+def _first_and_knowing(scale: int, degradation: experiment.Degradation) -> tuple[Row, ...]:
+    rows = TABLES["table1"].rows(scale, degradation)
+    return tuple(row for row in rows if row.name.startswith(("bicubic", "CWT-Net that knows")))
+
+
+def test_only_scanner_has_rows_that_know_the_degradation() -> None:
+    for scale in (2, 4):
+        clean, scanner = (
+            {row.name for row in TABLES["table1"].rows(scale, made)}
+            for made in ("bicubic", "scanner")
+        )
+        knowing = {"CWT-Net that knows the degradation"}
+        knowing |= {"CWT-Net that knows the degradation, cross-scale"} if scale > 2 else set()
+        assert scanner - clean == knowing
+        assert not clean - scanner

@@ -18,7 +18,10 @@ from napari_cwtnet.evaluation.reproduce.classifier import ResNet50, read_patches
 from napari_cwtnet.evaluation.reproduce.experiment import Budget
 from napari_cwtnet.evaluation.reproduce.results import interval
 from napari_cwtnet.evaluation.reproduce.runs import Place
-from napari_cwtnet.evaluation.reproduce.table6 import scores_of
+from napari_cwtnet.evaluation.reproduce.table6 import field_of, scores_of
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.training.fields import shrink
 
 
 def test_resnet_50_is_that_of_its_paper() -> None:
@@ -98,6 +101,17 @@ def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
     assert [words.split(": ")[1] for words in again] == [
         str(Place(row, 2, 0)) for row in plan.table.rows(2, "bicubic")
     ]
+
+
+def test_scanner_classifies_what_scanners_make() -> None:
+    patch = tiles(0, 64)
+    clean, scanned = field_of(patch, "bicubic"), field_of(patch, "scanner")
+    made = Degradation.parse("box+jpeg75-420")
+    random = np.random.default_rng(0)
+    assert np.array_equal(clean.lr, shrink(patch, 2))
+    assert np.array_equal(scanned.lr, degrade(patch, made, 2, random=random))
+    assert not np.array_equal(scanned.lr, clean.lr)
+    assert scanned.truth is patch
 
 
 def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:

@@ -52,15 +52,16 @@ def _table(parser: argparse.ArgumentParser, key: str) -> None:
         parser.add_argument("--scale", type=int, nargs="+", choices=(2, 4, 8), default=[2])
     else:
         parser.set_defaults(scale=[2])
+    made = ("bicubic", "scanner") if key == "table6" else ("bicubic", "levels", "scanner")
+    parser.add_argument(
+        "--degradation",
+        choices=made,
+        default="bicubic",
+        help="LR by bicubic from images, from real levels of slides, or as a scanner makes it",
+    )
     if key == "table6":
-        parser.set_defaults(degradation="bicubic")
         parser.add_argument("--patches", type=Path, required=True, help=".npz with patches, labels")
         parser.add_argument("--epochs", type=int, default=12, help="of the classifier")
-    else:
-        help_text = "LR by bicubic from images, or real levels of slides"
-        parser.add_argument(
-            "--degradation", choices=("bicubic", "levels"), default="bicubic", help=help_text
-        )
 
 
 class _OneLineParser(argparse.ArgumentParser):

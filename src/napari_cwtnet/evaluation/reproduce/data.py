@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from napari_cwtnet.errors import CwtnetError, RequestError
-from napari_cwtnet.evaluation.reproduce.experiment import Degradation
+from napari_cwtnet.evaluation.reproduce.experiment import SCANNER_MIX, Degradation
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Field, PatchSampler, source_files
@@ -108,14 +109,14 @@ _LEAST_SIDE = 44
 
 
 def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, Any]:
-    """The ``sources`` or ``slides`` of a recipe, from the data that exist.
+    """The data of a recipe, from what exists, and how LR is made of them.
 
     Parameters
     ----------
     data : Path
-        For ``bicubic``: folders named as in ``table_sources.yaml``, or a ``sources.yaml`` with a
-        list of such sources. For ``levels``: slides that store the levels; others are ignored.
-    degradation : {"bicubic", "levels"}
+        For ``levels``: slides that store the levels; others are ignored. Otherwise folders named as
+        in ``table_sources.yaml``, or a ``sources.yaml`` with a list of such sources.
+    degradation : {"bicubic", "levels", "scanner"}
         How LR and reference are made.
     scale : int
         Super-resolution factor.
@@ -127,7 +128,9 @@ def sources_of(data: Path, degradation: Degradation, scale: int) -> dict[str, An
     """
     if not data.is_dir():
         raise RequestError(f"Data folder {data} does not exist; check --data.")
-    return _slides(data, scale) if degradation == "levels" else _images(data)
+    if degradation == "levels":
+        return _slides(data, scale)
+    return _images(data) | ({"degradation": SCANNER_MIX} if degradation == "scanner" else {})
 
 
 def _images(data: Path) -> dict[str, Any]:
@@ -249,7 +252,7 @@ def crops(fields: Sequence[Field], scale: int, side: int, per_image: int) -> lis
             for column in range(columns):
                 part = field.crop(top + row * h, left + column * w, h, w, scale)
                 name = f"{field.name} {row},{column}"
-                found.append(Field(name, part.lr, part.reference, part.truth))
+                found.append(replace(part, name=name))
     if not found:
         raise RequestError(
             f"No held-out image has {_LEAST_SIDE} pixels along each side to be tested on at "

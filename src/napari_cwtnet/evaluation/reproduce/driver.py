@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,13 @@ class TablePlan:
     scales: tuple[int, ...] = (2,)
     degradation: Degradation = "bicubic"
 
+    def rows(self, scale: int) -> tuple[Row, ...]:
+        """The table's rows at a scale; the paper has no figures for LR as scanners make it."""
+        rows = self.table.rows(scale, self.degradation)
+        if self.degradation == "scanner":
+            return tuple(replace(row, paper=None) for row in rows)
+        return rows
+
 
 class Driver:
     """Reproduces one table.
@@ -150,7 +157,7 @@ class Driver:
         folder = plan.output / PICTURES
         make_folder(folder)
         chosen = chosen_for_sheets([field.truth for field in fields])
-        rows = plan.table.rows(scale, plan.degradation)
+        rows = plan.rows(scale)
         paired = tuple(row for row in rows if row.test in GIVEN_THE_REFERENCE)
         alone = tuple(row for row in rows if row not in paired)
         for number, index in enumerate(chosen):
@@ -193,7 +200,7 @@ class Driver:
             own = scale // 2 if row.test.startswith("half") else scale
             self._runs[key] = plan_run(
                 plan.table,
-                row if own == scale else _named(plan.table, own, plan.degradation),
+                row if own == scale else _named(plan, own),
                 scale=own,
                 seed=seed,
                 budget=plan.budget,
@@ -243,9 +250,7 @@ class Driver:
         """The test fields of a scale, and a hash of their pixels."""
         if scale not in self._fields:
             table = self.plan.table
-            first = next(
-                row for row in table.rows(scale, self.plan.degradation) if row.changes is not None
-            )
+            first = next(row for row in self.plan.rows(scale) if row.changes is not None)
             recipe = self.planned(first, scale, 0).recipe
             fields = fields_to_test(recipe, self.plan.data, table.side, table.per_image)
             self._fields[scale] = (fields, _hash(fields))
@@ -313,14 +318,14 @@ def _places(plan: TablePlan) -> Iterator[Place]:
     """Cells, one seed after another, to have a whole table early."""
     for seed in range(plan.seeds):
         for scale in plan.scales:
-            for row in plan.table.rows(scale, plan.degradation):
+            for row in plan.rows(scale):
                 if row.changes is not None or seed == 0:
                     yield Place(row, scale, seed)
 
 
-def _named(table: Table, scale: int, degradation: Degradation) -> Row:
+def _named(plan: TablePlan, scale: int) -> Row:
     """The row that all are compared with, at another scale."""
-    return next(row for row in table.rows(scale, degradation) if row.name == table.compared)
+    return next(row for row in plan.rows(scale) if row.name == plan.table.compared)
 
 
 def _hash(fields: Sequence[Field]) -> str:

@@ -105,7 +105,19 @@ TABLE_6 = {
 """Accuracy of ResNet-50 in per cent, on MLCamSR's patches and on PCam."""
 
 
-Degradation = Literal["bicubic", "levels"]
+Degradation = Literal["bicubic", "levels", "scanner"]
+"""How LR and reference are made: antialiased bicubic, real levels, or as scanners make them."""
+
+SCANNER = "box+jpeg75-420"
+"""LR and reference of the test fields of ``scanner``, as a SPEC."""
+
+SCANNER_MIX: Mapping[str, Any] = {
+    "scale_jitter": 0.0,
+    "colour_jitter": 0.0,
+    "validation": [SCANNER],
+}
+"""Training degradations of ``scanner``; without jitter, so that only LR and reference differ."""
+
 Test = Literal[
     "bicubic",
     "single-image",

@@ -32,10 +32,17 @@ CWTNET_CHANGES: dict[str, Any] = {
     "preset": "lite",
     "loss": {"sr": 1.0, "wt": 0.1, "sr_ssim": 0.0, "wt_ssim": 0.0},
 }
+_KNOWING = f"{CWTNET} that knows the degradation"
+_KNOWS: dict[str, Any] = {"network": {"conditioning": 64}}
+_KNOWING_NOTE = (
+    "the only row that gets the kernel and the compression of LR, as a slide's file and levels "
+    "reveal them (decision 0016)"
+)
 
 
 def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
-    paper = {name: figures[scale] for name, figures in TABLE_1[degradation].items()}
+    of_paper = TABLE_1["levels" if degradation == "levels" else "bicubic"]
+    paper = {name: figures[scale] for name, figures in of_paper.items()}
     rows = [Row("bicubic", "bicubic", None, paper["bicubic"])]
     for name, architecture in _PEERS.items():
         changes = peer(architecture)
@@ -50,13 +57,16 @@ def _rows(scale: int, degradation: Degradation) -> tuple[Row, ...]:
     else:
         note = "without the next-higher level, for which the paper has no figures"
         rows.append(Row(CWTNET, "single-image", CWTNET_CHANGES, note=note))
-        rows += _given_the_reference(scale, paper[CWTNET])
+    if degradation == "scanner":
+        rows.append(Row(_KNOWING, "single-image", CWTNET_CHANGES | _KNOWS, note=_KNOWING_NOTE))
+    if scale > 2:
+        rows += _given_the_reference(scale, paper[CWTNET], degradation)
     return tuple(rows)
 
 
-def _given_the_reference(scale: int, paper: PaperFigures) -> list[Row]:
+def _given_the_reference(scale: int, paper: PaperFigures, degradation: Degradation) -> list[Row]:
     half = scale // 2
-    return [
+    rows = [
         Row(
             f"bicubic ×{half} of the reference",
             "bicubic of the reference",
@@ -77,6 +87,10 @@ def _given_the_reference(scale: int, paper: PaperFigures) -> list[Row]:
             "methods that the paper compares it with",
         ),
     ]
+    if degradation == "scanner":
+        changes = CWTNET_CHANGES | _KNOWS | {"reference_share": 1.0}
+        rows.append(Row(f"{_KNOWING}, cross-scale", "cross-scale", changes, note=_KNOWING_NOTE))
+    return rows
 
 
 def peer(architecture: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from napari_cwtnet.evaluation.reproduce.results import Cell, RowSummary, Spread,
 from napari_cwtnet.files import written_whole
 
 ORACLE = "ORACLE: "
+_LR = {"levels": "real levels", "scanner": "LR as a scanner makes it: 2×2 mean, JPEG 75"}
 _HEADS = ("×", "row", "mode", "oracle", "psnr", "psnr sd", "ssim", "ssim sd", "seeds")
 _MORE = ("lead", "lead low", "lead high", "images ahead", "images", "paper psnr", "paper ssim")
 _COSTS = ("parameters", "steps", "training cpu s", "cpu s per megapixel", "recipe hashes")
@@ -72,7 +73,7 @@ def make_folder(folder: Path) -> None:
 def markdown(table: Table, lines: Sequence[RowSummary], about: dict[str, Any]) -> Iterator[str]:
     """The table, in parts by scale and by whether rows have the reference."""
     setting = [about["Budget"]] if about.get("Budget") else []
-    setting += ["real levels"] if about.get("Degradation") == "levels" else []
+    setting += [_LR[about["Degradation"]]] if about.get("Degradation") in _LR else []
     yield f"## {table.title}" + (f" ({', '.join(setting)})" if setting else "")
     yield ""
     yield table.setting

@@ -29,12 +29,12 @@ from napari_cwtnet.evaluation.reproduce.classifier import (
     trained_judge,
 )
 from napari_cwtnet.evaluation.reproduce.driver import Driver, TablePlan
-from napari_cwtnet.evaluation.reproduce.experiment import TABLE_6, Row
+from napari_cwtnet.evaluation.reproduce.experiment import SCANNER, TABLE_6, Degradation, Row
 from napari_cwtnet.evaluation.reproduce.report import make_folder, write_files
 from napari_cwtnet.evaluation.reproduce.results import image_of, interval
 from napari_cwtnet.evaluation.reproduce.runs import WEIGHTS, Place, Say, TableProgress
 from napari_cwtnet.model.weights import read_weights
-from napari_cwtnet.training.fields import Field, shrink
+from napari_cwtnet.training.fields import Field, degraded_as, shrink
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def judge_methods(
     """
     read = read_patches(patches)
     driver = Driver(plan, cancel, say)
-    rows = plan.table.rows(_SCALE, plan.degradation)
+    rows = plan.rows(_SCALE)
     first = next(row for row in rows if row.changes is not None)
     recipe = driver.planned(first, _SCALE, 0).recipe
     training, testing = split_patches(read, recipe, plan.data)
@@ -154,6 +154,7 @@ def _about(plan: TablePlan, epochs: int, training: Patches, testing: Patches) ->
         "Accuracy of always saying the commoner class": f"{100 * share:.1f} %",
         "Epochs": epochs,
         "Budget of each method": str(plan.budget),
+        "Degradation": plan.degradation,
         "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
         "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
     }
@@ -172,10 +173,7 @@ def _images(
     progress: TableProgress,
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Names and images to classify: originals and shrunk ones without a row, else enhanced."""
-    fields = [
-        Field(str(number), shrink(image, _SCALE), image, image)
-        for number, image in enumerate(testing.images)
-    ]
+    fields = [field_of(image, driver.plan.degradation) for image in testing.images]
     if row is None:
         yield ORIGINAL, testing.images
         yield SHRUNK, np.stack([field.lr for field in fields])
@@ -187,6 +185,12 @@ def _images(
         network = read_weights(folder / WEIGHTS)[0]
     progress("classifying")
     yield row.name, np.stack([image_of(row, network, field, _SCALE) for field in fields])
+
+
+def field_of(patch: NDArray[np.uint8], degradation: Degradation) -> Field:
+    """A patch as truth, with the LR that the networks enhance."""
+    field = Field("patch", shrink(patch, _SCALE), patch, patch)
+    return degraded_as(field, SCANNER, _SCALE) if degradation == "scanner" else field
 
 
 def _hash(patches: Patches) -> str:
