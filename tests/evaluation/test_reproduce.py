@@ -424,7 +424,7 @@ def test_scanner_trains_and_tests_on_lr_as_scanners_make_it(data: Path, tmp_path
     network = load_model(next(tmp_path.glob("runs/*/final.safetensors"))).network
     assert network.takes_degradation
     text = (tmp_path / "table1.md").read_text()
-    assert "(2 steps, LR as a scanner makes it: 2×2 mean, JPEG 75)" in text
+    assert "(2 steps a network, LR as a scanner makes it: 2×2 mean, JPEG 75)" in text
     assert all(cell.row.paper is None for cell in cells)  # the paper has none of such LR
 
 
