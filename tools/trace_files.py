@@ -66,6 +66,7 @@ def traced(slide: Path, model: str | None) -> dict[str, set[str]]:
     """Files of each action."""
     import napari_cwtnet
     from napari_cwtnet.plugin import app
+    from napari_cwtnet.plugin.viewer.viewport import zoom_to
 
     package = Path(napari_cwtnet.__file__).parent
     viewer = app.start()
@@ -83,6 +84,8 @@ def traced(slide: Path, model: str | None) -> dict[str, set[str]]:
     with tracing(package) as found["a zoom with nothing enhanced"]:
         viewer.scene.camera.zoom *= 4
         pump(SETTLED_S)
+    zoom_to(viewer, viewer.layers[0], 0.5)  # where the slide lacks detail
+    pump(SETTLED_S)
     with tracing(package) as found["Enhance view"]:
         enhance.enhance_view()
         pump(300, lambda: not enhance.controller.busy)
