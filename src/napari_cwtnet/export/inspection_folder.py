@@ -33,6 +33,7 @@ from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
 from napari_cwtnet.inspection.trust import TRUST
+from napari_cwtnet.slides.resolution import pixel_sides
 
 _PLANES = {"direction": ("down", "right")}
 _RGB = ("red", "green", "blue")
@@ -94,7 +95,7 @@ def save_map(path: Path, found: Map, provenance: Mapping[str, Any]) -> None:
         },
     }
     if place.unit is not None:
-        metadata |= {f"PhysicalSize{axis}": place.pixel for axis in "XY"}
+        metadata |= {"PhysicalSizeX": place.width, "PhysicalSizeY": place.height}
         metadata |= {f"PhysicalSize{axis}Unit": place.unit for axis in "XY"}
     with written_whole(path) as partial:
         tifffile.imwrite(
@@ -210,7 +211,10 @@ class _Writer:
     def __init__(self, folder: Path, found: Survey) -> None:
         self.files: list[str] = []
         self._folder, self._found = folder, found
-        self._badge, self._mpp = found.field.plan.badge, found.field.plan.native_mpp
+        plan = found.field.plan
+        self._badge, self._mpp = plan.badge, plan.native_mpp
+        if self._mpp is not None:
+            self._mpp, _ = pixel_sides(self._mpp, plan.pixel_aspect)  # its bars run across
 
     def sections(self) -> list[Section]:
         """Write every map; give what the page shows of them."""

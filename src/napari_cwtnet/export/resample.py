@@ -28,6 +28,7 @@ from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.slides.provenance_tags import record_of
 from napari_cwtnet.slides.resample import Filter
+from napari_cwtnet.slides.resolution import is_square
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
@@ -136,6 +137,11 @@ def resample(
             raise RequestError(
                 f"Slide {path.name} does not say its pixel size; give it by --native-mpp."
             )
+        if not is_square(slide.pixel_aspect):
+            raise RequestError(
+                f"Slide {path.name}: {slide.mpp_note}; no other size of them is exact along both "
+                "axes. Give --native-mpp to take them for square."
+            )
         if not math.isfinite(mpp) or mpp <= 0:
             raise RequestError(f"Pixel size {mpp:g} µm/px: give a number above 0.")
         downsample = mpp / slide.mpp
@@ -215,6 +221,7 @@ def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> 
         "output_downsample": downsample,
         "native_mpp": slide.mpp,
         "output_mpp": mpp,
+        "pixel_aspect": slide.pixel_aspect,
         "resampled": {"kernel": kernel, "mpp": mpp},
     }
 

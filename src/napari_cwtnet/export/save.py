@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.ome_tiff import write_ome_tiff
 from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
-from napari_cwtnet.export.pyramid import Count, Progress, halved
+from napari_cwtnet.export.pyramid import Count, Progress, halved, image_place
 from napari_cwtnet.export.record import (
     image_record,
     is_sidecar,
@@ -81,7 +81,10 @@ def write_png(
     notes = PngImagePlugin.PngInfo()
     notes.add_itxt("Title", provenance.get("badge", "COMPUTED"))
     notes.add_itxt("Comment", json.dumps(dict(provenance), ensure_ascii=False))
-    options: dict[str, Any] = {} if mpp is None else {"dpi": (25_400 / mpp, 25_400 / mpp)}
+    options: dict[str, Any] = {}
+    if mpp is not None:
+        place = image_place(provenance, mpp)
+        options["dpi"] = (25_400 / place.width, 25_400 / place.height)
     if provenance.get("icc_to_srgb"):
         options["icc_profile"] = SRGB_PROFILE
     Image.fromarray(image).save(path, format="PNG", pnginfo=notes, **options)
