@@ -141,6 +141,8 @@ def _slides(
     given: dict[str, Any] = {}
     if arguments.held_out is not None:
         given["held_out_share"] = arguments.held_out
+    if arguments.image is not None:
+        given["image"] = arguments.image
     if arguments.sharpness != "auto":
         given["sharpness"] = arguments.sharpness
     sources = [slide_source(path, **given) for path in arguments.slides]

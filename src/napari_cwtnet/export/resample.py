@@ -83,6 +83,7 @@ def resample(
     *,
     by: str | None = None,
     native_mpp: float | None = None,
+    image: int | None = None,
     device: str = "auto",
     cancel: CancelToken | None = None,
     progress: Progress = lambda *_: None,
@@ -103,6 +104,8 @@ def resample(
         that suffices.
     native_mpp : float, optional
         µm per level-0 pixel, in place of what the slide says.
+    image : int, optional
+        Which one, of a file that holds several.
     device : str
         Where a model computes.
     cancel : CancelToken, optional
@@ -132,7 +135,7 @@ def resample(
         progress("part", done, total)
 
     count = Count(written)
-    with open_slide(path, native_mpp) as slide:
+    with open_slide(path, native_mpp, image=image) as slide:
         if slide.mpp is None:
             raise RequestError(
                 f"Slide {path.name} does not say its pixel size; give it by --native-mpp."
@@ -161,7 +164,7 @@ def resample(
         header = read_header(list_models().get(means, Path(means)))
     _check_reach(header, downsample, mpp)
     fine = output.with_name(f".{output.name}.computed.ome.zarr")
-    job = Job(path, means, device=device, mpp=native_mpp)
+    job = Job(path, means, device=device, mpp=native_mpp, image=image)
     enhance_to_file(job, fine, resume=True, cancel=cancel, told=progress)
     with open_slide(fine) as computed:
         record = dict(record_of(computed.properties))
