@@ -28,7 +28,7 @@ from napari_cwtnet.export.inspection_report import (
 )
 from napari_cwtnet.export.ome_tiff import annotation
 from napari_cwtnet.export.pyramid import image_place
-from napari_cwtnet.files import folder_written_whole, written_whole
+from napari_cwtnet.files import check_writable, folder_written_whole, written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
@@ -135,7 +135,8 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     OutputError
-        If it has no name, is a file, lies in no folder, or holds what no inspection wrote.
+        If it has no name, is a file, lies in no folder or one that cannot be written to, or holds
+        what no inspection wrote.
     """
     if folder.name in ("", ".."):
         raise OutputError(f"Output {folder} is no name of a folder; give one, such as inside.")
@@ -145,14 +146,15 @@ def check_folder(folder: Path) -> None:
         raise OutputError(
             f"Folder {folder.absolute().parent} does not exist; make it or choose another output."
         )
-    if not folder.is_dir():
-        return
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    strange = sorted(there - _written_before(folder))
-    if strange:
-        raise OutputError(
-            f"Folder {folder} holds {strange[0]!r}, which no inspection wrote; choose a new folder."
-        )
+    if folder.is_dir():
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+        strange = sorted(there - _written_before(folder))
+        if strange:
+            raise OutputError(
+                f"Folder {folder} holds {strange[0]!r}, which no inspection wrote; choose a new "
+                "folder."
+            )
+    check_writable(folder)
 
 
 class _Before(BaseModel):

@@ -23,7 +23,13 @@ from napari_cwtnet.export.record import (
     sidecar_path,
     write_sidecar,
 )
-from napari_cwtnet.files import cannot_write, check_names, folder_written_whole, written_whole
+from napari_cwtnet.files import (
+    cannot_write,
+    check_names,
+    check_writable,
+    folder_written_whole,
+    written_whole,
+)
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
@@ -127,8 +133,9 @@ def check_output(path: Path, slide: Path | None = None) -> None:
     Raises
     ------
     OutputError
-        If the ending is unknown, the folder does not exist, or something is in the way that this
-        program did not write: a folder, the slide, or a file of the record's name.
+        If the ending is unknown, the folder does not exist or cannot be written to, or something
+        is in the way that this program did not write: a folder, the slide, or a file of the
+        record's name.
     """
     _check_image(path)
     if slide is not None and _is_same(path, slide):
@@ -140,6 +147,7 @@ def check_output(path: Path, slide: Path | None = None) -> None:
             f"Output {path} would have its record in {record.name}, which is there and not this "
             "program's; give another name."
         )
+    check_writable(path)
 
 
 def _check_image(path: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import folder_written_whole, sweep
+from napari_cwtnet.files import check_writable, folder_written_whole, sweep
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.samples import (
     GUARD,
@@ -148,6 +148,7 @@ def build_dataset(
     """
     sweep(output.absolute().parent, output.name)
     _refuse_taken(output)
+    check_writable(output)
     places = None if coordinates is None else read_places(coordinates, list(paths))
     left_out: Counter[str] = Counter(blank=0, blurred=0, outside=0, near=0, disagreeing=0)
     with ExitStack() as stack:
