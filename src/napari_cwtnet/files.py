@@ -279,6 +279,49 @@ def check_names(*paths: Path) -> None:
                 raise cannot_write(path, error) from error
 
 
+def make_and_remove(path: Path) -> None:
+    """Make something beside ``path`` and remove it; permissions do not tell of read-only disks.
+
+    Where the folder of ``path`` is missing, the one above that is there is tried.
+
+    Raises
+    ------
+    OSError
+        If nothing can be made there.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    tried = _private(above / path.name)
+    tried.mkdir(0o700)
+    tried.rmdir()
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before any work, a name beside which nothing can be made.
+
+    Raises
+    ------
+    OutputError
+        If the folder, or that above where it is missing, cannot be written to.
+    """
+    try:
+        make_and_remove(path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def check_place(path: Path) -> None:
+    """Refuse, before any work, what :func:`written_whole` would refuse after it.
+
+    Raises
+    ------
+    OutputError
+        If the folder is missing or cannot be written to, or the name is too long.
+    """
+    _check_folder(path)
+    check_names(path)
+    check_writable(path)
+
+
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir():
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")

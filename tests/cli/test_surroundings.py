@@ -85,6 +85,16 @@ def test_reports_say_what_of_a_file_is_not_used(run: Run, tmp_path: Path) -> Non
     warning = json.loads(run(*words, "--json").stdout)["warning"]
     assert "pixels are not square: 0.25 × 0.5 µm" in warning
     assert "is not used" in warning
+    for region in ("0,0,64,64", "all"):
+        words = enhance_words(
+            tmp_path / "a.tif", tmp_path / "a.ome.tif", region=region, downsample=1
+        )
+        assert run(*words).returncode == 0
+        with tifffile.TiffFile(tmp_path / "a.ome.tif") as tiff:
+            xml = tiff.ome_metadata or ""
+        assert 'PhysicalSizeX="0.125"' in xml
+        assert 'PhysicalSizeY="0.25"' in xml
+        assert json.loads((tmp_path / "a.ome.tif.json").read_text("utf-8"))["pixel_aspect"] == 2
     Image.fromarray(rgb).save(tmp_path / "b.png", icc_profile=b"no profile" * 20)
     words = enhance_words(tmp_path / "b.png", tmp_path / "a.png", region="0,0,64,64")
     assert "ICC profile is not applied" in json.loads(run(*words, "--json").stdout)["warning"]

@@ -119,6 +119,35 @@ def test_png_keeps_pixels_and_provenance(tmp_path: Path, image: np.ndarray) -> N
         assert picture.info["dpi"][0] == pytest.approx(25_400 / 0.125, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["out.ome.tif", "out.ome.zarr", "out.png"])
+def test_pixels_that_are_not_square_stay_so(tmp_path: Path, image: np.ndarray, name: str) -> None:
+    save_image(tmp_path / name, image, RECORD | {"pixel_aspect": 2.0}, 0.1875)
+    with open_slide(tmp_path / name) as slide:
+        assert slide.mpp == pytest.approx(0.1875, rel=1e-3)
+        assert slide.pixel_aspect == pytest.approx(2, rel=1e-3)
+        assert (slide.mpp_note or "").startswith("pixels are not square: 0.125")
+    if name == "out.ome.tif":
+        with tifffile.TiffFile(tmp_path / name) as tiff:
+            xml = tiff.ome_metadata or ""
+        x, y = PLACE
+        for words in ('PhysicalSizeX="0.125"', 'PhysicalSizeY="0.25"'):
+            assert words in xml
+        assert f'PositionX="{x / 0.5 * 0.5}"' in xml
+        assert f'PositionY="{y / 0.5}"' in xml
+        with openslide.OpenSlide(tmp_path / name) as other:
+            sides = [float(other.properties[f"openslide.mpp-{axis}"]) for axis in "xy"]
+        assert sides == pytest.approx([0.125, 0.25])
+    if name == "out.ome.zarr":
+        ome = json.loads((tmp_path / name / "zarr.json").read_text("utf-8"))["attributes"]["ome"]
+        finest, coarser = (
+            one["coordinateTransformations"] for one in ome["multiscales"][0]["datasets"][:2]
+        )
+        assert finest[0]["scale"] == [1.0, 0.25, 0.125]
+        assert coarser[0]["scale"] == [1.0, 0.5, 0.25]
+        assert finest[1]["translation"] == [0.0, PLACE[1] / 0.5, PLACE[0]]
+        assert coarser[1]["translation"] == [0.0, PLACE[1] / 0.5 + 0.125, PLACE[0] + 0.0625]
+
+
 def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
     for name in ("out.png", "out.ome.tif"):
         save_image(tmp_path / name, image, RECORD, None)

@@ -87,6 +87,20 @@ def test_openslide_reads_the_pixel_size(slide_path: Path, tmp_path: Path) -> Non
         assert 1e4 / resolution == pytest.approx(0.75, rel=1e-4)
 
 
+def test_pixels_that_are_not_square_have_no_exact_size(tmp_path: Path, capsys) -> None:
+    tifffile.imwrite(
+        tmp_path / "slide.tif", np.full((200, 300, 3), 128, np.uint8), photometric="rgb",
+        resolution=(40000, 20000), resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    output = tmp_path / "made.ome.tif"
+    words = ["resample", str(tmp_path / "slide.tif"), "--mpp", "1", "--output", str(output)]
+    assert main(words) == 2
+    assert "not square: 0.25 × 0.5 µm" in capsys.readouterr().err
+    assert main([*words, "--native-mpp", "0.25"]) == 0
+    with open_slide(output) as slide:
+        assert (slide.mpp, slide.pixel_aspect, slide.size) == (1, 1, (75, 50))
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -311,6 +311,22 @@ def test_mpp_of_a_description_in_json(tmp_path: Path) -> None:
         assert slide.mpp == pytest.approx(0.25)
 
 
+def test_a_quarter_turn_turns_the_pixels_too(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"resolution": (40000, 20000), "resolutionunit": "CENTIMETER"}
+    for orientation, aspect, sides in (
+        (1, 2, "0.25 × 0.5"),
+        (3, 2, "0.25 × 0.5"),
+        (6, 0.5, "0.5 × 0.25"),
+    ):
+        tags = [(274, "H", 1, orientation, True)]
+        tifffile.imwrite(tmp_path / "a.tif", RGB, extratags=tags, **PLAIN, **options)
+        with open_slide(tmp_path / "a.tif") as slide:
+            assert slide.pixel_aspect == pytest.approx(aspect)
+            assert slide.mpp_note == f"pixels are not square: {sides} µm"
+        with open_slide(tmp_path / "a.tif", mpp=0.3) as slide:
+            assert slide.pixel_aspect == 1
+
+
 def test_what_is_not_used_or_not_square_is_noted(tmp_path: Path) -> None:
     options: dict[str, Any] = {"resolution": (40000, 20000), "resolutionunit": "CENTIMETER"}
     tifffile.imwrite(tmp_path / "a.tif", RGB, **PLAIN, **options)

@@ -193,6 +193,7 @@ def _resample(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--native-mpp", type=float, help="µm per level-0 pixel, in place of what the slide says"
     )
+    _image(parser)
     parser.add_argument("--output", type=Path, required=True, help=".ome.tif or .ome.zarr")
     parser.add_argument("--device", default="auto", help="device of the model, as in enhance")
     _json(parser)
@@ -305,6 +306,7 @@ def _inspect(parser: argparse.ArgumentParser) -> None:
 
 def _finetune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slides", type=Path, nargs="*", metavar="SLIDE")
+    _image(parser)
     parser.add_argument("--model", help="to start from: a name or a .safetensors file")
     parser.add_argument("--output", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", type=Path, help="YAML with fields of the recipe")
@@ -344,6 +346,7 @@ def _dataset(parser: argparse.ArgumentParser) -> None:
     build.add_argument("--allow-computed", action="store_true", help="make what is not stored")
     build.add_argument("--seed", type=int, default=0)
     build.add_argument("--output", type=Path, required=True, help="new folder")
+    _image(build)
     _mpp(build)
     _json(build)
 

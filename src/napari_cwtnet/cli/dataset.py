@@ -24,6 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
         magnifications=_magnifications(arguments.levels),
         count=arguments.count,
         mpp=arguments.mpp,
+        image=arguments.image,
         computed=arguments.allow_computed,
         seed=arguments.seed,
         progress=Progress("sample"),

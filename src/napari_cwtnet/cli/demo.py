@@ -17,7 +17,7 @@ from napari_cwtnet.enhancement import Result, enhance, enlarged, truth
 from napari_cwtnet.enhancement.check import what_is_checked
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export import labelled, magnified_centre, save_image, side_by_side
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import check_writable, written_whole
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide, open_slide
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"Folder {folder} cannot be made: {error.strerror}.") from error
+    check_writable(folder / "report.json")
     model = load_model(MODEL)
     path = sample_slide()
     with open_slide(path) as slide:

@@ -70,6 +70,7 @@ def enhanced(arguments: argparse.Namespace, region: Region | None) -> WholeResul
         sharpness=arguments.sharpness,
         mpp=arguments.mpp,
         icc=not arguments.no_icc,
+        image=arguments.image,
     )
     replace = arguments.replace and not WorkFolder(arguments.output).unfinished
     cancel, bars = CancelToken(), Bars()
@@ -219,11 +220,6 @@ def _whole(
     if arguments.trust:
         raise RequestError(
             "--trust is for an image that is computed at once; choose a smaller --region."
-        )
-    if arguments.image:
-        raise RequestError(
-            f"Image {arguments.image} of a file cannot be made block by block; choose a smaller "
-            "--region, or save the image as a file of its own."
         )
     made = enhanced(arguments, region)
     if made is None:

@@ -11,7 +11,8 @@ from typing import Any
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import report, stopped_by_interrupt
 from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.model import load_model
+from napari_cwtnet.files import check_writable
+from napari_cwtnet.model import load_model, user_model_folder
 from napari_cwtnet.training.events import Done, StepDone, Validation
 from napari_cwtnet.training.finetune import (
     finetune_recipe,
@@ -34,6 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
         raise TrainingError(
             "finetune runs in one process; start it without torchrun, or use train."
         )
+    if arguments.name:
+        check_writable(user_model_folder() / f"{arguments.name}.safetensors")
     recipe = _continued(arguments) if arguments.resume else _fresh(arguments)
     trainer = Trainer(recipe, Path(), output)
     for remark in trainer.data.remarks:
@@ -141,6 +144,8 @@ def _slides(
     given: dict[str, Any] = {}
     if arguments.held_out is not None:
         given["held_out_share"] = arguments.held_out
+    if arguments.image is not None:
+        given["image"] = arguments.image
     if arguments.sharpness != "auto":
         given["sharpness"] = arguments.sharpness
     sources = [slide_source(path, **given) for path in arguments.slides]

@@ -15,7 +15,7 @@ from napari_cwtnet.cli.report import report
 from napari_cwtnet.cli.terminal import printable
 from napari_cwtnet.errors import CwtnetError, ModelError, OutputError, RequestError
 from napari_cwtnet.export.whole_slide.source import files_digest
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import check_writable, written_whole
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides.backends.zarr import is_zarr
 
@@ -140,6 +140,7 @@ def _run_each(
 ) -> int:
     settings = _settings(arguments)
     rows = _read(table)
+    check_writable(table)
     counts = {"done": 0, "done_before": 0, "failed": 0}
     for number, slide in enumerate(slides, start=1):
         output = arguments.output / f"{_stem(slide)}{ending}" if ending else None

@@ -28,6 +28,7 @@ def _resample_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
                 arguments.output,
                 by=arguments.model,
                 native_mpp=arguments.native_mpp,
+                image=arguments.image,
                 device=arguments.device,
                 cancel=cancel,
                 progress=Bars(),

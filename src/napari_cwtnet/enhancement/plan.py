@@ -136,6 +136,8 @@ class Plan:
     Either it was trained on them, or it takes their degradation as input.
     """
     sharpness: Sharpness = "auto"
+    pixel_aspect: float = 1.0
+    """Height of the slide's pixels over their width."""
 
     @cached_property
     def tiles(self) -> tuple[Tile, ...]:
@@ -248,6 +250,7 @@ def make_plan(slide: Slide, model: Model | ModelHeader, request: EnhanceRequest)
         source_computed=slide.computed is not None,
         stored_levels=model.takes_degradation or _learnt_stored_levels(model),
         sharpness=request.sharpness,
+        pixel_aspect=slide.pixel_aspect,
     )
 
 

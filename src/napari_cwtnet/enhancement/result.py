@@ -104,6 +104,7 @@ def provenance(
         "source_downsample": plan.source_downsample,
         "native_mpp": plan.native_mpp,
         "output_mpp": plan.output_mpp,
+        "pixel_aspect": plan.pixel_aspect,
         "mode": plan.mode,
         "degradation": degradation.as_dict(),
         "reference_degradation": reference.as_dict() if plan.with_reference else None,

@@ -19,7 +19,7 @@ from PIL import Image
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export.onnx_model import OPSET, export_onnx
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import check_place, written_whole
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.portable import PortableModel
@@ -65,6 +65,7 @@ def export_bioimageio(
     """
     if path.suffix.lower() != ".zip":
         raise RequestError(f"Output {path}: a bioimage.io package is a zip file; name it so.")
+    check_place(path)
     side = tile or model.config.tile
     lr = _example(side)
     # A copy in channels-first float32, as the package's own preprocessing makes it.

@@ -28,11 +28,12 @@ from napari_cwtnet.export.inspection_report import (
 )
 from napari_cwtnet.export.ome_tiff import annotation
 from napari_cwtnet.export.pyramid import image_place
-from napari_cwtnet.files import folder_written_whole, written_whole
+from napari_cwtnet.files import check_writable, folder_written_whole, written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
 from napari_cwtnet.inspection.trust import TRUST
+from napari_cwtnet.slides.resolution import pixel_sides
 
 _PLANES = {"direction": ("down", "right")}
 _RGB = ("red", "green", "blue")
@@ -94,7 +95,7 @@ def save_map(path: Path, found: Map, provenance: Mapping[str, Any]) -> None:
         },
     }
     if place.unit is not None:
-        metadata |= {f"PhysicalSize{axis}": place.pixel for axis in "XY"}
+        metadata |= {"PhysicalSizeX": place.width, "PhysicalSizeY": place.height}
         metadata |= {f"PhysicalSize{axis}Unit": place.unit for axis in "XY"}
     with written_whole(path) as partial:
         tifffile.imwrite(
@@ -134,7 +135,8 @@ def check_folder(folder: Path) -> None:
     Raises
     ------
     OutputError
-        If it has no name, is a file, lies in no folder, or holds what no inspection wrote.
+        If it has no name, is a file, lies in no folder or one that cannot be written to, or holds
+        what no inspection wrote.
     """
     if folder.name in ("", ".."):
         raise OutputError(f"Output {folder} is no name of a folder; give one, such as inside.")
@@ -144,14 +146,15 @@ def check_folder(folder: Path) -> None:
         raise OutputError(
             f"Folder {folder.absolute().parent} does not exist; make it or choose another output."
         )
-    if not folder.is_dir():
-        return
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-    strange = sorted(there - _written_before(folder))
-    if strange:
-        raise OutputError(
-            f"Folder {folder} holds {strange[0]!r}, which no inspection wrote; choose a new folder."
-        )
+    if folder.is_dir():
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+        strange = sorted(there - _written_before(folder))
+        if strange:
+            raise OutputError(
+                f"Folder {folder} holds {strange[0]!r}, which no inspection wrote; choose a new "
+                "folder."
+            )
+    check_writable(folder)
 
 
 class _Before(BaseModel):
@@ -210,7 +213,10 @@ class _Writer:
     def __init__(self, folder: Path, found: Survey) -> None:
         self.files: list[str] = []
         self._folder, self._found = folder, found
-        self._badge, self._mpp = found.field.plan.badge, found.field.plan.native_mpp
+        plan = found.field.plan
+        self._badge, self._mpp = plan.badge, plan.native_mpp
+        if self._mpp is not None:
+            self._mpp, _ = pixel_sides(self._mpp, plan.pixel_aspect)  # its bars run across
 
     def sections(self) -> list[Section]:
         """Write every map; give what the page shows of them."""

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_cwtnet import __version__
-from napari_cwtnet.export.pyramid import Count, image_place
+from napari_cwtnet.export.pyramid import Count, Place, image_place
 from napari_cwtnet.export.record import Image
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 from napari_cwtnet.slides.provenance_tags import KEY
@@ -34,13 +34,14 @@ def write_ome_tiff(
 ) -> None:
     """Write levels ``(height, width, 3)`` uint8 RGB, finest first, lossless."""
     count.total = sum(_tile_count(level) for level in levels)
+    place = image_place(provenance, mpp)
     metadata = {
         "axes": "YXS",
         "Name": provenance.get("badge", "COMPUTED"),
         "Creator": f"napari-cwtnet {__version__}",
         "UUID": _uuid(provenance),
         "MapAnnotation": annotation(provenance),
-        **_position(provenance, mpp),
+        **_position(place),
     }
     options: dict[str, Any] = {
         "photometric": "rgb",
@@ -62,7 +63,7 @@ def write_ome_tiff(
                 _tiles(level, count),
                 shape=level.shape,
                 **options,
-                **_resolution(mpp, 2**number),
+                **_resolution(place, 2**number),
                 **more,
             )
 
@@ -84,8 +85,7 @@ def _text(value: Any) -> str:
     return "".join(one if one.isprintable() else " " for one in text)  # XML has no others
 
 
-def _position(provenance: Mapping[str, Any], mpp: float | None) -> dict[str, Any]:
-    place = image_place(provenance, mpp)
+def _position(place: Place) -> dict[str, Any]:
     unit = place.unit or "pixel"
     plane = {"PositionX": place.x, "PositionY": place.y}
     found: dict[str, Any] = {
@@ -95,18 +95,18 @@ def _position(provenance: Mapping[str, Any], mpp: float | None) -> dict[str, Any
             for name, value in ((axis, length), (f"{axis}Unit", unit))
         }
     }
-    if mpp is not None:
-        found |= {f"PhysicalSize{axis}": mpp for axis in "XY"}
-        found |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
+    if place.unit is not None:
+        found |= {"PhysicalSizeX": place.width, "PhysicalSizeY": place.height}
+        found |= {f"PhysicalSize{axis}Unit": place.unit for axis in "XY"}
     return found
 
 
-def _resolution(mpp: float | None, factor: int) -> dict[str, Any]:
+def _resolution(place: Place, factor: int) -> dict[str, Any]:
     """The pixel size once more, in the tags that readers look at who know nothing of OME."""
-    if mpp is None:
+    if place.unit is None:
         return {}
-    per_cm = _MICROMETRES_PER_CM / (mpp * factor)
-    return {"resolution": (per_cm, per_cm), "resolutionunit": "CENTIMETER"}
+    x, y = (_MICROMETRES_PER_CM / (side * factor) for side in (place.width, place.height))
+    return {"resolution": (x, y), "resolutionunit": "CENTIMETER"}
 
 
 def _tile_count(image: Image) -> int:

@@ -124,13 +124,14 @@ def _multiscale(levels: int, provenance: Mapping[str, Any], place: Place) -> dic
 
 
 def _dataset(number: int, place: Place) -> dict[str, Any]:
-    pixel = place.pixel * 2**number
-    shift = (pixel - place.pixel) / 2  # the centre of a coarser pixel lies further in
+    factor = 2**number
+    shift = (factor - 1) / 2  # the centre of a coarser pixel lies further in
+    y, x = place.y + place.height * shift, place.x + place.width * shift
     return {
         "path": str(number),
         "coordinateTransformations": [
-            {"type": "scale", "scale": [1.0, pixel, pixel]},
-            {"type": "translation", "translation": [0.0, place.y + shift, place.x + shift]},
+            {"type": "scale", "scale": [1.0, place.height * factor, place.width * factor]},
+            {"type": "translation", "translation": [0.0, y, x]},
         ],
     }
 

@@ -13,7 +13,7 @@ import torch
 
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import check_place, written_whole
 from napari_cwtnet.model import Model
 from napari_cwtnet.model.portable import PortableModel, Precision
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
@@ -66,6 +66,7 @@ def export_onnx(
     least = 2 * model.config.halo + 2
     if tile is not None and (tile < least or tile % 2):
         raise RequestError(f"Tile {tile}: give an even number of at least {least} LR pixels.")
+    check_place(path)
     portable = PortableModel(
         model, reference=reference, degradation=degradation, precision=precision
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.provenance_tags import place_on_slide
+from napari_cwtnet.slides.resolution import pixel_sides
 
 _SMALLEST_LEVEL = 512
 CHUNK = 1024
@@ -61,8 +62,10 @@ class Place:
 
     unit: str | None
     """``"µm"``; None where the slide has no pixel size, and lengths are level-0 pixels."""
-    pixel: float
-    """Side of a pixel."""
+    width: float
+    """Of a pixel."""
+    height: float
+    """Of a pixel."""
     x: float
     """Centre of the image's first pixel."""
     y: float
@@ -71,14 +74,22 @@ class Place:
 def image_place(provenance: Mapping[str, Any], mpp: float | None) -> Place:
     """The place of an image of this provenance and pixel size (µm, or None).
 
-    At the origin, if the provenance names no region.
+    At the origin, if the provenance names no region. Pixels are square, unless the provenance
+    names a ``pixel_aspect``.
     """
     region, downsample = place_on_slide(provenance) or (None, 1.0)
-    pixel = downsample if mpp is None else mpp
+    width = height = downsample
+    if mpp is not None:
+        width, height = pixel_sides(mpp, provenance.get("pixel_aspect", 1.0))
     x, y = (0.0, 0.0) if region is None else (region.x, region.y)
-    native = pixel / downsample
     first = 0.0 if region is None else (downsample - 1) / 2
-    return Place(None if mpp is None else "µm", pixel, (x + first) * native, (y + first) * native)
+    return Place(
+        None if mpp is None else "µm",
+        width,
+        height,
+        (x + first) * width / downsample,
+        (y + first) * height / downsample,
+    )
 
 
 Progress = Callable[[int, int], None]

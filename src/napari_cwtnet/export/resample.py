@@ -28,6 +28,7 @@ from napari_cwtnet.model.weights import ModelHeader, read_header
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.slides.provenance_tags import record_of
 from napari_cwtnet.slides.resample import Filter
+from napari_cwtnet.slides.resolution import is_square
 
 Pixels = NDArray[np.uint8]
 Progress = Callable[[str, int, int], None]
@@ -82,6 +83,7 @@ def resample(
     *,
     by: str | None = None,
     native_mpp: float | None = None,
+    image: int | None = None,
     device: str = "auto",
     cancel: CancelToken | None = None,
     progress: Progress = lambda *_: None,
@@ -102,6 +104,8 @@ def resample(
         that suffices.
     native_mpp : float, optional
         µm per level-0 pixel, in place of what the slide says.
+    image : int, optional
+        Which one, of a file that holds several.
     device : str
         Where a model computes.
     cancel : CancelToken, optional
@@ -131,10 +135,15 @@ def resample(
         progress("part", done, total)
 
     count = Count(written)
-    with open_slide(path, native_mpp) as slide:
+    with open_slide(path, native_mpp, image=image) as slide:
         if slide.mpp is None:
             raise RequestError(
                 f"Slide {path.name} does not say its pixel size; give it by --native-mpp."
+            )
+        if not is_square(slide.pixel_aspect):
+            raise RequestError(
+                f"Slide {path.name}: {slide.mpp_note}; no other size of them is exact along both "
+                "axes. Give --native-mpp to take them for square."
             )
         if not math.isfinite(mpp) or mpp <= 0:
             raise RequestError(f"Pixel size {mpp:g} µm/px: give a number above 0.")
@@ -155,7 +164,7 @@ def resample(
         header = read_header(list_models().get(means, Path(means)))
     _check_reach(header, downsample, mpp)
     fine = output.with_name(f".{output.name}.computed.ome.zarr")
-    job = Job(path, means, device=device, mpp=native_mpp)
+    job = Job(path, means, device=device, mpp=native_mpp, image=image)
     enhance_to_file(job, fine, resume=True, cancel=cancel, told=progress)
     with open_slide(fine) as computed:
         record = dict(record_of(computed.properties))
@@ -215,6 +224,7 @@ def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> 
         "output_downsample": downsample,
         "native_mpp": slide.mpp,
         "output_mpp": mpp,
+        "pixel_aspect": slide.pixel_aspect,
         "resampled": {"kernel": kernel, "mpp": mpp},
     }
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.ome_tiff import write_ome_tiff
 from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
-from napari_cwtnet.export.pyramid import Count, Progress, halved
+from napari_cwtnet.export.pyramid import Count, Progress, halved, image_place
 from napari_cwtnet.export.record import (
     image_record,
     is_sidecar,
@@ -23,7 +23,13 @@ from napari_cwtnet.export.record import (
     sidecar_path,
     write_sidecar,
 )
-from napari_cwtnet.files import cannot_write, check_names, folder_written_whole, written_whole
+from napari_cwtnet.files import (
+    cannot_write,
+    check_names,
+    check_writable,
+    folder_written_whole,
+    written_whole,
+)
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
@@ -81,7 +87,10 @@ def write_png(
     notes = PngImagePlugin.PngInfo()
     notes.add_itxt("Title", provenance.get("badge", "COMPUTED"))
     notes.add_itxt("Comment", json.dumps(dict(provenance), ensure_ascii=False))
-    options: dict[str, Any] = {} if mpp is None else {"dpi": (25_400 / mpp, 25_400 / mpp)}
+    options: dict[str, Any] = {}
+    if mpp is not None:
+        place = image_place(provenance, mpp)
+        options["dpi"] = (25_400 / place.width, 25_400 / place.height)
     if provenance.get("icc_to_srgb"):
         options["icc_profile"] = SRGB_PROFILE
     Image.fromarray(image).save(path, format="PNG", pnginfo=notes, **options)
@@ -124,8 +133,9 @@ def check_output(path: Path, slide: Path | None = None) -> None:
     Raises
     ------
     OutputError
-        If the ending is unknown, the folder does not exist, or something is in the way that this
-        program did not write: a folder, the slide, or a file of the record's name.
+        If the ending is unknown, the folder does not exist or cannot be written to, or something
+        is in the way that this program did not write: a folder, the slide, or a file of the
+        record's name.
     """
     _check_image(path)
     if slide is not None and _is_same(path, slide):
@@ -137,6 +147,7 @@ def check_output(path: Path, slide: Path | None = None) -> None:
             f"Output {path} would have its record in {record.name}, which is there and not this "
             "program's; give another name."
         )
+    check_writable(path)
 
 
 def _check_image(path: Path) -> None:

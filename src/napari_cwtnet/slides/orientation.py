@@ -35,7 +35,8 @@ class TurnedBackend:
         self._orientation = orientation
         self._swapped, *self._mirrored = _TURNS[orientation]
         self.format = backend.format
-        self.resolution = backend.resolution
+        known = backend.resolution
+        self.resolution = known.turned() if self._swapped else known
         self.properties = backend.properties
         self.background = backend.background
         self.icc_profile = backend.icc_profile

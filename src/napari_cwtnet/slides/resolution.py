@@ -11,6 +11,7 @@ from napari_cwtnet.geometry import Size
 
 FINEST_MPP = 0.05
 COARSEST_MPP = 20.0
+_SQUARE = 1.02
 REMEDY = "set mpp, in µm per pixel, to use physical sizes"
 
 _MICROMETRES = {
@@ -30,16 +31,42 @@ class Resolution:
     Parameters
     ----------
     mpp : float or None
-        µm per pixel, between `FINEST_MPP` and `COARSEST_MPP`; None where it is not known.
+        µm per pixel, between `FINEST_MPP` and `COARSEST_MPP`, the mean of both sides; None where
+        it is not known.
     note : str or None
         Why it is absent, or where it comes from if not from the file.
     by_user : bool
         Whether the user set it.
+    aspect : float
+        Height of a pixel over its width.
     """
 
     mpp: float | None
     note: str | None
     by_user: bool = False
+    aspect: float = 1.0
+
+    @property
+    def sides(self) -> tuple[float, float] | None:
+        """Width and height of a pixel, µm."""
+        return None if self.mpp is None else pixel_sides(self.mpp, self.aspect)
+
+    def turned(self) -> Resolution:
+        """The same pixels after a quarter turn."""
+        if self.sides is None or self.aspect == 1:
+            return self
+        width, height = self.sides
+        return _of_sides(height, width)
+
+
+def pixel_sides(mean: float, aspect: float) -> tuple[float, float]:
+    """Width and height of a pixel from their mean and the height over the width.
+
+    >>> pixel_sides(0.375, 2)
+    (0.25, 0.5)
+    """
+    width = 2 * mean / (1 + aspect)
+    return width, width * aspect
 
 
 def micrometres(value: float, unit: str) -> float | None:
@@ -75,10 +102,18 @@ def stated_resolution(x: float | None, y: float | None, source: str) -> Resoluti
                 f"{source} says {value:.6g} µm/px, outside {FINEST_MPP:g} to "
                 f"{COARSEST_MPP:g} µm/px; {REMEDY}",
             )
-    mpp = sum(known) / len(known)
-    if max(known) > 1.02 * min(known):
-        return Resolution(mpp, f"pixels are not square: {known[0]:g} × {known[1]:g} µm")
-    return Resolution(mpp, None)
+    return _of_sides(known[0], known[-1])
+
+
+def _of_sides(width: float, height: float) -> Resolution:
+    aspect = height / width
+    note = None if is_square(aspect) else f"pixels are not square: {width:g} × {height:g} µm"
+    return Resolution((width + height) / 2, note, aspect=aspect)
+
+
+def is_square(aspect: float) -> bool:
+    """Whether pixels of this height over width pass for square: to two hundredths."""
+    return 1 / _SQUARE <= aspect <= _SQUARE
 
 
 def user_resolution(mpp: float) -> Resolution:

@@ -314,8 +314,13 @@ class Slide(StoredPixels):
 
     @property
     def mpp(self) -> float | None:
-        """µm per pixel at level 0; None where it is not known."""
+        """µm per pixel at level 0, the mean of both sides; None where it is not known."""
         return self._resolution.mpp
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Height of a pixel over its width; 1 where the user set `mpp`."""
+        return self._resolution.aspect
 
     @property
     def mpp_by_user(self) -> bool:

@@ -73,7 +73,8 @@ def load_data(recipe: Recipe, data_root: Path, cancel: CancelToken | None = None
     cuts: list[tuple[str, str, SlideCut]] = []
     remarks = []
     for number, slide_source in enumerate(recipe.slides):
-        with open_slide(data_root / slide_source.path, icc=slide_source.icc) as slide:
+        path, shown = data_root / slide_source.path, slide_source.image
+        with open_slide(path, icc=slide_source.icc, image=shown) as slide:
             _check_identity(slide, slide_source)
             refuse_computed(slide)
             name = slide.path.name

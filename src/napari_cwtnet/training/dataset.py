@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import folder_written_whole, sweep
+from napari_cwtnet.files import check_writable, folder_written_whole, sweep
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.samples import (
     GUARD,
@@ -100,6 +100,7 @@ def build_dataset(
     magnifications: Sequence[int] = (40, 20, 10),
     count: int = 1200,
     mpp: float | None = None,
+    image: int | None = None,
     computed: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -122,6 +123,8 @@ def build_dataset(
         Most samples, over all slides.
     mpp : float, optional
         µm per level-0 pixel, instead of what the files say.
+    image : int, optional
+        Which one, of files that hold several.
     computed : bool
         Whether a level that a slide does not store may be made from the next finer one.
     seed : int
@@ -145,10 +148,11 @@ def build_dataset(
     """
     sweep(output.absolute().parent, output.name)
     _refuse_taken(output)
+    check_writable(output)
     places = None if coordinates is None else read_places(coordinates, list(paths))
     left_out: Counter[str] = Counter(blank=0, blurred=0, outside=0, near=0, disagreeing=0)
     with ExitStack() as stack:
-        slides = [stack.enter_context(open_slide(path, mpp=mpp)) for path in paths]
+        slides = [stack.enter_context(open_slide(path, mpp=mpp, image=image)) for path in paths]
         _refuse_twins(slides)
         levels = [sample_levels(slide, magnifications) for slide in slides]
         if not computed:

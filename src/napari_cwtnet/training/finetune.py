@@ -65,7 +65,7 @@ def slide_source(path: Path, **fields: Any) -> SlideSource:
     SlideError
         If it cannot be opened.
     """
-    with open_slide(path) as slide:
+    with open_slide(path, image=fields.get("image")) as slide:
         fingerprint = slide.fingerprint
     return SlideSource.model_validate(
         fields | {"path": str(path.resolve()), "fingerprint": fingerprint}

@@ -48,6 +48,7 @@ class SlideSource(BaseModel):
         None, description="Slide.fingerprint; a file that shows another slide is refused"
     )
     icc: bool = Field(True, description="whether an embedded ICC profile is applied")
+    image: int | None = Field(None, ge=0, description="which one, of a file that holds several")
     regions: tuple[Box, ...] = Field(
         (), description="boxes that fields are cut from; none: the whole slide"
     )

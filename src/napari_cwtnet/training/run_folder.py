@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import importlib.util
 import io
 import json
@@ -20,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from safetensors import SafetensorError, safe_open
 
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import append, refuse_link, written_whole
+from napari_cwtnet.files import append, make_and_remove, refuse_link, written_whole
 from napari_cwtnet.training.events import Validation
 from napari_cwtnet.training.recipe import Recipe, load_recipe
 
@@ -322,12 +321,9 @@ class RunLock:
         try:
             if self.folder.exists():
                 self.acquire()
-                return
-            above = next(path for path in self.folder.absolute().parents if path.exists())
-            if not above.is_dir():
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            if not os.access(above, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                make_and_remove(self.folder / LOCK_NAME)
+            else:
+                make_and_remove(self.folder)
         except OSError as error:
             raise cannot_write(self.folder, error) from error
 

@@ -37,6 +37,8 @@ class Job:
     sharpness: Sharpness = "auto"
     mpp: float | None = None
     icc: bool = True
+    image: int | None = None
+    """Of a file that holds several."""
 
 
 class JobContext:
@@ -54,7 +56,8 @@ class JobContext:
     """
 
     def __init__(self, job: Job) -> None:
-        self.slide = open_slide(job.slide, job.mpp, job.icc, cache=TileCache(_SLIDE_BYTES))
+        cache = TileCache(_SLIDE_BYTES)
+        self.slide = open_slide(job.slide, job.mpp, job.icc, cache, job.image)
         try:
             model = load_model(job.model)
             region = self.slide.bounds if job.region is None else job.region

@@ -22,6 +22,7 @@ from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.export import exportable, provenance_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import visible_region
+from napari_cwtnet.slides.resolution import pixel_sides
 
 _SMALLEST = 32
 """Side in pixels below which a part in view is no picture, and the whole result is drawn."""
@@ -48,7 +49,10 @@ def figure_of(viewer: Any, layer: Any, path: Path) -> Callable[[], None]:
         panels = result_panels(source.job.slide, source.plan, image, box)
         caption = result_caption(source.plan, quality)
         record = provenance_of(known)
-        write_figure(path, panels, record, mpp=known["output_mpp"], caption=caption)
+        mpp = known["output_mpp"]
+        if mpp is not None:
+            mpp, _ = pixel_sides(mpp, known["pixel_aspect"])  # its bar runs across
+        write_figure(path, panels, record, mpp=mpp, caption=caption)
 
     return work
 

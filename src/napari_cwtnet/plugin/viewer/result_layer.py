@@ -154,10 +154,19 @@ class ResultLayer:
     def _restate(self, layer: Image, plan: Plan) -> None:
         """Name, badge and provenance in the pixel size that the slide has now."""
         slide = slide_of(self.slide_layer)
-        if slide is None or slide.mpp == plan.native_mpp:
+        if slide is None:
             return
-        now = self._plan = replace(plan, native_mpp=slide.mpp)
-        _note(layer, badge=now.badge, native_mpp=now.native_mpp, output_mpp=now.output_mpp)
+        now = replace(plan, native_mpp=slide.mpp, pixel_aspect=slide.pixel_aspect)
+        if now == plan:
+            return
+        self._plan = now
+        _note(
+            layer,
+            badge=now.badge,
+            native_mpp=now.native_mpp,
+            output_mpp=now.output_mpp,
+            pixel_aspect=now.pixel_aspect,
+        )
         old = result_name(self._slide_name, plan, self._roi)
         if layer.name.startswith(old):  # not renamed by the user
             layer.name = f"{result_name(self._slide_name, now, self._roi)}{layer.name[len(old) :]}"
