@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -40,17 +41,24 @@ RECORD = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image() -> np.ndarray:
     """Both sides odd, so that OpenSlide gives the coarser levels no whole downsample."""
     return np.rint(pattern(Region(0, 0, 1301, 701), 1.0)).astype(np.uint8)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, image: np.ndarray) -> Path:
-    path = tmp_path / "out.dicom"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, image: np.ndarray) -> Path:
+    path = tmp_path_factory.mktemp("dicom") / "out.dicom"
     export_image(path, image, RECORD, 0.125)
     return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, written: Path) -> Path:
+    """A copy, to be changed."""
+    shutil.copy(written.with_name("out.dicom.json"), tmp_path)
+    return Path(shutil.copytree(written, tmp_path / "out.dicom"))
 
 
 @pytest.mark.parametrize("limit", [2**32, 0], ids=["short offsets", "long offsets"])
@@ -69,7 +77,7 @@ def test_openslide_reads_the_very_pixels(
             assert slide.level_dimensions == ((1301, 701), (650, 350), (325, 175))
             assert float(slide.properties["openslide.mpp-x"]) == pytest.approx(0.125)
             assert float(slide.properties["openslide.mpp-y"]) == pytest.approx(0.125)
-            for number, level in enumerate(levels):
+            for number, level in enumerate(levels if name == names[0] else ()):
                 size = level.shape[1], level.shape[0]
                 found = np.asarray(slide.read_region((0, 0), number, size))
                 assert np.array_equal(found[..., :3], level)
@@ -78,8 +86,8 @@ def test_openslide_reads_the_very_pixels(
         assert np.array_equal(file[100:170, 40:300], level[100:170, 40:300])
 
 
-def test_it_is_a_derived_series_of_one_pyramid(folder: Path) -> None:
-    files = [pydicom.dcmread(path) for path in sorted(folder.iterdir())]
+def test_it_is_a_derived_series_of_one_pyramid(written: Path) -> None:
+    files = [pydicom.dcmread(path) for path in sorted(written.iterdir())]
     assert len({file.SeriesInstanceUID for file in files}) == 1
     assert len({file.PyramidUID for file in files}) == 1
     assert len({file.SOPInstanceUID for file in files}) == len(files)
@@ -104,8 +112,8 @@ def test_it_is_a_derived_series_of_one_pyramid(folder: Path) -> None:
         assert RECORD["badge"] in file.DerivationDescription
 
 
-def test_it_names_no_patient(folder: Path) -> None:
-    for path in folder.iterdir():
+def test_it_names_no_patient(written: Path) -> None:
+    for path in written.iterdir():
         file = pydicom.dcmread(path)
         named = {one.keyword: one.value for one in file if one.tag.group == 0x0010}
         assert set(named) == {"PatientName", "PatientID", "PatientBirthDate", "PatientSex"}
@@ -131,8 +139,8 @@ def test_results_of_one_slide_share_study_and_frame(tmp_path: Path, image: np.nd
     assert a.FrameOfReferenceUID != c.FrameOfReferenceUID
 
 
-def test_our_reader_knows_it_as_computed(folder: Path, image: np.ndarray) -> None:
-    for path in (folder, folder / "level-1.dcm"):
+def test_our_reader_knows_it_as_computed(written: Path, image: np.ndarray) -> None:
+    for path in (written, written / "level-1.dcm"):
         with open_slide(path) as slide:
             assert slide.format == "dicom"
             assert slide.computed == RECORD["badge"]
@@ -140,8 +148,8 @@ def test_our_reader_knows_it_as_computed(folder: Path, image: np.ndarray) -> Non
             assert slide.computed_place == (Region(*RECORD["region"]), 0.25)
             assert slide.mpp == pytest.approx(0.125)
             assert np.array_equal(slide.read(Region(0, 0, 1301, 701), 1), image)
-    assert checked_record(folder).model_dump(mode="json", exclude_unset=True) == json.loads(
-        folder.with_name("out.dicom.json").read_text(encoding="utf-8")
+    assert checked_record(written).model_dump(mode="json", exclude_unset=True) == json.loads(
+        written.with_name("out.dicom.json").read_text(encoding="utf-8")
     )
 
 
@@ -196,8 +204,7 @@ def test_what_dicom_cannot_hold(
 def test_a_whole_slide_stopped_and_resumed(tmp_path: Path) -> None:
     slide = write_slide(tmp_path / "slide.ome.tif")
     job = Job(slide, str(write_model(tmp_path, 2)), Region(0, 0, 1201, 241), 2.0, device="cpu")
-    zarr, output = tmp_path / "out.ome.zarr", tmp_path / "out.dicom"
-    enhance_to_file(job, zarr, block=BLOCK)
+    zarr, output = tmp_path / "blocks.ome.zarr", tmp_path / "out.dicom"
     cancel = CancelToken()
 
     def stop(what: str, done: int, total: int) -> None:
@@ -207,6 +214,7 @@ def test_a_whole_slide_stopped_and_resumed(tmp_path: Path) -> None:
     with pytest.raises(CancelledError):
         enhance_to_file(job, output, block=BLOCK, cancel=cancel, told=stop)
     assert not output.exists()
+    shutil.copytree(tmp_path / ".out.dicom.partial" / "image.ome.zarr", zarr)
     made = enhance_to_file(job, output, block=BLOCK, resume=True)
     assert made.blocks == made.resumed_blocks == 2
     assert not list(tmp_path.glob(".*"))
