@@ -176,7 +176,7 @@ def _slides(parser: argparse.ArgumentParser) -> None:
 
 def _ending(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--ending", choices=(".ome.tif", ".ome.zarr"), default=".ome.tif",
+        "--ending", choices=(".ome.tif", ".ome.zarr", ".dicom"), default=".ome.tif",
         help="format of the files that --slides writes",
     )  # fmt: skip
 
@@ -194,7 +194,7 @@ def _resample(parser: argparse.ArgumentParser) -> None:
         "--native-mpp", type=float, help="µm per level-0 pixel, in place of what the slide says"
     )
     _image(parser)
-    parser.add_argument("--output", type=Path, required=True, help=".ome.tif or .ome.zarr")
+    parser.add_argument("--output", type=Path, required=True, help=".ome.tif, .ome.zarr or .dicom")
     parser.add_argument("--device", default="auto", help="device of the model, as in enhance")
     _json(parser)
 
@@ -233,7 +233,9 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
     parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
     _sharpness(parser)
-    parser.add_argument("--output", type=Path, required=True, help=".png, .ome.tif or .ome.zarr")
+    parser.add_argument(
+        "--output", type=Path, required=True, help=".png, .ome.tif, .ome.zarr or .dicom"
+    )
     _dtype(parser)
     parser.add_argument("--grid", metavar="X,Y,STEPX,STEPY", help="of the tiles, LR pixels")
     parser.add_argument(

@@ -108,7 +108,7 @@ def _may_be_slide(path: Path) -> bool:
 
 
 def _stem(slide: Path) -> str:
-    name, endings = slide.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr"]
+    name, endings = slide.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr", ".dicom"]
     if not slide.is_dir():  # a folder of DICOM files is often named by a UID, 1.2.840.1
         endings.append(slide.suffix)
     for ending in endings:

@@ -29,6 +29,7 @@ from pydantic import (
 
 from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.errors import OutputError, SlideError
+from napari_cwtnet.export.dicom import stored_levels
 from napari_cwtnet.export.pyramid import CHUNK, level_sizes
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import Size
@@ -168,8 +169,11 @@ def checked_record(path: Path) -> Record:
             sizes, levels = sizes[:1], levels[:1]
         if levels != sizes or len(record.pixels_sha256) != len(sizes):
             raise SlideError(f"Image {path.name!r} has not the levels that its record names.")
-        for number, wanted in enumerate(record.pixels_sha256):
-            if level_digest(_Level(slide, number)) != wanted:
+        stored: Sequence[Image] = [_Level(slide, number) for number in range(len(sizes))]
+        if slide.format == "dicom":
+            stored = stored_levels(path)
+        for number, (level, wanted) in enumerate(zip(stored, record.pixels_sha256, strict=True)):
+            if level_digest(level) != wanted:
                 raise SlideError(f"Level {number} of image {path.name!r} has other pixels.")
     return record
 

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.export.ome_tiff import write_ome_tiff
-from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
+from napari_cwtnet.export.formats import write_levels
+from napari_cwtnet.export.ome_zarr import is_computed_zarr
 from napari_cwtnet.export.pyramid import Count, level_sizes
 from napari_cwtnet.export.record import sidecar_path
 from napari_cwtnet.export.save import check_output
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
-from napari_cwtnet.files import folder_written_whole, written_whole
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.model import list_models
 from napari_cwtnet.model.weights import ModelHeader, read_header
@@ -97,7 +96,7 @@ def resample(
     mpp : float
         µm per pixel of the result.
     output : Path
-        ``.ome.tif`` or ``.ome.zarr``; appears when all of it is there.
+        ``.ome.tif``, ``.ome.zarr`` or ``.dicom``; appears when all of it is there.
     by : str, optional
         ``box`` or ``bicubic``, or for a finer result the name or file of a model. By default
         ``box`` for a coarser result, and for a finer one the shipped model of the least scale
@@ -159,7 +158,7 @@ def resample(
                     "cannot be finer. Choose a model or bicubic."
                 )
             provenance = _provenance(slide, downsample, mpp, kernel)
-            _write(output, _levels(slide, downsample, kernel), mpp, provenance, count)
+            write_levels(output, _levels(slide, downsample, kernel), provenance, mpp, count)
             return _summary(output, provenance)
         header = read_header(list_models().get(means, Path(means)))
     _check_reach(header, downsample, mpp)
@@ -176,7 +175,7 @@ def resample(
             "resampled": {"kernel": "bicubic", "mpp": mpp},
         }
         finer = downsample * header.scale
-        _write(output, _levels(computed, finer, "bicubic"), mpp, provenance, count)
+        write_levels(output, _levels(computed, finer, "bicubic"), provenance, mpp, count)
     if is_computed_zarr(fine):
         shutil.rmtree(fine)
         sidecar_path(fine).unlink(missing_ok=True)
@@ -227,21 +226,6 @@ def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> 
         "pixel_aspect": slide.pixel_aspect,
         "resampled": {"kernel": kernel, "mpp": mpp},
     }
-
-
-def _write(
-    output: Path,
-    levels: list[ResampledLevel],
-    mpp: float,
-    provenance: dict[str, Any],
-    count: Count,
-) -> None:
-    if output.name.lower().endswith(".zarr"):
-        with folder_written_whole(output) as partial:
-            write_ome_zarr(partial, levels, provenance, mpp, count)
-    else:
-        with written_whole(output) as partial:
-            write_ome_tiff(partial, levels, provenance, mpp, count)
 
 
 def _summary(output: Path, provenance: dict[str, Any]) -> dict[str, Any]:

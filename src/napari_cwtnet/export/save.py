@@ -1,4 +1,4 @@
-"""A computed image into a file: PNG, OME-TIFF or OME-Zarr, by the ending of its name."""
+"""A computed image into a file: PNG, OME-TIFF, OME-Zarr or DICOM, by the ending of its name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export.ome_tiff import write_ome_tiff
-from napari_cwtnet.export.ome_zarr import is_computed_zarr, write_ome_zarr
+from napari_cwtnet.export.dicom import check_pydicom, is_computed_dicom
+from napari_cwtnet.export.formats import DICOM, PNG, TIFF, ZARR, write_levels
+from napari_cwtnet.export.ome_zarr import is_computed_zarr
 from napari_cwtnet.export.pyramid import Count, Progress, halved, image_place
 from napari_cwtnet.export.record import (
     image_record,
@@ -23,13 +24,7 @@ from napari_cwtnet.export.record import (
     sidecar_path,
     write_sidecar,
 )
-from napari_cwtnet.files import (
-    cannot_write,
-    check_names,
-    check_writable,
-    folder_written_whole,
-    written_whole,
-)
+from napari_cwtnet.files import cannot_write, check_names, check_writable, written_whole
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
@@ -117,9 +112,6 @@ def with_badge(image: NDArray[np.uint8], badge: str) -> NDArray[np.uint8]:
     return np.asarray(picture)
 
 
-_PNG, _TIFF, _ZARR = (".png",), (".ome.tif", ".ome.tiff"), (".ome.zarr",)
-
-
 def check_output(path: Path, slide: Path | None = None) -> None:
     """Refuse, before anything is computed, an output that cannot or should not be written.
 
@@ -159,16 +151,19 @@ def _check_image(path: Path) -> None:
 
 def _refuse_place(path: Path) -> None:
     name = path.name.lower()
-    if not name.endswith(_PNG + _TIFF + _ZARR):
+    if not name.endswith(PNG + TIFF + ZARR + DICOM):
         raise OutputError(
-            f"Output {path} has an unknown ending; choose .png, .ome.tif or .ome.zarr."
+            f"Output {path} has an unknown ending; choose .png, .ome.tif, .ome.zarr or .dicom."
         )
+    if name.endswith(DICOM):
+        check_pydicom()
     if not path.parent.is_dir():
         raise OutputError(f"Folder {path.parent} does not exist; make it or choose another output.")
     if any((folder / "zarr.json").exists() for folder in path.absolute().parents):
         raise OutputError(f"Output {path} is inside a Zarr image; choose the folder around it.")
-    if name.endswith(_ZARR):
-        if path.exists() and not is_computed_zarr(path):
+    if name.endswith(ZARR + DICOM):
+        is_own = is_computed_zarr if name.endswith(ZARR) else is_computed_dicom
+        if path.exists() and not is_own(path):
             raise OutputError(
                 f"Output {path} is there, and holds more than an image that this program wrote; "
                 "give another name."
@@ -197,8 +192,9 @@ def save_image(
     ----------
     path : Path
         Ends in ``.png`` (provenance as text chunks), ``.ome.tif`` (tiled pyramid, pixel size and
-        place in µm, provenance as map annotation) or ``.ome.zarr`` (the same as NGFF 0.5,
-        provenance in the attributes).
+        place in µm, provenance as map annotation), ``.ome.zarr`` (the same as NGFF 0.5,
+        provenance in the attributes) or ``.dicom`` (a folder with a whole-slide instance for each
+        level, provenance in Image Comments).
     image : ndarray
         ``(height, width, 3)`` uint8 RGB; as PNG also a mask ``(height, width)``.
     provenance : mapping
@@ -218,7 +214,7 @@ def save_image(
 
 
 def _levels(path: Path, image: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    return [image] if path.name.lower().endswith(_PNG) else [image, *halved(image)]
+    return [image] if path.name.lower().endswith(PNG) else [image, *halved(image)]
 
 
 def _write(
@@ -231,16 +227,12 @@ def _write(
     """Replace an image; the file beside one before goes first, for it tells of other pixels."""
     name, count, beside = path.name.lower(), Count(progress), sidecar_path(path)
     older = beside if is_sidecar(beside) else None
-    if name.endswith(_ZARR):
-        with folder_written_whole(path, derived=older) as partial:
-            write_ome_zarr(partial, levels, record, mpp, count)
+    if not name.endswith(PNG):
+        write_levels(path, levels, record, mpp, count, derived=older)
         return
     with written_whole(path, derived=older) as partial:
-        if name.endswith(_PNG):
-            write_png(partial, levels[0], record, mpp)
-            count.one_more()
-        else:
-            write_ome_tiff(partial, levels, record, mpp, count)
+        write_png(partial, levels[0], record, mpp)
+        count.one_more()
 
 
 def export_image(
@@ -294,5 +286,5 @@ def check_badge(path: Path, badge_on_pixels: bool) -> None:
     OutputError
         If ``path`` is not a PNG.
     """
-    if badge_on_pixels and not path.name.lower().endswith(_PNG):
+    if badge_on_pixels and not path.name.lower().endswith(PNG):
         raise OutputError(f"The badge is drawn on PNG pictures only; {path.name} keeps its pixels.")

@@ -13,10 +13,12 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
 
 KEY = "napari_cwtnet"
-"""Of the record, in the attributes of an OME-Zarr and in the map annotation of an OME-TIFF."""
+"""Of the record, in the attributes of an OME-Zarr, in the map annotation of an OME-TIFF, and in
+the Image Comments of DICOM."""
 _AS_JSON = ("png.Comment", "zarr.Provenance")
 _NO_BADGE = "COMPUTED · research use only"
-_WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name")
+_DICOM = "dicom.ImageComments"
+_WHERE = ("png.Title", "tiff.ImageDescription", "zarr.Name", "dicom.DerivationDescription")
 _BADGE = re.compile(r"(?:COMPUTED|ORACLE) (?:×\d+ )?· [^\"<>]*?research use only")
 """In files whose record was lost, such as a PNG that kept nothing but its title."""
 
@@ -76,6 +78,9 @@ def record_of(properties: Mapping[str, str]) -> Mapping[str, Any]:
     for name in _AS_JSON:
         if name in properties:
             return _mapping(properties[name])
+    if _DICOM in properties:
+        known = _mapping(properties[_DICOM]).get(KEY)
+        return known if isinstance(known, dict) else {}
     try:
         root = ElementTree.fromstring(properties.get("tiff.ImageDescription", ""))
     except (ValueError, ElementTree.ParseError):

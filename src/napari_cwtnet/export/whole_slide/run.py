@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Plan, Quality, TileCounts
 from napari_cwtnet.errors import CancelledError, OutputError
-from napari_cwtnet.export.ome_tiff import write_ome_tiff
+from napari_cwtnet.export.dicom import check_dicom
+from napari_cwtnet.export.formats import write_levels
 from napari_cwtnet.export.pyramid import CHUNK, Count, halve
 from napari_cwtnet.export.record import Record, level_digest, write_sidecar
 from napari_cwtnet.export.save import check_output
@@ -38,7 +39,7 @@ from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.open_run import Run, begin, finished_before, take_up
 from napari_cwtnet.export.whole_slide.store import LevelView, Store
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, check_space
-from napari_cwtnet.files import cannot_write, written_whole
+from napari_cwtnet.files import cannot_write
 
 Told = Callable[[str, int, int], None]
 """Called with what is made (``tile``, ``level`` or ``part``), how many are, and of how many."""
@@ -128,9 +129,9 @@ Pixels = NDArray[np.uint8]
 
 
 def write_rest(
-    run: Run, cancel: CancelToken, told: Callable[[str, int, int], None], *, tiff: bool
+    run: Run, cancel: CancelToken, told: Callable[[str, int, int], None], *, convert: bool
 ) -> None:
-    """Make the pyramid and, if one is wanted, the OME-TIFF; then give it its final name.
+    """Make the pyramid and, if wanted, an OME-TIFF or DICOM; then give it its final name.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def write_rest(
             run.journal.level_done(level, level_digest(LevelView(run.store, level)))
         told("level", level, levels - 1)
     record = run.record
-    if not tiff:
+    if not convert:
         run.store.complete(record)
         run.work.put_in_place(run.work.image)
         return
@@ -158,9 +159,8 @@ def write_rest(
         told("part", done, total)
 
     views = [LevelView(run.store, level) for level in range(levels)]
-    with written_whole(run.work.tiff) as partial:
-        write_ome_tiff(partial, views, record, record["output_mpp"], Count(part_written))
-    run.work.put_in_place(run.work.tiff)
+    write_levels(run.work.converted, views, record, record["output_mpp"], Count(part_written))
+    run.work.put_in_place(run.work.converted)
 
 
 def _reduce_level(store: Store, level: int, cancel: CancelToken) -> None:
@@ -247,14 +247,15 @@ def enhance_to_file(
     cancel: CancelToken | None = None,
     told: Told = lambda *_: None,
 ) -> WholeResult:
-    """Enhance a slide of any size into ``.ome.zarr`` or ``.ome.tif``, within bounded memory.
+    """Enhance a slide of any size into a file or folder, within bounded memory.
 
     Parameters
     ----------
     job : Job
         What.
     output : Path
-        Appears when all of it is there; until then the work is in ``.OUT.partial`` beside it.
+        Ends in ``.ome.zarr``, ``.ome.tif`` or ``.dicom``. Appears when all of it is there; until
+        then the work is in ``.OUT.partial`` beside it.
     resume : bool
         Go on with a run that was killed or cancelled; begin where there is none. An output that is
         there, whole, and would be made again just so is left as it is; one that is damaged or of
@@ -279,7 +280,7 @@ def enhance_to_file(
     """
     began = time.perf_counter()
     _check(output, job.slide)
-    tiff = not output.name.lower().endswith(".zarr")
+    convert = not output.name.lower().endswith(".zarr")
     side = block or (BLOCK if scheduler is None else CLUSTER_BLOCK)
     work, cancel = WorkFolder(output), cancel or CancelToken()
     with contextlib.ExitStack() as stack:
@@ -295,8 +296,12 @@ def enhance_to_file(
         # Workers may have devices that this machine has not.
         own = job if cluster is None else dataclasses.replace(job, device="cpu")
         context = stack.enter_context(JobContext(own))
+        if output.name.lower().endswith(".dicom"):
+            check_dicom(context.plan.output_mpp)
         size = context.plan.output_size
-        check_disk = partial(check_space, work.path, size, tiff=tiff) if space_check else _no_check
+        check_disk = (
+            partial(check_space, work.path, size, tiff=convert) if space_check else _no_check
+        )
         provenance = context.provenance if cluster is None else cluster.describe(job)
         if resume and not work.unfinished:
             before = finished_before(output, context, provenance)
@@ -314,7 +319,7 @@ def enhance_to_file(
         resumed = len(run.journal.blocks)
         try:
             make_blocks(run, job, context, cluster=cluster, cancel=cancel, told=told)
-            write_rest(run, cancel, told, tiff=tiff)
+            write_rest(run, cancel, told, convert=convert)
         except CancelledError as error:
             done, columns, rows = len(run.journal.blocks), *run.layout.grid
             raise CancelledError(
@@ -334,8 +339,8 @@ def _check(output: Path, slide: Path) -> None:
     check_output(output, slide)
     if output.name.lower().endswith(".png"):
         raise OutputError(
-            f"Output {output.name}: a PNG cannot be written piece by piece; choose .ome.zarr or "
-            ".ome.tif."
+            f"Output {output.name}: a PNG cannot be written piece by piece; choose .ome.zarr, "
+            ".ome.tif or .dicom."
         )
 
 

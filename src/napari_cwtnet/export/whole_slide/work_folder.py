@@ -49,9 +49,10 @@ class WorkFolder:
         return self.path / "image.ome.zarr"
 
     @property
-    def tiff(self) -> Path:
-        """The OME-TIFF that is made of it at the end, if one is wanted."""
-        return self.path / "image.ome.tif"
+    def converted(self) -> Path:
+        """The OME-TIFF or DICOM that is made of it at the end, if one is wanted."""
+        dicom = self.output.name.lower().endswith(".dicom")
+        return self.path / ("image.dicom" if dicom else "image.ome.tif")
 
     @property
     def unfinished(self) -> bool:
@@ -113,7 +114,7 @@ class WorkFolder:
 
     def clear(self, *kept: Path) -> None:
         """Remove what a killed run left here; only what a run makes, and not what is to be kept."""
-        for path in (self.journal, self.image, self.tiff, self.path / BEFORE):
+        for path in (self.journal, self.image, self.converted, self.path / BEFORE):
             if path not in kept:
                 remove(path)
         sweep(self.path)
@@ -198,7 +199,7 @@ def finished_bytes(size: Size, *, tiff: bool) -> int:
 def needed_bytes(size: Size, *, tiff: bool) -> int:
     """An estimate of what the image takes while it is made.
 
-    An OME-TIFF is made of a finished OME-Zarr, and both are there at the end.
+    An OME-TIFF or DICOM is made of a finished OME-Zarr, and both are there at the end.
     """
     share = _ZARR_SHARE + (_TIFF_SHARE if tiff else 0)
     return int(size.width * size.height * _PER_PIXEL * share)
@@ -216,7 +217,7 @@ def check_space(folder: Path, size: Size, written: int, *, tiff: bool) -> None:
     written : int
         Bytes that are there already.
     tiff : bool
-        Whether an OME-TIFF is wanted.
+        Whether an OME-TIFF is wanted, or DICOM, which takes no more.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def check_space(folder: Path, size: Size, written: int, *, tiff: bool) -> None:
     needed = needed_bytes(size, tiff=tiff) - written
     free = free_bytes(folder)
     if free is not None and free < needed:
-        also = " (an OME-TIFF needs its space twice while it is made)" if tiff else ""
+        also = " (an OME-TIFF or DICOM needs its space twice while it is made)" if tiff else ""
         raise OutputError(
             f"{size.width} × {size.height} pixels need some {needed / _GIGABYTE:.1f} GB{also}, "
             f"and {folder} has {free / _GIGABYTE:.1f} GB left; free some space, or "
