@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,6 +159,25 @@ def refuse_link(path: Path) -> None:
         raise OSError(errno.ELOOP, f"{path.name} is a link; remove it")
 
 
+def read_file(path: Path) -> bytes:
+    """All of a file; a pipe or a device is refused, for it would be waited for.
+
+    Raises
+    ------
+    OSError
+        If it is missing, no file, or cannot be read.
+    """
+    refuse_pipe(path)
+    return path.read_bytes()
+
+
+def refuse_pipe(path: Path) -> None:
+    """Raise :class:`OSError` if there is a pipe, a socket or a device, or nothing."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.ENODEV, "a pipe or a device, not a file", str(path))
+
+
 def append(path: Path, data: bytes) -> None:
     """Add bytes to a file, which is made where it is missing; they are on the disk then.
 
@@ -167,7 +187,7 @@ def append(path: Path, data: bytes) -> None:
         If a link has that name, or the bytes cannot be written.
     """
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    flags |= getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # waits for no pipe
     with open(path, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as handle:
         handle.write(data)
         handle.flush()

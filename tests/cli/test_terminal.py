@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from slides.test_forking import FINEST
 
 from cli.conftest import Run
@@ -133,3 +134,57 @@ def test_a_pipe_is_never_waited_for(run: Run, slide_file: Path, tmp_path: Path) 
     chunk.unlink()
     os.mkfifo(chunk)
     refused(run("info", folder), "is not a file")
+
+
+def test_no_file_of_any_kind_is_waited_for(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    import os
+
+    def pipe(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(path)
+        return path
+
+    model = ("--model", "small-x2")
+    refused(run("check", "--slides", pipe("list"), *model, "--output", tmp_path / "t"), "list")
+    table = pipe("u/slides.csv")
+    words = ("check", "--slides", slide_file.parent, *model, "--output", table.parent)
+    refused(run(*words), "a pipe or a device")
+    words = ("dataset", "build", slide_file, "--output", tmp_path / "set", "--coordinates")
+    refused(run(*words, pipe("places.csv")), "a pipe or a device")
+    words = ("finetune", slide_file, *model, "--output", tmp_path / "run")
+    refused(run(*words, "--config", pipe("config.yaml")), "is not a file")
+    words = ("enhance", slide_file, "--roi", pipe("a.geojson"), *model, "--output")
+    refused(run(*words, tmp_path / "a.png"), "a.geojson")
+    pipe("a.png.json")
+    refused(run(*enhance_words(slide_file, tmp_path / "a.png")), "which is there and not this")
+    pipe("maps/inspection.json")
+    words = ("inspect", slide_file, "--region", "0,0,64,64", *model, "--output")
+    refused(run(*words, tmp_path / "maps"), "which no inspection wrote")
+    pipe("a.ome.zarr/zarr.json")
+    refused(run(*enhance_words(slide_file, tmp_path / "a.ome.zarr")), "more than an image")
+    pipe("images/a.png")
+    refused(run("evaluate", "--images", tmp_path / "images", *model), "is not a file")
+    (pipe(".b.ome.zarr.partial/journal.jsonl").parent / ".napari-cwtnet").touch()
+    words = ("enhance", slide_file, "--region", "all", *model, "--resume", "--output")
+    refused(run(*words, tmp_path / "b.ome.zarr"), "a pipe or a device")
+
+
+def test_a_training_s_lines_move_no_cursor(run: Run, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    cells = generator.integers(0, 2, (40, 150)).repeat(4, 0).repeat(4, 1)
+    path = tmp_path / f"a{ESCAPE}.png"
+    Image.fromarray(np.array([[230, 200, 220], [90, 40, 120]], np.uint8)[cells]).save(path)
+    config = tmp_path / "config.yaml"
+    config.write_text("steps: 1\npatch: 16\nbatch: 2\n", encoding="utf-8")
+    words = ("finetune", path, "--model", "small-x2", "--config", config, "--output")
+    done = run(*words, tmp_path / f"run{ESCAPE}")
+    assert done.returncode == 0, done.stderr
+    assert "\\x1b" in done.stderr
+    assert is_harmless(done.stdout + done.stderr)
+    done = run(*words, tmp_path / f"run{ESCAPE}")  # is there already
+    assert done.returncode == 2
+    assert is_harmless(done.stderr)
+    done = run("dataset", "build", path, path, "--mpp", 0.25, "--output", tmp_path / "set")
+    assert done.returncode == 2
+    assert is_harmless(done.stderr)

@@ -12,7 +12,7 @@ import tifffile
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageCms
 
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Region
@@ -20,6 +20,9 @@ from napari_cwtnet.slides import open_slide
 from slides.test_pyramids import picture
 
 PICTURE = picture(420, 330)
+TO_LAB: Any = ImageCms.buildTransform(
+    ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+)
 _WORST_OF_JPEG = 6
 EXAMPLES = int(os.environ.get("CWTNET_PYRAMIDS", "40"))
 FEW = settings(
@@ -36,6 +39,46 @@ TURNS: dict[int, Any] = {
 def shrunk(image: np.ndarray, factor: float) -> np.ndarray:
     size = (round(image.shape[1] / factor), round(image.shape[0] / factor))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+KINDS = (
+    "rgb", "planar", "grey", "white is 0", "cmyk", "icclab", "alpha", "premultiplied", "no alpha",
+    "grey alpha",
+)  # fmt: skip
+_PHOTOMETRIC = {
+    "grey": "minisblack", "grey alpha": "minisblack", "white is 0": "miniswhite",
+    "cmyk": "separated", "icclab": "icclab",
+}  # fmt: skip
+_EXTRA = {"alpha": 2, "grey alpha": 2, "premultiplied": 1, "no alpha": 0}
+"""TIFF's ExtraSamples of the channel after the colours."""
+_WORST_OF_LAB = 12
+"""By 8-bit steps of a* and b*, in blue."""
+
+
+def samples_of(image: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of 8 bits ``(h, w, n)`` of an RGB image, and the RGB that they mean, by numpy."""
+    if kind in ("grey", "white is 0", "grey alpha"):
+        image = np.dstack([image[..., 1]] * 3)
+    if kind in ("grey", "white is 0"):
+        return (image if kind == "grey" else 255 - image)[..., :1], image
+    if kind == "cmyk":
+        inks = np.dstack([255 - image, image[..., 2] // 3])
+        light = (255 - inks[..., :3].astype(float)) * (255 - inks[..., 3:]) / 255
+        return inks, np.rint(light).astype(np.uint8)
+    if kind == "icclab":
+        lab = ImageCms.applyTransform(Image.fromarray(image), TO_LAB)
+        return np.asarray(lab) ^ np.array([0, 128, 128], np.uint8), image
+    if kind in _EXTRA:
+        # Flat over wide places, so that a coarser level is the finer one's means.
+        across = np.arange(image.shape[1]) * 3 // max(1, image.shape[1])
+        alpha = np.broadcast_to(np.array([255, 128, 40], np.uint8)[across], image.shape[:2])
+        share = alpha[..., np.newaxis] / 255
+        colours = np.rint(image * share).astype(np.uint8) if kind == "premultiplied" else image
+        lit = colours if kind == "premultiplied" else image * share
+        seen = image if kind == "no alpha" else np.rint(lit + 255 * (1 - share)).astype(np.uint8)
+        colours = colours[..., :1] if kind == "grey alpha" else colours
+        return np.dstack([colours, alpha]), seen
+    return image, image
 
 
 SHAPES = st.tuples(
@@ -88,7 +131,7 @@ def compare(path: Path, stored: list[np.ndarray], turn: Any, worst: int) -> None
     shape=SHAPES,
     orientation=st.integers(1, 8),
     depth=st.sampled_from(("uint8", "uint16", "uint32")),
-    kind=st.sampled_from(("rgb", "planar", "grey", "white is 0")),
+    kind=st.sampled_from(KINDS),
     compression=st.sampled_from((None, "zlib", "lzw", "zstd", "packbits", "jpeg", "jpeg2000")),
     predictor=st.booleans(),
     tile=st.sampled_from((None, (16, 16), (64, 32), (128, 128))),
@@ -102,16 +145,18 @@ def test_tiff(
     compression: str | None, predictor: bool, tile: tuple[int, int] | None, rows: int,
     structure: str, big: bool, byteorder: str,
 ) -> None:  # fmt: skip
-    stored = levels(shape)
-    if structure == "ome":
-        orientation = 1
+    if kind == "icclab":
+        depth = "uint8"
     if compression in ("jpeg", "jpeg2000"):
         depth = "uint8"
-    if kind in ("grey", "white is 0"):
-        stored = [np.dstack([one[..., 1]] * 3) for one in stored]
+        if kind not in ("rgb", "planar", "grey", "white is 0"):
+            compression = "zlib"
+    made = [samples_of(one, kind) for one in levels(shape)]
+    stored = [seen for _, seen in made]
     step = {"uint8": 1, "uint16": 257, "uint32": 16843009}[depth]
     options: dict[str, Any] = {
-        "photometric": {"grey": "minisblack", "white is 0": "miniswhite"}.get(kind, "rgb"),
+        "photometric": _PHOTOMETRIC.get(kind, "rgb"),
+        **({"extrasamples": [_EXTRA[kind]]} if kind in _EXTRA else {}),
         "compression": compression,
         "extratags": [(274, "H", 1, orientation, True)],
         **({"tile": tile} if tile else {"rowsperstrip": rows}),
@@ -122,20 +167,21 @@ def test_tiff(
         **({"compressionargs": {"level": 0}} if compression == "jpeg2000" else {}),
     }
     written = []
-    for one in stored:
-        samples = one.astype(depth) * np.array(step, depth)
+    for samples, _ in made:
+        one = samples.astype(depth) * np.array(step, depth)
         if kind == "planar":
-            samples = np.ascontiguousarray(samples.transpose(2, 0, 1))
-        elif kind != "rgb":
-            samples = samples[..., 0]
-            samples = samples if kind == "grey" else np.iinfo(depth).max - samples
-        written.append(samples)
+            one = np.ascontiguousarray(one.transpose(2, 0, 1))
+        written.append(one if one.shape[-1] != 1 or kind == "planar" else one[..., 0])
     with tempfile.TemporaryDirectory() as folder:
         ome = structure == "ome"
         path = Path(folder) / ("a.ome.tif" if ome else "a.tif")
         with tifffile.TiffWriter(path, bigtiff=big, byteorder=byteorder, ome=ome) as writer:
             if structure in ("subifds", "ome"):
-                meta = {"axes": {"planar": "SYX", "rgb": "YXS"}.get(kind, "YX")} if ome else None
+                meta = (
+                    {"axes": "SYX" if kind == "planar" else "YXS" if written[0].ndim == 3 else "YX"}
+                    if ome
+                    else None
+                )
                 writer.write(written[0], subifds=len(written) - 1, metadata=meta, **options)
                 for one in written[1:]:
                     writer.write(one, subfiletype=1, metadata=None, **options)
@@ -143,7 +189,8 @@ def test_tiff(
                 pages = list(enumerate(written))
                 for number, one in pages[::-1] if structure == "backwards" else pages:
                     writer.write(one, subfiletype=int(number > 0), metadata=None, **options)
-        compare(path, stored, TURNS[orientation], _WORST_OF_JPEG if compression == "jpeg" else 1)
+        worst = {"icclab": _WORST_OF_LAB}.get(kind, _WORST_OF_JPEG if compression == "jpeg" else 1)
+        compare(path, stored, TURNS[orientation], worst)
 
 
 @FEW

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from napari_cwtnet.cli.report import report
+from napari_cwtnet.cli.terminal import tell
 from napari_cwtnet.enhancement import choose_device, dtype_name, own_dtype
 from napari_cwtnet.evaluation.bench import (
     TimedTask,
@@ -28,11 +28,6 @@ from napari_cwtnet.model import list_models, load_model
 from napari_cwtnet.model.weights import read_header
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.sample import sample_slide
-
-
-def say(words: str) -> None:
-    """A line on stderr, at once."""
-    print(words, file=sys.stderr, flush=True)
 
 
 class Rounds:
@@ -59,10 +54,10 @@ class Rounds:
             return
         self._said = turn, group
         if turn == 0:
-            say(f"first round, which is not counted: {group}")
+            tell(f"first round, which is not counted: {group}")
         else:
             left = (time.monotonic() - self._began) * (total - done) / done
-            say(f"round {turn} of {self._rounds - 1}, {left / 60:.1f} min left: {group}")
+            tell(f"round {turn} of {self._rounds - 1}, {left / 60:.1f} min left: {group}")
 
 
 PARTS = ("view", "naive", "reading", "memory")
@@ -95,7 +90,7 @@ def run(arguments: argparse.Namespace) -> None:
                 models.append(untrained(PAPER_SIZE, 2))
             for model in models:
                 for dtype in dict.fromkeys(("float32", dtype_name(own_dtype(device)))):
-                    say(f"preparing the view: {model.name} {dtype}")
+                    tell(f"preparing the view: {model.name} {dtype}")
                     view = viewport(
                         slide, model, arguments.side, arguments.downsample, str(device), dtype=dtype
                     )
@@ -126,7 +121,7 @@ def run(arguments: argparse.Namespace) -> None:
         }
     if "naive" in parts:
         result["naive"] = _times_faster(_of(found, "naive"))
-        say("memory of the attention, against the naive one's")
+        tell("memory of the attention, against the naive one's")
         for name, mib in naive_memory(sides, arguments.naive_size).items():
             result["naive"][name]["extra_mib"] = mib
     if "reading" in parts:
@@ -142,7 +137,7 @@ def run(arguments: argparse.Namespace) -> None:
             names[0],
             str(device),
             tuple(arguments.megapixels),
-            progress=lambda size: say(f"memory of {names[0]}: {size} megapixels"),
+            progress=lambda size: tell(f"memory of {names[0]}: {size} megapixels"),
         )
     report(result if arguments.json else _lines(result), as_json=arguments.json)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import report, stopped_by_interrupt
+from napari_cwtnet.cli.terminal import tell
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import check_writable
 from napari_cwtnet.model import load_model, user_model_folder
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     recipe = _continued(arguments) if arguments.resume else _fresh(arguments)
     trainer = Trainer(recipe, Path(), output)
     for remark in trainer.data.remarks:
-        print(remark, file=sys.stderr)
+        tell(remark)
     done = _drive(trainer)
     alone, paired = finetune_reports(trainer)
     weights = install(done.weights, recipe.name) if arguments.name else done.weights
@@ -161,12 +161,9 @@ def _drive(trainer: Trainer) -> Done:
         for event in trainer.run(cancel):
             if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
                 left = trainer.seconds_left or 0.0
-                print(
-                    f"step {event.step}  loss {event.loss:.4f}  {left / 60:.1f} min left",
-                    file=sys.stderr,
-                )
+                tell(f"step {event.step}  loss {event.loss:.4f}  {left / 60:.1f} min left")
             elif isinstance(event, Validation):
-                print(_words(event, trainer), file=sys.stderr)
+                tell(_words(event, trainer))
             elif isinstance(event, Done):
                 return event
     raise TrainingError("The run ended before it was done; add --resume to go on with it.")

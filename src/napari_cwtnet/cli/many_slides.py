@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 from napari_cwtnet import __version__
 from napari_cwtnet.cli.report import report
-from napari_cwtnet.cli.terminal import printable
+from napari_cwtnet.cli.terminal import complain, tell
 from napari_cwtnet.errors import CwtnetError, ModelError, OutputError, RequestError
 from napari_cwtnet.export.whole_slide.source import files_digest
-from napari_cwtnet.files import check_writable, written_whole
+from napari_cwtnet.files import check_writable, read_file, refuse_pipe, written_whole
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides.backends.zarr import is_zarr
 
@@ -89,7 +88,7 @@ def find_slides(place: Path) -> list[Path]:
         found = [one for one in sorted(place.glob("[!.]*")) if _may_be_slide(one)]
     else:
         try:
-            lines = [line.strip() for line in place.read_text("utf-8").splitlines()]
+            lines = [line.strip() for line in read_file(place).decode().splitlines()]
         except (OSError, UnicodeDecodeError):
             raise RequestError(
                 f"--slides {str(place)!r} is neither a folder nor a text file with a path in each "
@@ -151,7 +150,7 @@ def _run_each(
         if was_done and before is not None and _is_same(before, state | {"settings": settings}):
             counts["done_before"] += 1
             continue
-        print(printable(f"slide {number} of {len(slides)}: {slide}"), file=sys.stderr, flush=True)
+        tell(f"slide {number} of {len(slides)}: {slide}")
         own = argparse.Namespace(
             **vars(arguments) | {"slide": slide, "output": output, "replace": was_done}
         )
@@ -165,7 +164,7 @@ def _run_each(
                 str(error) if isinstance(error, CwtnetError) else f"{type(error).__name__}: {error}"
             )
             row |= {"state": "failed", "why": why}
-            print(printable(f"napari-cwtnet: {why}"), file=sys.stderr, flush=True)
+            complain(why)
         else:
             if said is None:
                 return _INTERRUPTED
@@ -225,6 +224,7 @@ def _read(table: Path) -> dict[str, Row]:
     if not table.exists():
         return {}
     try:
+        refuse_pipe(table)
         with table.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ())[: len(_COLUMNS)] != _COLUMNS:

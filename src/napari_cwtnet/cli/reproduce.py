@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import report, stopped_by_interrupt
+from napari_cwtnet.cli.terminal import tell
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.evaluation.reproduce import (
     TABLES,
@@ -45,16 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if key == _CLASSIFICATION:
                 epochs = arguments.epochs
-                done = len(judge_methods(plan, arguments.patches, epochs, cancel, _say))
+                done = len(judge_methods(plan, arguments.patches, epochs, cancel, tell))
             else:
-                done = len(Driver(plan, cancel, _say).run())
+                done = len(Driver(plan, cancel, tell).run())
         except CancelledError as error:
-            _say(str(error))
+            tell(error)
             return _INTERRUPTED
     files = [plan.output / f"{key}.{kind}" for kind in ("md", "csv", "json")]
     report({"table": key, "cells": done, "files": [str(f) for f in files]}, as_json=arguments.json)
     return 0
-
-
-def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)

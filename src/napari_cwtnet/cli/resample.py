@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.many_slides import run_for_slides
 from napari_cwtnet.cli.report import Bars, stopped_by_interrupt
+from napari_cwtnet.cli.terminal import complain
 from napari_cwtnet.errors import CancelledError
 from napari_cwtnet.export.resample import resample
 
@@ -34,5 +34,5 @@ def _resample_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
                 progress=Bars(),
             )
         except CancelledError as stopped:
-            print(f"napari-cwtnet: {stopped}", file=sys.stderr)
+            complain(stopped)
             return None

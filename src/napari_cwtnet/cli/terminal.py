@@ -39,9 +39,14 @@ def printable_json(text: str) -> str:
     )
 
 
+def tell(words: object) -> None:
+    """Say one line on stderr, at once."""
+    print(printable(str(words)), file=sys.stderr, flush=True)
+
+
 def complain(message: object) -> None:
     """Say on stderr what went wrong, in one line."""
-    print(printable(f"napari-cwtnet: {message}"), file=sys.stderr)
+    tell(f"napari-cwtnet: {message}")
 
 
 def _is_hidden(one: str) -> bool:

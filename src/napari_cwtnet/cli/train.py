@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli.report import report, stopped_by_interrupt
+from napari_cwtnet.cli.terminal import tell
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.training.events import Done, StepDone, Validation
 from napari_cwtnet.training.recipe import load_recipe, shipped_recipes
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise TrainingError(f"Data folder {arguments.data} does not exist; check --data.")
     trainer = Trainer(recipe, arguments.data, arguments.output)
     for remark in trainer.data.remarks if trainer.leads else ():
-        print(remark, file=sys.stderr)
+        tell(remark)
     cancel = CancelToken()
     with stopped_by_interrupt(cancel):
         _drive(trainer, cancel, as_json=arguments.json)
@@ -44,9 +44,9 @@ def _drive(trainer: Trainer, cancel: CancelToken, *, as_json: bool) -> None:
         if isinstance(event, StepDone) and event.step % _SAY_EVERY == 0:
             left = trainer.seconds_left or 0.0
             where = f"step {event.step}/{recipe.steps}"
-            print(f"{where}  loss {event.loss:.4f}  {left / 60:.0f} min left", file=sys.stderr)
+            tell(f"{where}  loss {event.loss:.4f}  {left / 60:.0f} min left")
         elif isinstance(event, Validation):
-            print(f"step {event.step}: {_gains(event)}", file=sys.stderr)
+            tell(f"step {event.step}: {_gains(event)}")
         elif isinstance(event, Done):
             report(
                 {

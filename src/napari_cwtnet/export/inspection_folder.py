@@ -28,7 +28,7 @@ from napari_cwtnet.export.inspection_report import (
 )
 from napari_cwtnet.export.ome_tiff import annotation
 from napari_cwtnet.export.pyramid import image_place
-from napari_cwtnet.files import check_writable, folder_written_whole, written_whole
+from napari_cwtnet.files import check_writable, folder_written_whole, read_file, written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
@@ -164,7 +164,7 @@ class _Before(BaseModel):
 
 def _written_before(folder: Path) -> set[str]:
     try:
-        found = _Before.model_validate_json((folder / RECORD).read_bytes())
+        found = _Before.model_validate_json(read_file(folder / RECORD))
     except (OSError, ValidationError):
         return set()
     return {name for name in {RECORD, *found.files} if _OWN.fullmatch(name)}

@@ -12,7 +12,7 @@ from typing import Any
 from napari_cwtnet import __version__
 from napari_cwtnet.export.pyramid import CHUNK, Count, Place, image_place, level_sizes
 from napari_cwtnet.export.record import Image
-from napari_cwtnet.files import is_real_folder
+from napari_cwtnet.files import is_real_folder, read_file
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.provenance_tags import KEY
 
@@ -92,7 +92,7 @@ def create_ome_zarr(
 def is_computed_zarr(path: Path) -> bool:
     """Whether a folder is an OME-Zarr of this package, and nobody put labels or more into it."""
     try:
-        group = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        group = json.loads(read_file(path / "zarr.json"))
         return is_real_folder(path) and KEY in group["attributes"] and not any(_foreign(path))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -31,7 +31,7 @@ from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.errors import OutputError, SlideError
 from napari_cwtnet.export.dicom import stored_levels
 from napari_cwtnet.export.pyramid import CHUNK, level_sizes
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import read_file, written_whole
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.backend import TileCache
@@ -200,7 +200,7 @@ def sidecar_path(path: Path) -> Path:
 def is_sidecar(path: Path) -> bool:
     """Whether a file is such a record, which may be replaced by a newer one."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and record.keys() >= {"badge_on_pixels", "versions"}
@@ -209,7 +209,7 @@ def is_sidecar(path: Path) -> bool:
 def sidecar_says(path: Path, record: Mapping[str, Any]) -> bool:
     """Whether the file beside the image at ``path`` is that record."""
     try:
-        return bool(json.loads(sidecar_path(path).read_text(encoding="utf-8")) == record)
+        return bool(json.loads(read_file(sidecar_path(path))) == record)
     except (OSError, ValueError, RecursionError):
         return False
 

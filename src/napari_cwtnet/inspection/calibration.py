@@ -31,7 +31,7 @@ from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.check import refuse_computed, tissue_fields
 from napari_cwtnet.enhancement.plan import ReferenceChoice
 from napari_cwtnet.errors import RequestError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import read_file, written_whole
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.field import Field, Floats
 from napari_cwtnet.inspection.maps import Map
@@ -371,7 +371,7 @@ def kept_calibration(slide: Slide, engine: Engine, plan: Plan) -> Calibration | 
     """
     path = _path(slide, engine, plan)
     try:
-        found = Calibration.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        found = Calibration.from_dict(json.loads(read_file(path)))
     except (OSError, ValueError, RecursionError):
         return None
     own = (slide.fingerprint, engine.model.sha256, plan.mode)

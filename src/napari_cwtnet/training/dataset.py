@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import check_writable, folder_written_whole, sweep
+from napari_cwtnet.files import check_writable, folder_written_whole, refuse_pipe, sweep
 from napari_cwtnet.slides import Slide, open_slide
 from napari_cwtnet.training.samples import (
     GUARD,
@@ -60,6 +60,7 @@ def read_places(path: Path, slides: list[Path]) -> dict[Path, list[Place]]:
     by_name = {slide.stem: slide for slide in slides} | {slide.name: slide for slide in slides}
     found: dict[Path, list[Place]] = {slide: [] for slide in slides}
     try:
+        refuse_pipe(path)
         with path.open(newline="", encoding="utf-8") as handle:
             lines = list(csv.reader(handle))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

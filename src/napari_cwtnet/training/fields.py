@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.files import image_files
+from napari_cwtnet.files import image_files, refuse_pipe
 from napari_cwtnet.model.conditioning import degradation_tensor
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 from napari_cwtnet.slides.degrade import degrade
@@ -115,6 +115,7 @@ def load_fields(source: ImageSource, root: Path, scale: int, *, held_out: bool) 
     """
     for path in source_files(source, root, held_out=held_out):
         try:
+            refuse_pipe(path)
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

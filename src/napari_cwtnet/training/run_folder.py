@@ -19,7 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 from safetensors import SafetensorError, safe_open
 
 from napari_cwtnet.errors import OutputError, TrainingError
-from napari_cwtnet.files import append, make_and_remove, refuse_link, written_whole
+from napari_cwtnet.files import (
+    append,
+    make_and_remove,
+    read_file,
+    refuse_link,
+    refuse_pipe,
+    written_whole,
+)
 from napari_cwtnet.training.events import Validation
 from napari_cwtnet.training.recipe import Recipe, load_recipe
 
@@ -136,6 +143,7 @@ def read_run(folder: Path) -> RunFolder:
     if not last.exists():  # it ended before the start model was measured
         return RunFolder(folder, load_recipe(folder / "recipe.yaml"), 0, 0.0)
     try:
+        refuse_pipe(last)
         with safe_open(last, framework="pt") as archive:
             metadata = archive.metadata() or {}
         recipe = Recipe.model_validate_json(metadata.get("recipe", ""))
@@ -242,7 +250,7 @@ class RunLog:
             partial.write_text(_as_csv([_HEAD, *kept]), encoding="utf-8", newline="")
 
     def _whole_rows(self) -> list[list[str]]:
-        text = self.path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(self.path).decode(errors="replace")
         rows = (line.split(",") for line in text.splitlines())  # nothing in it is quoted
         return [row for row in rows if _is_whole(row)]
 

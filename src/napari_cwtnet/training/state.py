@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from napari_cwtnet.errors import TrainingError
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import refuse_pipe, written_whole
 from napari_cwtnet.model.base import Network
 from napari_cwtnet.training.losses import Adversary, adam_steps, moments, put_back
 from napari_cwtnet.training.recipe import Recipe
@@ -137,6 +137,7 @@ class RunState:
             If the file is damaged or was made by another recipe.
         """
         try:
+            refuse_pipe(path)
             with safe_open(path, framework="pt") as archive:
                 metadata = archive.metadata() or {}
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.evaluation.reproduce.runs import Say
-from napari_cwtnet.files import written_whole
+from napari_cwtnet.files import refuse_pipe, written_whole
 from napari_cwtnet.training.fields import source_files
 from napari_cwtnet.training.recipe import Recipe
 
@@ -111,6 +111,7 @@ def read_patches(path: Path) -> Patches:
     if path.is_file() and not is_zipfile(path):  # numpy's own error mentions pickles
         raise RequestError(f"Patches {path} are no .npz file; give one with {', '.join(_WANTED)}.")
     try:
+        refuse_pipe(path)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             images, labels, sources = (archive[name] for name in _WANTED)
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.evaluation.reproduce.experiment import SCANNER_MIX, Degradation
+from napari_cwtnet.files import read_file
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Field, PatchSampler, source_files
@@ -75,7 +76,7 @@ def _refuse_one_sided(path: Path, sources: list[ImageSource]) -> None:
 
 def _entries(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(read_file(path))
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}; check the file.") from error
     except yaml.MarkedYAMLError as error:

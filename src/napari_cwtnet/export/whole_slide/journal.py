@@ -22,7 +22,7 @@ from pydantic import (
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.record import Sha256
 from napari_cwtnet.export.whole_slide.blocks import Place, SquaredErrors
-from napari_cwtnet.files import append, written_whole
+from napari_cwtnet.files import append, read_file, written_whole
 
 _VERSION = 2
 
@@ -100,7 +100,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        content = path.read_bytes()
+        content = read_file(path)
         whole = content[: content.rfind(b"\n") + 1]
         if len(whole) < len(content):
             os.truncate(path, len(whole))

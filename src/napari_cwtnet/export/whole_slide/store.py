@@ -14,7 +14,7 @@ from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.ome_zarr import WRITTEN
 from napari_cwtnet.export.pyramid import CHUNK
 from napari_cwtnet.export.record import chunk_digest
-from napari_cwtnet.files import is_real_folder, sync
+from napari_cwtnet.files import is_real_folder, read_file, sync
 from napari_cwtnet.geometry import Size
 from napari_cwtnet.slides.provenance_tags import KEY
 
@@ -133,7 +133,7 @@ class Store:
     def is_of(self, run: Mapping[str, Any]) -> bool:
         """Whether the image is of the run of that provenance."""
         try:
-            found = json.loads((self._path / "zarr.json").read_bytes())["attributes"][KEY]
+            found = json.loads(read_file(self._path / "zarr.json"))["attributes"][KEY]
             return all(found[key] == value for key, value in run.items())
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
