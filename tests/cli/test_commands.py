@@ -20,7 +20,7 @@ from napari_cwtnet.export import Roi, write_rois
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import CwtNet, preset, save_weights
 
-_BEYOND = "no, beyond native"
+_BEYOND = "no, finer than the slide"
 
 
 def test_info(run: Run, slide_file: Path) -> None:
@@ -60,7 +60,7 @@ def test_info_for_people_has_the_same_facts(run: Run, slide_file: Path) -> None:
         ["2", "1.000 µm/px (10×)", "0.250 µm/px (40×)", "cross-scale", _BEYOND],
         ["4", "2.000 µm/px (5×)", "0.500 µm/px (20×)", "cross-scale", "yes"],
     ]
-    assert [line[0].partition(":")[0] for line in lines[-2:]] == ["yes", "beyond native"]
+    assert [line[0].partition(":")[0] for line in lines[-2:]] == ["yes", "finer than the slide"]
 
 
 def test_info_says_what_the_pixels_went_through(run: Run, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_info_of_a_computed_slide_promises_no_check(
     said = run("info", computed).stdout
     assert said.count("  no, a computed slide\n") >= 5
     assert "yes" not in said
-    assert "beyond native" not in said.partition("enhance\n")[2]
+    assert "finer than the slide" not in said.partition("enhance\n")[2]
 
 
 def test_info_without_models_says_so(

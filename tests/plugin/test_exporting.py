@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +210,13 @@ def test_a_disk_error_is_one_line(
 def test_names_and_kinds(enhanced: tuple[Any, Any, Any]) -> None:
     _, _, layer = enhanced
     known = layer.metadata[RESULT_KEY]
-    assert suggested_name(known) == f"computed-x4-{known['slide_fingerprint'][:8]}.ome.tif"
-    assert source_of(layer).plan.scale == 4
+    source = source_of(layer)
+    # LR at 0.5 µm/px, fourfold.
+    name = "it-s-a-slide---HOME---more-computed-80x-tiny-x4-downsample-2.ome.tif"
+    assert suggested_name(source) == name
+    assert known["slide_fingerprint"][:8] not in name
+    unknown = replace(source, plan=replace(source.plan, native_mpp=None))
+    assert "-computed-x4-tiny-x4-" in suggested_name(unknown)
     assert renamed("a.b.ome.zarr", "OME-TIFF, a pyramid (*.ome.tif)") == "a.b.ome.tif"
     assert target(Path("a.png"), "PNG, a picture with the badge on it (*.png)").badge_on_pixels
     assert not target(Path("a.png"), "PNG, pixels only (*.png)").badge_on_pixels

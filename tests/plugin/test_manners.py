@@ -12,8 +12,9 @@ from napari.components import ViewerModel
 from napari.utils.action_manager import action_manager
 from npe2 import PluginManager
 from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import QScrollArea, QTabBar
 
-from napari_cwtnet.plugin.app import DOCKS
+from napari_cwtnet.plugin.app import DOCKS, open_docks
 from napari_cwtnet.plugin.docks.shortcuts import KEYS
 from napari_cwtnet.plugin.viewer.help_pages import DOCUMENTATION, help_url
 
@@ -83,3 +84,50 @@ def test_each_dock_opens_its_page(
 def test_the_documentation_is_where_the_project_says() -> None:
     project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["urls"]["Documentation"] == DOCUMENTATION
+
+
+def test_half_of_a_small_window_is_canvas_and_all_tabs_can_be_read(
+    make_napari_viewer: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer = make_napari_viewer(show=True)
+    docks = open_docks(viewer, "Enhance")
+    viewer.open(ome, plugin=PLUGIN)
+    window = viewer.window._qt_window
+    window.resize(1280, 720)
+    qtbot.wait(300)
+    if window.width() != 1280:
+        pytest.skip("the screen is too small")
+    assert viewer.window._qt_viewer.canvas.native.width() >= 640
+    bar = next(
+        bar for bar in window.findChildren(QTabBar)
+        if bar.isVisible() and bar.count() == len(DOCKS)
+    )  # fmt: skip
+    assert [bar.tabText(number) for number in range(bar.count())] == list(DOCKS)
+    assert bar.sizeHint().width() <= bar.parentWidget().width()
+    for dock in docks.values():
+        area = dock.findChild(QScrollArea)
+        bar_room = area.verticalScrollBar().sizeHint().width()
+        assert area.widget().minimumSizeHint().width() <= dock.minimumWidth() - bar_room
+
+
+def test_buttons_stay_in_place_when_words_change(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome, level=None, show=True)
+    viewer.window._qt_window.resize(1280, 720)
+    buttons = list(dock.compare.buttons.values())
+
+    def places(zoom: float, words: str) -> list[Any]:
+        viewer.scene.camera.zoom *= zoom
+        qtbot.waitUntil(lambda: words in dock.sentence, timeout=5000)
+        qtbot.wait(200)
+        return [button.mapTo(dock.panel, button.rect().topLeft()) for button in buttons]
+
+    far, near = (1 / 12, "Nothing to gain"), (12, "Finer than a 0.75 NA lens resolves")
+    viewer.scene.camera.zoom *= 3
+    places(*far)  # napari's theme comes late
+    places(*near)
+    before = places(*far)
+    assert places(*near) == before
+    widths = {button.width() for button in buttons}
+    assert max(widths) - min(widths) <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from importlib.resources import files
@@ -10,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer import result_mark
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
-from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, source_of
+from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, MARK_KEY, source_of
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from plugin.enhance_help import finish, results
 
@@ -149,3 +151,61 @@ def test_one_calibration_serves_every_result_of_its_kind(
     assert len(began) == 1
     (mark,) = marks(viewer)
     assert tuple(mark.translate) == tuple(results(viewer)[0].translate)
+
+
+def test_cancel_ends_a_calibration(dock: tuple[Any, Any], qtbot: Any) -> None:
+    viewer, enhance = dock
+    finish(qtbot, enhance)
+    assert not enhance.cancel_button.isEnabled()
+    form = enhance.panel.mark
+    form.box.setChecked(True)
+    qtbot.waitUntil(lambda: "of 12" in form.words, timeout=60000)
+    assert enhance.cancel_button.isEnabled()
+    run = form.mark.runner.run
+    enhance.cancel_button.click()
+    settled(qtbot, enhance)
+    assert run.done < 11
+    assert not enhance.cancel_button.isEnabled()
+    assert not form.box.isChecked()
+    assert not form.words
+    assert len(results(viewer)) == 1
+
+
+def test_a_marked_result_is_exported_with_its_mask(
+    dock: tuple[Any, Any], qtbot: Any, tmp_path: Path, messages: list[str]
+) -> None:
+    viewer, enhance = dock
+    enhance.panel.mark.box.setChecked(True)
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    path = tmp_path / "a.png"
+    with qtbot.waitSignal(enhance.result.exporter.ended, timeout=20000):
+        enhance.result.export_to(path)
+    assert "a.png.marked.png (what not to rely on)" in messages[-1]
+    (mark,) = marks(viewer)
+    with Image.open(tmp_path / "a.png.marked.png") as picture:
+        mask = np.asarray(picture)
+        provenance = json.loads(picture.text["Comment"])
+    assert np.array_equal(mask == 255, mark.data[..., 3] > 0)
+    assert set(np.unique(mask)) == {0, 255}
+    trust = results(viewer)[0].metadata[RESULT_KEY]["trust"]
+    assert provenance["trust"] == json.loads(json.dumps(trust))
+    record = json.loads((tmp_path / "a.png.json").read_text(encoding="utf-8"))
+    assert record["trust"] == provenance["trust"]
+    assert trust["marked_here"] == pytest.approx((mask[4::8, 4::8] > 0).mean(), abs=0.02)
+
+
+def test_pixels_that_nothing_has_marked_have_no_mask(
+    dock: tuple[Any, Any], qtbot: Any, tmp_path: Path
+) -> None:
+    viewer, enhance = dock
+    enhance.panel.mark.box.setChecked(True)
+    finish(qtbot, enhance)
+    settled(qtbot, enhance)
+    assert results(viewer)[0].metadata[MARK_KEY] is not None
+    enhance.panel.mark.box.setChecked(False)
+    finish(qtbot, enhance)
+    assert results(viewer)[0].metadata[MARK_KEY] is None
+    with qtbot.waitSignal(enhance.result.exporter.ended, timeout=20000):
+        enhance.result.export_to(tmp_path / "b.png")
+    assert not (tmp_path / "b.png.marked.png").exists()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from napari._app_model.actions._file import new_shapes
 
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.export import Roi, read_rois, save_image, write_rois
@@ -179,3 +180,24 @@ def test_what_cannot_be_read_or_written_is_said(
     qtbot.waitUntil(lambda: "2 polygons, more than the 1" in messages[-1], timeout=10000)
     assert len(viewer.layers) == 1
     assert not (tmp_path / "a.geojson").exists()
+
+
+def test_a_new_layer_of_shapes_is_called_rois_and_hides_nothing(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+) -> None:
+    viewer, dock = enhance_dock(ome)
+    viewer.scene.camera.zoom *= 8
+    finish(qtbot, dock)
+    (result,) = results(viewer)
+    viewer.layers.selection.active = result
+    new_shapes(viewer)  # as napari's button does
+    shapes = viewer.layers[-1]
+    assert shapes.name == "ROIs"
+    shapes.add_rectangles(CORNERS)
+    assert shapes.face_color[0, 3] == 0
+    assert shapes.edge_color[0, 3] == 1
+    assert shapes.edge_width[0] * viewer.scene.camera.zoom * shapes.scale[0] < 5
+    new_shapes(viewer)
+    assert viewer.layers[-1].name == "ROIs [1]"
+    viewer.add_shapes([CORNERS], name="mine", face_color="red")
+    assert viewer.layers["mine"].face_color[0, 0] == 1

@@ -44,6 +44,8 @@ def _check_one(arguments: argparse.Namespace) -> dict[str, Any]:
         **({"warning": warning} if warning else {}),
     }
     if not arguments.json:
+        del said["made_by"]  # the sentence says it
+        said["model knows"] = "how its input was made" if said.pop("told") else "the pixels alone"
         said |= {"degradation": str(found.degradation), "regions": len(found.regions)}
         reference = found.reference_degradation
         said["reference_degradation"] = None if reference is None else str(reference)

@@ -129,7 +129,7 @@ def _sentences(folder: Path, summaries: dict[str, dict[str, Any]]) -> dict[str, 
         "check": known["what"],
         "model": _figures(known["psnr"], known["ssim"]),
         "bicubic": _figures(known["psnr_bicubic"], known["ssim_bicubic"]),
-        "beyond native": summaries["beyond"]["what"],
+        "finer than the slide": summaries["beyond"]["what"],
         "look at": [str(p) for p in sorted(folder.glob("*side-by-side.png"))],
         "report": str(folder / "report.json"),
     }

@@ -28,14 +28,14 @@ from napari_cwtnet.enhancement import (
 )
 from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
-from napari_cwtnet.export import check_badge, check_output, export_image, read_rois, save_image
+from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
+from napari_cwtnet.export.mark import marked_path, save_mark
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.inspection.calibration import (
     calibrated,
     check_calibratable,
-    in_pixels,
     marked_squares,
 )
 from napari_cwtnet.model import Model, load_model
@@ -156,24 +156,24 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     )
     said = {"output": str(arguments.output)} | summary(result)
     if trusted is not None:
-        calibration, mask = trusted
+        calibration, squares = trusted
         said |= {"trust": calibration, "marked": None}
         if not arguments.json:
             share = calibration["marked_here"]
             said["trust"] = calibration["sentence"]
             said["marked share"] = "none" if share is None else f"{100 * share:.0f} %"
-        if mask is not None:
-            said["marked"] = str(marked_path(arguments.output))
-            save_image(marked_path(arguments.output), mask, provenance, result.mpp)
+        if squares is not None:
+            path = save_mark(arguments.output, squares, result.image, provenance, result.mpp)
+            said["marked"] = str(path)
     return _warned(said, notes)
 
 
 def _trusted(
     arguments: argparse.Namespace, slide: Slide, model: Model, result: Result
-) -> tuple[dict[str, Any], NDArray[np.uint8] | None]:
-    """The calibration with the share that it marks, and the mask: 255 where not to rely on it.
+) -> tuple[dict[str, Any], NDArray[np.bool_] | None]:
+    """The calibration with the share that it marks, and the squares that are marked.
 
-    With too few fields nothing is promised, and there is no mask.
+    With too few fields nothing is promised, and there are none.
     """
     plan = result.plan
     engine = Engine(
@@ -185,16 +185,9 @@ def _trusted(
     )
     calibration = calibrated(slide, engine, plan, progress=Progress("field"))
     if calibration.threshold is None:
-        return calibration.as_dict() | {"marked_here": None}, None
+        return calibration.record_of(None), None
     squares = marked_squares(slide, engine, plan, result.image, calibration, error=result.error)
-    height, width = result.image.shape[:2]
-    mask = in_pixels(squares, height, width) * np.uint8(255)
-    return calibration.as_dict() | {"marked_here": round(float(squares.mean()), 4)}, mask
-
-
-def marked_path(output: Path) -> Path:
-    """``out.png.marked.png`` for ``out.png``."""
-    return output.with_name(f"{output.name}.marked.png")
+    return calibration.record_of(squares), squares
 
 
 def _on_slide(

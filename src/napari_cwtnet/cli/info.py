@@ -123,7 +123,8 @@ def table(said: dict[str, Any]) -> Iterator[str]:
         if one["checkable"]:
             check = "yes"
         else:
-            check = "no, beyond native" if said["computed"] is None else "no, a computed slide"
+            why = "finer than the slide" if said["computed"] is None else "a computed slide"
+            check = f"no, {why}"
         rows.append((one["model"], f"{downsample:g}", read, written, one["mode"], check))
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     before = ""
@@ -136,4 +137,4 @@ def table(said: dict[str, Any]) -> Iterator[str]:
         yield "  A computed slide is no truth to compare with."
         return
     yield "  yes: the slide holds the truth, and PSNR and SSIM are shown; coarser input likewise."
-    yield "  beyond native: finer than the slide itself, so that there is nothing to compare with."
+    yield "  finer than the slide: it has no such pixels to compare with."

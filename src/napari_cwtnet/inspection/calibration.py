@@ -147,6 +147,11 @@ class Calibration:
         """As JSON values, with the sentence."""
         return asdict(self) | {"sentence": self.sentence}
 
+    def record_of(self, squares: NDArray[np.bool_] | None) -> dict[str, Any]:
+        """As JSON values, with the share of one result that is marked; None where nothing is."""
+        share = None if squares is None else round(float(squares.mean()), 4)
+        return self.as_dict() | {"marked_here": share}
+
     @classmethod
     def from_dict(cls, known: Any) -> Self:
         """Of what :meth:`as_dict` gave.

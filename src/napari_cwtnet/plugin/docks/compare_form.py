@@ -42,6 +42,7 @@ class CompareForm(QWidget):
             button.setCheckable(True)
             button.clicked.connect(lambda down, mode=mode: self._choose(mode if down else None))
             buttons.addWidget(button, number // 2, number % 2)
+            buttons.setColumnStretch(number % 2, 1)
         grid.addLayout(buttons, 1, 0, 1, 3)
         self._words = words_label()
         self._words.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QUrl
+from qtpy.QtCore import QEvent, QSize, Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QDockWidget,
@@ -18,6 +18,10 @@ from qtpy.QtWidgets import (
 
 from napari_cwtnet.plugin.docks.live_delay import ViewDebouncer
 from napari_cwtnet.plugin.viewer.help_pages import help_url
+
+_WIDTH = 258
+"""Least width, pixels: beside napari's layers, half of a window 1280 pixels wide is canvas."""
+_MARGIN = 4
 
 
 class Dock(QWidget):
@@ -49,6 +53,10 @@ class Dock(QWidget):
         window = None if frame is None else frame.parentWidget()
         return window is None or not window.isVisible() or not self.visibleRegion().isEmpty()
 
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """As narrow as it can be read, until the user widens it."""
+        return QSize(_WIDTH, super().sizeHint().height())
+
     def show_all(self) -> None:
         """Bring everything that the dock shows up to date."""
         raise NotImplementedError
@@ -67,6 +75,8 @@ class Dock(QWidget):
         frame = self._frame()
         if frame is not None:
             frame.visibilityChanged.connect(self._on_visibility)
+            # A tab has no room for the plugin's name, which napari adds.
+            frame.setWindowTitle(frame.windowTitle().partition(" (")[0])
         if self.parent() is None:
             self.leave()
         else:
@@ -91,12 +101,15 @@ class Dock(QWidget):
             parent = parent.parentWidget()
         return parent
 
-    def _fill(self, content: QWidget, width: int = 300) -> None:
+    def _fill(self, content: QWidget) -> None:
         """Show ``content`` at the width that there is, and scroll it where it is too high."""
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = content.layout()
+        if inner is not None:
+            inner.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
         area.setWidget(content)
         area.setSizeAdjustPolicy(QScrollArea.SizeAdjustPolicy.AdjustToContents)
         layout = QVBoxLayout(self)
@@ -104,7 +117,7 @@ class Dock(QWidget):
         layout.setSpacing(0)
         layout.addWidget(area)
         layout.addWidget(self._help_button(), alignment=Qt.AlignmentFlag.AlignRight)
-        self.setMinimumWidth(width)
+        self.setMinimumWidth(_WIDTH)
 
     def _help_button(self) -> QToolButton:
         button = QToolButton()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,6 @@ from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
 from napari_cwtnet.plugin.docks.widgets import enable, show_progress, thin_bar, words_label
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.enhance import Checker, Job
-from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import Ending
 from napari_cwtnet.plugin.tasks.whole_slide import WholeSlide
 from napari_cwtnet.plugin.viewer.badge import keep_badge, prepare_badge
@@ -44,6 +42,9 @@ from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from napari_cwtnet.plugin.viewer.wording import of_the_rois, progress_words, what_will_happen
+
+_LINES = 6
+"""Of the sentence on what will happen."""
 
 
 class EnhancePanel(QWidget):
@@ -77,11 +78,9 @@ class EnhancePanel(QWidget):
         )
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
-        self.sentence, self.status, self._bar = (
-            words_label(),
-            words_label(),
-            thin_bar(keep_place=True),
-        )
+        # The places of the usual words are kept, so that nothing below them moves.
+        self.sentence, self.status = words_label(_LINES), words_label(1)
+        self._bar = thin_bar(keep_place=True)
         self.zoom_button = QPushButton("Zoom in")
         self.zoom_button.setToolTip("Move closer, to where the result is finer than the slide")
         policy = self.zoom_button.sizePolicy()
@@ -90,7 +89,6 @@ class EnhancePanel(QWidget):
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         buttons = QGridLayout()
         for number, widget in enumerate(
@@ -158,10 +156,7 @@ class EnhancePanel(QWidget):
         """Show where the run or the check is; called some ten times a second."""
         busy, run = controller.busy, controller.run
         checking = checker.busy
-        tip = "Ends after the tile at work; Live goes off" if busy else "Nothing is running"
-        if checking:
-            tip = "Ends after the tile at work"
-        enable(self.cancel_button, checking or (busy and not controller.cancelling), tip)
+        self.allow_cancel(controller, checker)
         self._bar.setVisible(busy or checking)
         if checking:
             show_progress(self._bar, 0, 0)
@@ -176,6 +171,15 @@ class EnhancePanel(QWidget):
             show_progress(self._bar, run.done, run.total)
         if run is not None and run.phase != "measuring":
             self.quality.clear()
+
+    def allow_cancel(self, controller: Enhancer, checker: Checker) -> None:
+        """Let whatever is at work be cancelled."""
+        marking, running = self.mark.busy, controller.busy and not controller.cancelling
+        tip = "Nothing is running"
+        if checker.busy or controller.busy or marking:
+            tip = "Ends after the tile at work"
+            tip += "; Live goes off" if controller.busy else "; no mark is shown" if marking else ""
+        enable(self.cancel_button, checker.busy or running or marking, tip)
 
     def show_outcome(self, words: str) -> None:
         """Say what has happened; nothing where nothing of it is left."""
@@ -321,6 +325,9 @@ class EnhanceDock(Dock):
         self.checker.changed.connect(self._show_check)
         self.checker.changed.connect(self._on_run)
         self.checker.ended.connect(self.panel.show_check_ending)
+        self.panel.mark.mark.runner.changed.connect(
+            lambda: self.panel.allow_cancel(self.controller, self.checker)
+        )
         self._rest.follow(self._viewer)
         follow_shown(self._viewer, self._show_figures)
         self.compare.comparer.changed.connect(self._on_compare)
@@ -340,7 +347,7 @@ class EnhanceDock(Dock):
         words = [view.sentence]
         if rois.jobs:
             words.append(of_the_rois([roi for _, roi in rois.jobs]))
-        words.append(self._stain_hint(layer))
+        words.append(self._stains.hint_of(slide_of(layer), self.form.choice.model))
         self.panel.sentence.setText("\n".join(filter(None, words)))
         self.panel.allow_view(plan is not None, view.sentence, idle=view.idle)
         if view.idle:
@@ -370,11 +377,6 @@ class EnhanceDock(Dock):
         ):
             self._last_view = job
             self._begin([(job, plan)], layer)
-
-    def _stain_hint(self, layer: Any) -> str:
-        with contextlib.suppress(CwtnetError):  # of the model, which says so itself
-            return self._stains.hint(slide_of(layer), MODELS.header(self.form.choice.model))
-        return ""
 
     @property
     def _factor(self) -> int | None:
@@ -423,6 +425,8 @@ class EnhanceDock(Dock):
         self.live.setChecked(False)
         self.controller.cancel()
         self.checker.cancel()
+        if self.panel.mark.busy:
+            self.panel.mark.stop()
 
     def _show_check(self) -> None:
         """Of the slide that the dock is about."""

@@ -213,7 +213,6 @@ class FinetuneDock(Dock):
         self.panel.resume_button.setMenu(self._menu)
         content = QWidget()
         layout = QVBoxLayout(content)
-        layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.addWidget(self.panel.choices_button)
         layout.addWidget(self.form)

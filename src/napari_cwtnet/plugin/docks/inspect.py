@@ -30,6 +30,7 @@ from napari_cwtnet.plugin.viewer.map_layers import MapLayers
 from napari_cwtnet.plugin.viewer.requests import field_job
 from napari_cwtnet.plugin.viewer.selection import shown_result, source_layer_in, source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import place_at
 
 
@@ -64,10 +65,9 @@ class InspectPanel(QWidget):
         self.calibrate_button.hide()
         self._bar = thin_bar()
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
-        layout.addWidget(self.view_button)
-        layout.addLayout(_row(self.roi_button, self.clear_button, self.cancel_button))
+        layout.addLayout(_row(self.view_button, self.roi_button))
+        layout.addLayout(_row(self.clear_button, self.cancel_button))
         for part in (
             self.sentence,
             self.form,
@@ -78,7 +78,8 @@ class InspectPanel(QWidget):
             layout.addWidget(part)
         layout.addWidget(self.calibrate_button)
         layout.addWidget(self.looking)
-        layout.addLayout(_row(self.copy_button, self.release_button))
+        layout.addWidget(self.copy_button)
+        layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
 
     def show_sentence(self, words: str, *, possible: bool) -> None:
         """Say what would be captured, or why nothing can."""
@@ -141,6 +142,7 @@ class InspectDock(Dock):
         self.session = InspectSession(self)
         self.controller = self.session.runner
         self.layers = MapLayers(napari_viewer)
+        self._stains = StainHints(self._rest.on_change)
         self.panel = InspectPanel()
         self.form, self.looking = self.panel.form, self.panel.looking
         self.legend = self.looking.legend
@@ -275,13 +277,14 @@ class InspectDock(Dock):
         made = source_of(shown_result(self._viewer))
         self.form.model.suggest(None if made is None else made.job.model)
         self.form.set_slide(slide_of(layer))
+        hint = self._stains.hint_of(slide_of(layer), self.form.choice.model)
         for roi, show in ((False, self.panel.show_sentence), (True, self.panel.show_roi)):
             try:
                 _, _, sentence = field_job(self._viewer, layer, self.form.choice, roi=roi)
             except CwtnetError as error:
                 show(str(error), possible=False)
             else:
-                show(sentence, possible=True)
+                show("\n".join(filter(None, (sentence, hint))), possible=True)
 
     def _show_field(self) -> None:
         """Tell about another field, or none."""

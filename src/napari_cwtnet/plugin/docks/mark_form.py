@@ -47,6 +47,11 @@ class MarkForm(QWidget):
         """The promise, or what is at work, as shown."""
         return str(self._words.text())
 
+    @property
+    def busy(self) -> bool:
+        """Whether a slide is being calibrated, or a result marked."""
+        return self.mark.runner.busy
+
     def refresh(self) -> None:
         """Follow a result that has new pixels, or another result."""
         self.mark.follow(self._meant())

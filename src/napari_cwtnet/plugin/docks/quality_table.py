@@ -15,7 +15,7 @@ from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
-BEYOND_NATIVE = "Cannot be checked: the slide has no pixels this fine."
+BEYOND_NATIVE = "Not measured: the slide has no pixels this fine."
 
 
 class QualityTable(QWidget):

@@ -187,6 +187,8 @@ class ResultForm(QWidget):
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
         for number, button in enumerate(self._buttons.values()):
             grid.addWidget(button, 1 + number // 2, number % 2)
+        for column in (0, 1):
+            grid.setColumnStretch(column, 1)
         grid.addWidget(self._bar, 4, 0, 1, 2)
         grid.addWidget(self._words, 5, 0, 1, 2)
         self.keep_button.clicked.connect(lambda _: self.keep())
@@ -331,7 +333,7 @@ class ResultForm(QWidget):
         layer = self._meant()  # another may be meant once the dialog is closed
         found = self._tell(lambda: exportable(layer))
         if found is not None:
-            answer = ask_for_target(self, self._folder / suggested_name(found[1]))
+            answer = ask_for_target(self, self._folder / suggested_name(found[0]))
             if answer is not None:
                 self._folder = answer.path.parent
                 self._export(layer, answer.path, badge_on_pixels=answer.badge_on_pixels)
@@ -341,7 +343,7 @@ class ResultForm(QWidget):
         found = self._tell(lambda: exportable(layer))
         if found is None:
             return
-        name = suggested_name(found[1]).removesuffix(".ome.tif")
+        name = suggested_name(found[0]).removesuffix(".ome.tif")
         path = ask_for_picture(self, "Figure", self._folder / f"{name}-figure.png")
         if path is not None:
             self._folder = path.parent

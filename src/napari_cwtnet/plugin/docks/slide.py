@@ -70,7 +70,7 @@ class SlideDock(Dock):
         super().__init__(napari_viewer)
         keep_badge(napari_viewer)
         self.form = SlideForm(self)
-        self._fill(self.form, 280)
+        self._fill(self.form)
         self._camera_moves = QSignalThrottler(QSignalThrottler.EmissionPolicy.Trailing, self)
         self._camera_moves.setTimeout(_CAMERA_MS)
         self._camera_moves.triggered.connect(self._on_triggered)

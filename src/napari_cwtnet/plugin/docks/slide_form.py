@@ -150,6 +150,7 @@ def _form(parent: QWidget) -> QFormLayout:
     form.setHorizontalSpacing(8)
     form.setVerticalSpacing(5)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     return form
 
 

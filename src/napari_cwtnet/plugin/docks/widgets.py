@@ -9,7 +9,7 @@ from typing import Any
 
 from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_info
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -58,9 +58,12 @@ def form_layout(parent: QWidget | None = None) -> QFormLayout:
     form = QFormLayout(parent)
     form.setContentsMargins(0, 0, 0, 0)
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
     return form
 
 
+_AROUND = 8
+"""Pixels that a label takes beside its lines."""
 _BAR = 6
 """Height in pixels."""
 
@@ -78,11 +81,17 @@ class WordsLabel(QLabel):
 
     def __init__(self, lines: int = 0) -> None:
         super().__init__()
-        self._floor = lines * self.fontMetrics().lineSpacing()
+        self._lines = lines
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-        self.setMinimumHeight(self._floor)
+        self._fit()
+
+    def changeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Keep room for lines of the theme's font, which is set after the label is made."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._fit()
 
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
         """Show other words, and keep room for them."""
@@ -98,7 +107,8 @@ class WordsLabel(QLabel):
         if self.minimumHeight() == self.maximumHeight():
             return  # a height was set
         needed = self.heightForWidth(self.width()) if self.text() else 0
-        height = max(needed, self._floor)
+        kept = self._lines * self.fontMetrics().lineSpacing() + _AROUND if self._lines else 0
+        height = max(needed, kept)
         if height != self.minimumHeight():
             self.setMinimumHeight(height)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Engine, make_plan
+from napari_cwtnet.enhancement import Engine, Plan, make_plan
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.export import check_output
 from napari_cwtnet.export.whole_slide import Job as FileJob
 from napari_cwtnet.export.whole_slide import WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes, needed_bytes
-from napari_cwtnet.geometry import Region, Size
+from napari_cwtnet.geometry import Region, Size, magnification
 from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, leave_a_core_to_the_window
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
@@ -89,10 +89,21 @@ def place_for(job: Job) -> Path:
     before, folder = SLIDES.output_of(job.slide, model, downsample)
     if before is not None and not job.roi:
         return before
-    coarser = "" if downsample == 1 else f"downsample {downsample:g}"
-    parts = [f"x{job.header.scale}", job.slide.fingerprint[:8], model, coarser, job.roi]
+    return (folder or Path.home()) / file_name(job, make_plan(job.slide, job.header, job.request))
+
+
+def file_name(job: Job, plan: Plan) -> str:
+    """Such as ``CMU-1-computed-40x-cwtnet-lite-x2.ome.tif``: slide, magnification, model and ROI.
+
+    Without a magnification of the result, it is named by the model's factor.
+    """
+    label = magnification(plan.output_mpp)
+    finer = f"x{plan.scale}" if label is None else f"{label}x"
+    coarser = "" if plan.downsample == 1 else f"downsample-{plan.downsample:g}"
+    slide = job.slide.path.stem.removesuffix(".ome")
+    parts = [slide, "computed", finer, job.header.name, coarser, job.roi]
     safe = ("".join(one if one.isalnum() else "-" for one in part)[:40] for part in parts if part)
-    return (folder or Path.home()) / f"computed-{'-'.join(safe)}{TIFF}"
+    return f"{'-'.join(safe)}{TIFF}"
 
 
 def note_place(job: Job, place: Path) -> None:

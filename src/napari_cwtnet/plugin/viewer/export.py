@@ -14,11 +14,13 @@ from napari.utils.notifications import show_info
 
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image
+from napari_cwtnet.export.mark import marked_path, save_mark
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
+from napari_cwtnet.plugin.tasks.whole_slide import file_name
 from napari_cwtnet.plugin.viewer.canvas import ask_before_closing
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
-from napari_cwtnet.plugin.viewer.selection import Source, made_here, source_of
+from napari_cwtnet.plugin.viewer.selection import MARK_KEY, Source, made_here, source_of
 
 _OF_THE_RUN = ("quality", "tiles", "tiles_done")
 """What the layer's metadata hold besides the provenance."""
@@ -33,8 +35,15 @@ class _Image:
     path: Path
     pixels: Any
     known: dict[str, Any]
+    squares: Any = None
+    """Those that are marked as not to be relied on, if any was looked for."""
     badge: bool = False
     roi: str = ""
+
+    @property
+    def marked(self) -> tuple[Path, ...]:
+        """Where the mask goes, if there is one."""
+        return () if self.squares is None else (marked_path(self.path),)
 
 
 class _ExportRun(Run):
@@ -49,15 +58,19 @@ class _ExportRun(Run):
     def work(self) -> None:
         for number, image in enumerate(self._images):
             self._number = number
+            pixels, mpp = np.ascontiguousarray(image.pixels[..., :3]), image.known["output_mpp"]
+            provenance = provenance_of(image.known)
             export_image(
                 image.path,
-                np.ascontiguousarray(image.pixels[..., :3]),
-                provenance_of(image.known),
-                image.known["output_mpp"],
+                pixels,
+                provenance,
+                mpp,
                 badge_on_pixels=image.badge,
                 figures=image.known.get("quality"),
                 progress=self._note,
             )
+            if image.squares is not None:
+                save_mark(image.path, image.squares, pixels, provenance, mpp)
         if self._record is not None:
             rois = [
                 {"name": image.roi, "file": image.path.name, "region": image.known["region"]}
@@ -88,8 +101,13 @@ class Exporter(TaskRunner):
         source, known = exportable(layer)
         check_output(path, source.job.slide.path)
         check_badge(path, badge_on_pixels)
-        said = f"Written: {path.name}, and its record {path.name}.json"
-        self._write([_Image(path, layer.data, known, badge_on_pixels)], path, said)
+        image = _Image(path, layer.data, known, layer.metadata.get(MARK_KEY), badge_on_pixels)
+        masks = [mask.name for mask in image.marked]
+        for mask in image.marked:
+            check_output(mask, source.job.slide.path)
+        more = "".join(f", {name} (what not to rely on)" for name in masks)
+        said = f"Written: {path.name}{more}, and its record {path.name}.json"
+        self._write([image], path, said)
 
     def start_rois(self, layers: Sequence[Any], folder: Path) -> None:
         """Write results of ROIs as OME-TIFF, named after them, and a record that lists them.
@@ -113,7 +131,9 @@ class Exporter(TaskRunner):
                 number += 1
                 name = f"{stem} ({number})"
             path = folder / f"{name}.ome.tif"
-            images[name.lower()] = _Image(path, layer.data, known, roi=roi)
+            images[name.lower()] = _Image(
+                path, layer.data, known, layer.metadata.get(MARK_KEY), roi=roi
+            )
         said = f"Written: {len(images)} results, listed in {ROIS_RECORD}"
         self._write(list(images.values()), folder / ROIS_RECORD, said, folder / ROIS_RECORD)
 
@@ -185,7 +205,6 @@ def provenance_of(known: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in known.items() if key not in _OF_THE_RUN}
 
 
-def suggested_name(known: dict[str, Any]) -> str:
-    """A name that tells nothing of the slide but the beginning of its fingerprint."""
-    scale = round(known["input_downsample"] / known["output_downsample"])
-    return f"computed-x{scale}-{known['slide_fingerprint'][:8]}.ome.tif"
+def suggested_name(source: Source) -> str:
+    """A name for a result's file: of its slide, magnification, model and ROI."""
+    return file_name(source.job, source.plan)

@@ -87,16 +87,22 @@ class MapLayers:
         """The same mark over a result of the Enhance dock, in place of the one before."""
         self.clear()
         self._follow(slide_layer)
-        return self.show_mark(plan, squares)
+        return self.show_mark(plan, squares, name="COMPUTED · do not rely on what is tinted")
 
-    def show_mark(self, plan: Plan, squares: NDArray[np.bool_]) -> Image | None:
+    def show_mark(
+        self,
+        plan: Plan,
+        squares: NDArray[np.bool_],
+        *,
+        name: str = "COMPUTED · inspected: do not rely on what is tinted",
+    ) -> Image | None:
         """Tint and outline the squares that are not to be relied on; None where there is none."""
         if not squares.any():
             return None
         layer = Image(
             outlined(in_pixels(squares, plan.output_size.height, plan.output_size.width)),
             rgb=True,
-            name="COMPUTED · do not rely on what is tinted",
+            name=name,
             interpolation2d="nearest",
         )
         self._add(layer, (plan.region, plan.output_downsample))

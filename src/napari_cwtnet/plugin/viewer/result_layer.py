@@ -17,7 +17,13 @@ from napari_cwtnet.plugin.tasks.runner import Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import keep_badge, update_badge
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.in_place import is_put_away, look_at_result, show_edge
-from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, SOURCE_KEY, Source, holds
+from napari_cwtnet.plugin.viewer.selection import (
+    ERROR_KEY,
+    MARK_KEY,
+    SOURCE_KEY,
+    Source,
+    holds,
+)
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
 
@@ -137,6 +143,7 @@ class ResultLayer:
             RESULT_KEY: dict(picture.provenance),
             SOURCE_KEY: Source(job, picture.plan, self.slide_layer),
             ERROR_KEY: None,
+            MARK_KEY: None,
         }
         self._register()
         if self.shown is None:

@@ -17,7 +17,7 @@ from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Steps, Task, TaskRunner
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.map_layers import MapLayers
-from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, Source, holds, source_of
+from napari_cwtnet.plugin.viewer.selection import ERROR_KEY, MARK_KEY, Source, holds, source_of
 
 _TRUST = "trust"
 _NOTHING = "There is no result to mark; enhance the view or an ROI first."
@@ -129,6 +129,7 @@ class ResultMark(QObject):
     ) -> None:
         if calibration.threshold is None:
             self._say(calibration.sentence)
+            _record(layer, calibration, None)
             return
         job, plan, wanted = source.job, source.plan, layer.metadata[RESULT_KEY]["model_sha256"]
         image = np.ascontiguousarray(layer.data[..., :3])
@@ -144,7 +145,7 @@ class ResultMark(QObject):
                 self._hide_with(layer)
                 layer.events.visible.connect(self._on_visible)
                 self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
-                _record(layer, calibration, float(squares.mean()))
+                _record(layer, calibration, squares)
 
         self.runner.submit(Task("Marking…", lambda: _MarkRun(work), answer))
 
@@ -205,8 +206,7 @@ def is_calibrated(layer: Any) -> bool:
     return layer is not None and _TRUST in layer.metadata.get(RESULT_KEY, {})
 
 
-def _record(layer: Any, calibration: Calibration, share: float) -> None:
-    """Add the promise to what is known of a result; its exports then have it in their record."""
-    trust = calibration.as_dict() | {"marked_here": round(share, 4)}
-    known = {**layer.metadata[RESULT_KEY], _TRUST: trust}
-    layer.metadata = {**layer.metadata, RESULT_KEY: known}
+def _record(layer: Any, calibration: Calibration, squares: NDArray[np.bool_] | None) -> None:
+    """Add promise and mark to what is known of a result, for its exports."""
+    known = {**layer.metadata[RESULT_KEY], _TRUST: calibration.record_of(squares)}
+    layer.metadata = {**layer.metadata, RESULT_KEY: known, MARK_KEY: squares}

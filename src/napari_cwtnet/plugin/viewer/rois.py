@@ -26,6 +26,7 @@ _COLUMNS = ("name", "classification", "colour", "part", "ring")
 """Of a shape's features. ``part`` is the ROI's number and the polygon's, such as ``"3.0"``."""
 _HOLE = "hole"
 _INK = "#ffd400"
+_NAME = "ROIs"
 _OUTLINE = 2.0
 """Width on the screen, pixels."""
 _OUTLINE_MS = 60
@@ -144,6 +145,29 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
     return shapes
 
 
+def outline_new_shapes(viewer: Any) -> None:
+    """Draw new shapes as outlines that let the tissue be seen, in layers called ROIs, from now on.
+
+    napari calls them after the layer that is selected, such as a result, and fills them.
+    """
+    known = weakref.ref(viewer)
+
+    def added(event: Any) -> None:
+        window, layer = known(), event.value
+        new = isinstance(layer, Shapes) and not layer.nshapes
+        if window is None or not new or not layer.name.startswith(_new_names(window)):
+            return
+        layer.name = _NAME
+        layer.current_face_color, layer.current_edge_color = "transparent", _INK
+        keep_outlines(window, layer)
+
+    viewer.layers.events.inserted.connect(added)
+
+
+def _new_names(viewer: Any) -> tuple[str, ...]:
+    return ("Shapes", *(f"{layer.name} - Shapes" for layer in viewer.layers))
+
+
 def keep_outlines(viewer: Any, shapes: Shapes) -> None:
     """Draw outlines equally wide on the screen at every zoom, from now on."""
     shown, place, due = weakref.ref(viewer), weakref.ref(shapes), [False]
@@ -159,10 +183,12 @@ def keep_outlines(viewer: Any, shapes: Shapes) -> None:
     def draw() -> None:
         due[0] = False
         window, layer = shown(), place()
-        if window is None or layer is None or layer not in window.layers or not layer.nshapes:
+        if window is None or layer is None or layer not in window.layers:
             return
         width = _OUTLINE * screen_pixel(window, layer)
-        if abs(layer.edge_width[0] / width - 1) > _EVEN:
+        if not layer.nshapes:
+            layer.current_edge_width = width
+        elif abs(layer.edge_width[0] / width - 1) > _EVEN:
             layer.edge_width = width
             layer.current_edge_width = width
             layer.refresh(extent=False, thumbnail=False, highlight=False)

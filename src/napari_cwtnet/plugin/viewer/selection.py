@@ -96,6 +96,9 @@ ERROR_KEY = "napari_cwtnet_error"
 """The predicted error of a result, ``(h, w)`` on the LR grid; None until all of it is there, or
 where the model predicts none."""
 
+MARK_KEY = "napari_cwtnet_mark"
+"""The squares of a result that were marked, which its export writes as a mask; else None."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable
 
+from napari_cwtnet.errors import CwtnetError
 from napari_cwtnet.model.weights import ModelHeader
+from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.slides.stain import Stain, stain_of
@@ -29,6 +32,12 @@ class StainHints:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._stains: weakref.WeakKeyDictionary[Slide, Stain | None] = weakref.WeakKeyDictionary()
+
+    def hint_of(self, slide: Slide | None, model: str | None) -> str:
+        """The same of a model by its name; one that cannot be read says so elsewhere."""
+        with contextlib.suppress(CwtnetError):
+            return self.hint(slide, MODELS.header(model))
+        return ""
 
     def hint(self, slide: Slide | None, header: ModelHeader | None) -> str:
         """One sentence; empty where there is nothing to warn of, or nothing is known yet."""
