@@ -192,7 +192,7 @@ def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
-    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=4))
+    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=1))
     cancel = CancelToken()
     said: list[str] = []
 
@@ -218,7 +218,7 @@ def test_a_row_that_breaks_down_leaves_the_others_alone(data: Path, tmp_path: Pa
     first, second, *_ = table.rows(2, "bicubic")
     wild = replace(first, changes=dict(first.changes or {}) | {"learning_rate": 1e30})
     plan = TablePlan(
-        replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=4)
+        replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=2)
     )
     with pytest.raises(TrainingError, match="failed for SR branch alone ×2, seed 0; all other"):
         Driver(plan, CancelToken(), print).run()
