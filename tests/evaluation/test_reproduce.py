@@ -57,9 +57,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TablePlan, list[str]]:
-    """Table III after three steps of each network: the one with oracles."""
+    """Table III after two steps of each network: the one with oracles."""
     output = tmp_path_factory.mktemp("output")
-    plan = TablePlan(TABLES["table3"], data, output, Budget(steps=3))
+    plan = TablePlan(TABLES["table3"], data, output, Budget(steps=2))
     said: list[str] = []
     Driver(plan, CancelToken(), said.append).run()
     return plan, said
@@ -68,7 +68,7 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TablePla
 def test_every_row_is_trained_and_tested_once(done: tuple[TablePlan, list[str]]) -> None:
     plan, said = done
     names = [row.name for row in plan.table.rows(2, "bicubic")]
-    whats = ("training, 3 steps", "testing")
+    whats = ("training, 2 steps", "testing")
     assert [words.split("; about")[0] for words in said] == [
         f"Table III, run {number} of 4: {name} ×2, seed 0: {what}"
         for number, name in enumerate(names, start=1)
@@ -82,7 +82,7 @@ def test_every_row_is_trained_and_tested_once(done: tuple[TablePlan, list[str]])
     assert len(cells) == 4
     for cell in cells:
         assert cell.run is not None
-        assert cell.run.steps == 3
+        assert cell.run.steps == 2
         assert cell.run.cpu_seconds > 0
         assert len(cell.tested.psnr) == len(cell.tested.fields) == 1
 
@@ -192,7 +192,7 @@ def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
-    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=4))
+    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=1))
     cancel = CancelToken()
     said: list[str] = []
 
@@ -218,7 +218,7 @@ def test_a_row_that_breaks_down_leaves_the_others_alone(data: Path, tmp_path: Pa
     first, second, *_ = table.rows(2, "bicubic")
     wild = replace(first, changes=dict(first.changes or {}) | {"learning_rate": 1e30})
     plan = TablePlan(
-        replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=4)
+        replace(table, rows=lambda *_: (wild, second)), data, tmp_path, Budget(steps=2)
     )
     with pytest.raises(TrainingError, match="failed for SR branch alone ×2, seed 0; all other"):
         Driver(plan, CancelToken(), print).run()

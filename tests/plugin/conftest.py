@@ -18,16 +18,31 @@ SVS = "slides/cmu1_small_svs/CMU-1-Small-Region.svs"
 
 
 @pytest.fixture(autouse=True, scope="session")
-def installed_plugins() -> None:
-    """What a viewer looks for when it is made, for the tests that do with its model alone."""
-    from npe2 import PluginManager
+def installed_plugins() -> Iterator[None]:
+    """What is installed, for viewers and for their model alone; it stays so for all tests.
 
-    PluginManager.instance().discover()
+    napari's fixture has every manifest read again for each viewer.
+    """
+    from npe2 import PluginManager, PluginManifest
+
+    found = list(PluginManifest.discover())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        PluginManager.instance().discover()
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def settings_not_written() -> None:
+    """napari's settings hold within a test only; it would write them at each change."""
+    from napari.settings import get_settings
+
+    get_settings()._save_on_change = False
 
 
 @pytest.fixture(autouse=True, scope="session")
 def modules_not_searched() -> Iterator[None]:
-    """Garbage collections look only at what tests make: napari's fixture runs one after each."""
+    """Garbage collections look only at what tests make: there are several in each."""
     for name in ("torch", "napari.qt", "napari_cwtnet.plugin.app"):
         import_module(name)
 
@@ -46,6 +61,9 @@ def nothing_kept() -> Iterator[None]:
     yield
     ENGINES.release()
     ENGINES.grids = GridMemory()
+    # Thousands of napari's objects outlive each viewer, and would be searched in every later test.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
