@@ -55,9 +55,17 @@ def test_ycbcr_outside_jpeg(tmp_path: Path) -> None:
         path, image, photometric="ycbcr", compression="lzw", extratags=whole, metadata=None
     )
     assert np.abs(read(path) - RGB).max() <= 3
-    tifffile.imwrite(path, image, photometric="ycbcr", compression="lzw", metadata=None)
-    with tifffile.TiffFile(path) as file:
-        halved = file.pages.first.tags.get(530)
-    if halved is None or tuple(halved.value) != (1, 1):
-        with pytest.raises(SlideError, match="halved chroma outside JPEG"):
-            read(path)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("halved", [(2, 2), (2, 1), (1, 2)])
+def test_halved_chroma_outside_jpeg(
+    tmp_path: Path, halved: tuple[int, int], compression: str | None
+) -> None:
+    image = np.asarray(Image.fromarray(RGB).convert("YCbCr"))
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image, photometric="ycbcr", compression=compression, metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages.first.tags["YCbCrSubSampling"].overwrite(halved)
+    with pytest.raises(SlideError, match="halved chroma outside JPEG"):
+        read(path)
