@@ -42,6 +42,10 @@ _SHARPNESS = {
 }
 
 
+_ARROW = 44
+"""Pixels that a list takes beside its words."""
+
+
 def sharpness_combo() -> Combo:
     """What `Sharpness` allows."""
     return Combo(
@@ -168,6 +172,10 @@ class TargetCombo(Combo):
                 self.add(words, target.factor, target.beyond_the_lens(self._mpp) or words)
             chosen = headers.get(self._model.choice or "")
             self.setCurrentIndex(-1 if chosen is None else self.findData(chosen.scale))
+        # Not cut: in a narrow dock, the row's label goes above it.
+        texts = [self.itemText(number) for number in range(self.count())]
+        widest = max(map(self.fontMetrics().horizontalAdvance, texts), default=0)
+        self.setMinimumWidth(widest + _ARROW)
         self.setEnabled(self.count() > 0)
 
     def _headers(self) -> dict[str, ModelHeader]:
