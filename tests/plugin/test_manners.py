@@ -98,6 +98,9 @@ def test_half_of_a_small_window_is_canvas_and_all_tabs_can_be_read(
     if window.width() != 1280:
         pytest.skip("the screen is too small")
     assert viewer.window._qt_viewer.canvas.native.width() >= 640
+    target = docks["Enhance"].form.target
+    words = target.fontMetrics().horizontalAdvance(target.currentText())
+    assert words + 30 < target.width()  # with the arrow
     bar = next(
         bar for bar in window.findChildren(QTabBar)
         if bar.isVisible() and bar.count() == len(DOCKS)

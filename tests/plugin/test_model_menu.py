@@ -100,7 +100,7 @@ def test_a_stain_that_the_model_never_saw_is_named(
     network = CwtNet(preset("lite", 2, blocks=1, channels=8))
     save_weights(models / "told-x2.safetensors", network, {"stains": ["H&E", "PAS"]})
     save_weights(models / "broad-x2.safetensors", network, {"stains": ["IHC", "DAPI"]})
-    _, dock = enhance_dock(data_dir / "slides" / name, "told-x2")
+    viewer, dock = enhance_dock(data_dir / "slides" / name, "told-x2")
     if not words:
         qtbot.waitUntil(lambda: any(v for v in dock._stains._stains.values()), timeout=20_000)
         dock.show_all()
@@ -108,6 +108,9 @@ def test_a_stain_that_the_model_never_saw_is_named(
         return
     qtbot.waitUntil(lambda: words in dock.sentence, timeout=20_000)
     assert "told-x2 has only seen H&E and PAS: Check here first." in dock.sentence
+    _, inspect = viewer.window.add_plugin_dock_widget("napari-cwtnet", "Inspect")
+    inspect.form.model.setCurrentText("told-x2")
+    qtbot.waitUntil(lambda: words in inspect.sentence, timeout=20_000)
     dock.form.model.setCurrentText("broad-x2")
     dock.show_all()
     assert "This looks like" not in dock.sentence

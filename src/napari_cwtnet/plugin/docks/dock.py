@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
 from napari_cwtnet.plugin.docks.live_delay import ViewDebouncer
 from napari_cwtnet.plugin.viewer.help_pages import help_url
 
-_WIDTH = 258
+_WIDTH = 240
 """Least width, pixels: beside napari's layers, half of a window 1280 pixels wide is canvas."""
-_MARGIN = 4
+_MARGIN = 3
 
 
 class Dock(QWidget):

@@ -43,7 +43,7 @@ from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
 from napari_cwtnet.plugin.viewer.wording import of_the_rois, progress_words, what_will_happen
 
-_LINES = 6
+_LINES = 7
 """Of the sentence on what will happen."""
 
 

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QWidget
 from superqt import QCollapsible
 
 from napari_cwtnet.enhancement import inference_devices, list_devices
@@ -40,6 +40,10 @@ _SHARPNESS = {
     "soft": ("Soft", "As if a little out of focus"),
     "softest": ("Softest", "As if clearly out of focus"),
 }
+
+
+_ARROW = 36
+"""Pixels that a list takes beside its words."""
 
 
 def sharpness_combo() -> Combo:
@@ -168,6 +172,9 @@ class TargetCombo(Combo):
                 self.add(words, target.factor, target.beyond_the_lens(self._mpp) or words)
             chosen = headers.get(self._model.choice or "")
             self.setCurrentIndex(-1 if chosen is None else self.findData(chosen.scale))
+        texts = [self.itemText(number) for number in range(self.count())]
+        widest = max(map(self.fontMetrics().horizontalAdvance, texts), default=0)
+        self.setMinimumWidth(widest + _ARROW)
         self.setEnabled(self.count() > 0)
 
     def _headers(self) -> dict[str, ModelHeader]:
@@ -228,6 +235,7 @@ class ModelForm(QWidget):
         if self.target is None:
             first.addRow("Model", model)
         else:
+            first.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # the words are not cut
             first.addRow("Target", self.target)
             form.addRow("Model", model)
         self.advanced = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")

@@ -187,6 +187,7 @@ class ResultForm(QWidget):
         grid.addWidget(QLabel("<b>Keep the result</b>"), 0, 0, 1, 2)
         for number, button in enumerate(self._buttons.values()):
             grid.addWidget(button, 1 + number // 2, number % 2)
+        grid.setHorizontalSpacing(4)
         for column in (0, 1):
             grid.setColumnStretch(column, 1)
         grid.addWidget(self._bar, 4, 0, 1, 2)

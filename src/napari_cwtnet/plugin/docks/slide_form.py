@@ -132,7 +132,7 @@ class SlideForm(QWidget):
         layout = QVBoxLayout(self)
         layout.setSpacing(6)
         first = QHBoxLayout()
-        first.setSpacing(4)
+        first.setSpacing(2)
         first.addWidget(self.open, 2)
         first.addWidget(self.recent, 1)
         first.addWidget(self.sample)

@@ -82,6 +82,8 @@ class WordsLabel(QLabel):
     def __init__(self, lines: int = 0) -> None:
         super().__init__()
         self._lines = lines
+        if lines:
+            self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
