@@ -20,6 +20,7 @@ from napari_cwtnet.evaluation.reproduce import (
     TablePlan,
     experiment,
     read_budget,
+    runs,
     write_page,
 )
 from napari_cwtnet.evaluation.reproduce.data import crops, fields_to_test, sources_of
@@ -61,7 +62,9 @@ def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TablePla
     output = tmp_path_factory.mktemp("output")
     plan = TablePlan(TABLES["table3"], data, output, Budget(steps=2))
     said: list[str] = []
-    Driver(plan, CancelToken(), said.append).run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "_SECONDS_BETWEEN_WORDS", 9999.0)  # no words in between, however slow
+        Driver(plan, CancelToken(), said.append).run()
     return plan, said
 
 
