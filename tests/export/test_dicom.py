@@ -18,10 +18,11 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.cli import main
 from napari_cwtnet.errors import CancelledError, OutputError, SlideError
 from napari_cwtnet.export import check_output, dicom, export_image, save_image
+from napari_cwtnet.export.dicom_header import make_header
 from napari_cwtnet.export.pyramid import halved
 from napari_cwtnet.export.record import checked_record
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
-from napari_cwtnet.geometry import Region
+from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
@@ -258,3 +259,54 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, image: np.ndarray) -
     assert sides == pytest.approx([0.125, 0.25])
     with open_slide(path) as slide:
         assert slide.pixel_aspect == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    ("known", "lossy", "method", "ratio"),
+    [
+        ({"compression": "jpeg", "quality": 75}, "01", "ISO_10918_1", None),
+        ({"compression": "jpeg2000", "rate": 2.0}, "01", "ISO_15444_1", 12.0),
+        ({"compression": "none", "kernel_source": "fitted"}, "00", None, None),
+        ({"compression": "none", "kernel_source": "read"}, "01", None, None),  # shrunk by us
+        (None, "01", None, None),
+    ],
+)
+def test_what_the_slide_lost_is_not_denied(
+    known: dict[str, object] | None, lossy: str, method: str | None, ratio: float | None
+) -> None:
+    header = make_header(0, Size(64, 64), 1, RECORD | {"degradation": known}, 0.125)
+    assert header.LossyImageCompression == lossy
+    assert header.get("LossyImageCompressionMethod") == method
+    assert header.get("LossyImageCompressionRatio") == ratio
+
+
+def test_each_run_of_resample_is_an_instance_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = write_slide(tmp_path / "slide.ome.tif")
+    for name, version in (("a", "1.0"), ("b", "1.1")):
+        monkeypatch.setattr("napari_cwtnet.export.resample.__version__", version)
+        assert (
+            main(
+                ["resample", str(slide), "--mpp", "1", "--output", str(tmp_path / f"{name}.dicom")]
+            )
+            == 0
+        )
+    first, other = (pydicom.dcmread(tmp_path / f"{name}.dicom" / "level-0.dcm") for name in "ab")
+    assert first.SOPInstanceUID != other.SOPInstanceUID
+    assert first.StudyInstanceUID == other.StudyInstanceUID
+
+
+def test_an_image_without_pixel_size_is_refused_before_it_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "bare.png")
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr("napari_cwtnet.cli.enhance.enhance", never)
+    words = ["enhance", str(tmp_path / "bare.png"), "--region", "0,0,64,64", "--downsample", "1"]
+    words += ["--model", "cwtnet-lite-x2", "--output", str(tmp_path / "out.dicom")]
+    assert main(words) == 2
+    assert "DICOM needs the pixel size" in capsys.readouterr().err

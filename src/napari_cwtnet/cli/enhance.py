@@ -29,6 +29,8 @@ from napari_cwtnet.enhancement import (
 from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
+from napari_cwtnet.export.dicom import check_dicom
+from napari_cwtnet.export.formats import DICOM
 from napari_cwtnet.export.mark import marked_path, save_mark
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
@@ -126,6 +128,8 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
             region, arguments.downsample, arguments.reference, grid, arguments.sharpness
         )
         plan = make_plan(slide, model, request)
+        if arguments.output.name.lower().endswith(DICOM):
+            check_dicom(plan.output_mpp)
         if arguments.trust:
             check_calibratable(slide, model, plan)
         width, height = plan.output_size

@@ -55,7 +55,7 @@ def check_dicom(mpp: float | None) -> None:
 
 
 def check_pydicom() -> None:
-    """Refuse DICOM where the library for it is missing.
+    """Raise if pydicom is not installed.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def write_dicom(
     mpp : float or None
         µm per pixel of the first.
     count : Count
-        Hears of every tile.
+        Called for every tile.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a DICOM file says of a computed level: its pixels, place and origin, and of no patient."""
+"""The header of a computed level as DICOM: pixels, place and origin, and no patient data."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ TILE = 512
 _JPEG2000_LOSSLESS = "1.2.840.10008.1.2.4.90"
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _IMAGE_TYPE = ["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]
+_METHODS = {"jpeg": "ISO_10918_1", "jpeg2000": "ISO_15444_1"}
+_RAW_BITS = 24
+"""Of a pixel."""
 _MOST_COMMENT = 10_240
 """Bytes that Image Comments holds; readers that count characters take more."""
 
@@ -55,7 +58,8 @@ def make_header(
     header = _image(number, size, frames)
     header.update(_pixels(number, size, provenance, mpp))
     header.update(_identity(words, slide, number, provenance))
-    header.update(_said(provenance))
+    header.update(_losses(provenance))
+    header.update(_provenance_elements(provenance))
     header.update(_specimen(slide))
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = _JPEG2000_LOSSLESS
@@ -107,7 +111,6 @@ def _image(number: int, size: Size, frames: int) -> Any:
         VolumetricProperties="VOLUME",
         BurnedInAnnotation="NO",
         SpecimenLabelInImage="NO",
-        LossyImageCompression="00",
         ExtendedDepthOfField="NO",
         FocusMethod="AUTO",
         Manufacturer="napari-cwtnet",
@@ -188,7 +191,25 @@ def _identity(words: str, slide: str, number: int, provenance: Mapping[str, Any]
     )
 
 
-def _said(provenance: Mapping[str, Any]) -> Any:
+def _losses(provenance: Mapping[str, Any]) -> Any:
+    """Whether pixels were ever compressed with losses: here never, so what the slide's were.
+
+    What is not known may have been.
+    """
+    known = provenance.get("degradation") or {}
+    kind = known.get("compression")
+    shrunk_here = known.get("kernel_source") == "read"  # from pixels that may be compressed
+    if kind == "none" and not shrunk_here:
+        return _dataset(LossyImageCompression="00")
+    found = _dataset(LossyImageCompression="01")
+    if kind in _METHODS:
+        found.LossyImageCompressionMethod = _METHODS[kind]
+    if known.get("rate"):
+        found.LossyImageCompressionRatio = _decimal(_RAW_BITS / known["rate"])
+    return found
+
+
+def _provenance_elements(provenance: Mapping[str, Any]) -> Any:
     """For people the badge; for programs the record as JSON."""
     badge = str(provenance.get("badge", "COMPUTED"))
     record = json.dumps({KEY: dict(provenance)}, ensure_ascii=False, separators=(",", ":"))

@@ -38,7 +38,7 @@ def write_levels(
     mpp : float or None
         µm per pixel of the finest.
     count : Count
-        Hears of every part that is written.
+        Called for every part that is written.
     derived : Path, optional
         A file that describes the image before, removed first.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_cwtnet import __version__
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.plan import RESEARCH_USE
 from napari_cwtnet.errors import RequestError
@@ -110,7 +112,7 @@ def resample(
     cancel : CancelToken, optional
         Stops the work; a model's part is kept, and the same call goes on from there.
     progress : callable, optional
-        Hears how far the work is.
+        Called with how far the work is.
 
     Returns
     -------
@@ -224,7 +226,10 @@ def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> 
         "native_mpp": slide.mpp,
         "output_mpp": mpp,
         "pixel_aspect": slide.pixel_aspect,
+        "degradation": slide.degradation(1).as_dict(),
         "resampled": {"kernel": kernel, "mpp": mpp},
+        "software": f"napari-cwtnet {__version__}",
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 
