@@ -211,3 +211,17 @@ def test_an_interrupted_folder_leaves_all_as_it_was(tmp_path: Path) -> None:
         pass  # nothing was written, so that there is nothing to rename
     assert names(tmp_path) == ["a.zarr"]
     assert (path / "old").read_text() == "old"
+
+
+def test_a_trial_that_another_process_removes_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmdir = Path.rmdir
+
+    def removed_twice(path: Path) -> None:
+        rmdir(path)
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", removed_twice)
+    files.check_writable(tmp_path / "out.png")
+    assert names(tmp_path) == []

@@ -300,7 +300,7 @@ def check_names(*paths: Path) -> None:
 
 
 def make_and_remove(path: Path) -> None:
-    """Make something beside ``path`` and remove it; permissions do not tell of read-only disks.
+    """Make something beside ``path`` and remove it; permission bits do not reveal a read-only disk.
 
     Where the folder of ``path`` is missing, the one above that is there is tried.
 
@@ -312,7 +312,8 @@ def make_and_remove(path: Path) -> None:
     above = next(folder for folder in path.absolute().parents if folder.exists())
     tried = _private(above / path.name)
     tried.mkdir(0o700)
-    tried.rmdir()
+    with contextlib.suppress(OSError):  # another process has swept it, or a scanner looks into it
+        tried.rmdir()
 
 
 def check_writable(path: Path) -> None:
