@@ -124,3 +124,13 @@ def test_fine_tuning(both: Path, model: Path, tmp_path: Path, capsys) -> None:
     with open_slide(both, image=1) as slide:
         assert slide.fingerprint in recipe
     say(capsys, "finetune", "--resume", "--output", run)
+
+
+def test_an_image_of_no_slide_named_here_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "tuning.yaml"
+    config.write_text("slides: [{path: slide.tif}]\n", encoding="utf-8")
+    words = ["finetune", "--config", str(config), "--model", "cwtnet-lite-x2"]
+    assert main([*words, "--output", str(tmp_path / "run"), "--image", "7"]) == 2
+    assert "--image 7 is of the slides on the command line, and none" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def _continued(arguments: argparse.Namespace) -> Recipe:
     recipe = load_recipe(path)
     fields, where = _config(arguments)
     given: dict[str, Any] = {}
-    if arguments.slides or fields.get("slides"):
+    if arguments.slides or fields.get("slides") or arguments.image is not None:
         given["slides"] = [slide.model_dump() for slide in _slides(arguments, fields, recipe)]
     if arguments.model is not None:
         model = load_model(arguments.model)
@@ -125,6 +125,11 @@ def _slides(
         raise TrainingError(
             f"Share --held-out {arguments.held_out:g}: give one above 0 and below 1, and slides to "
             "take it from; a --config says it of each of its slides."
+        )
+    if arguments.image is not None and not arguments.slides:
+        raise TrainingError(
+            f"--image {arguments.image} is of the slides on the command line, and none is there; a "
+            "--config says it of each of its slides."
         )
     if arguments.slides and fields.get("slides"):
         raise TrainingError(

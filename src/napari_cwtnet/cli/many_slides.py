@@ -91,8 +91,8 @@ def find_slides(place: Path) -> list[Path]:
             lines = [line.strip() for line in read_file(place).decode().splitlines()]
         except (OSError, UnicodeDecodeError):
             raise RequestError(
-                f"--slides {str(place)!r} is neither a folder nor a text file with a path in each "
-                "line."
+                f"--slides {str(place)!r} is neither a folder nor a text file (no pipe) with a "
+                "path in each line."
             ) from None
         found = [place.parent / line for line in lines if line and not line.startswith("#")]
     if not found:
