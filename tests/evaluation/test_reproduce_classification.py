@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,19 @@ def test_scanner_classifies_what_scanners_make() -> None:
     assert np.array_equal(scanned.lr, degrade(patch, made, 2, random=random))
     assert not np.array_equal(scanned.lr, clean.lr)
     assert scanned.truth is patch
+
+
+def test_the_table_of_what_scanners_make(data: Path, tmp_path: Path) -> None:
+    file = patches_of(tmp_path / "patches.npz", [0] * 6 + [1] * 8 + [2] * 8)
+    table = replace(TABLES["table1"], rows=lambda *_: TABLES["table1"].rows(2, "bicubic")[:2])
+    plan = TablePlan(table, data, tmp_path / "out", Budget(steps=1), degradation="scanner")
+    found = judge_methods(plan, file, 1, CancelToken(), lambda _: None)
+    names = ["original", "shrunk, as a scanner makes it", "bicubic", "SRCNN"]
+    assert [one.name for one in found] == names
+    rows = [
+        line for line in (tmp_path / "out" / "table6.md").read_text().splitlines() if "|" in line
+    ]
+    assert [row.split(" | ")[-2] for row in rows[2:]] == [""] * 4  # the paper has none of these
 
 
 def test_patches_that_cannot_be_used(data: Path, tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def area_under_curve(probabilities: NDArray[np.float64], labels: NDArray[np.int6
 
 _SCALE = 2
 ORIGINAL, SHRUNK, BICUBIC = "original", "bicubic, shrunk", "bicubic"
+_SCANNED = "shrunk, as a scanner makes it"
 _NUMBER = "Table VI"
 TITLE = f"{_NUMBER}: classification of enhanced images"
 
@@ -175,8 +176,9 @@ def _images(
     """Names and images to classify: originals and shrunk ones without a row, else enhanced."""
     fields = [field_of(image, driver.plan.degradation) for image in testing.images]
     if row is None:
+        scanned = driver.plan.degradation == "scanner"
         yield ORIGINAL, testing.images
-        yield SHRUNK, np.stack([field.lr for field in fields])
+        yield _SCANNED if scanned else SHRUNK, np.stack([field.lr for field in fields])
         return
     cancel.raise_if_cancelled()
     network = None
@@ -238,7 +240,8 @@ def _markdown(
         ]
         cells += [f"{100 * statistics.mean(one.scores.balanced for one in judged):.1f}"]
         cells += [f"{statistics.mean(one.scores.auc for one in judged):.3f}"]
-        cells += [" / ".join(f"{value:.2f}" for value in TABLE_6.get(name, ())), str(len(judged))]
+        paper = () if about["Degradation"] == "scanner" else TABLE_6.get(name, ())
+        cells += [" / ".join(f"{value:.2f}" for value in paper), str(len(judged))]
         yield f"| {' | '.join(cells)} |"
 
 
