@@ -17,10 +17,12 @@ from slides.pattern import pattern
 
 from napari_cwtnet.errors import CancelledError, OutputError
 from napari_cwtnet.export import (
+    check_mark,
     check_output,
     export_image,
     labelled,
     save_image,
+    save_mark,
     side_by_side,
 )
 from napari_cwtnet.export.save import with_badge
@@ -194,6 +196,41 @@ def test_the_record_replaces_an_older_one_and_nobody_else_s(
         export_image(path, image, RECORD, 0.125)
     assert record.read_text() == '{"objects": []}'
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.ome.tif", "out.ome.zarr"])
+def test_no_mask_outlives_its_image(tmp_path: Path, image: np.ndarray, name: str) -> None:
+    path, mask = tmp_path / name, tmp_path / f"{name}.marked.png"
+
+    def stop(done: int, total: int) -> None:
+        raise CancelledError("stopped")
+
+    export_image(path, image, RECORD, 0.125)
+    save_mark(path, np.ones((88, 163), bool), image, RECORD, 0.125)
+    check_mark(path)
+    with pytest.raises(CancelledError):
+        export_image(path, image[::-1], RECORD, 0.125, progress=stop)
+    assert mask.exists()  # with the image that it is of
+    export_image(path, image[::-1], RECORD, 0.125)
+    assert not mask.exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "grey", "computed picture"])
+def test_another_s_file_of_the_mask_s_name_stays(
+    tmp_path: Path, image: np.ndarray, kind: str
+) -> None:
+    path, other = tmp_path / "out.png", tmp_path / "out.png.marked.png"
+    if kind == "text":
+        other.write_text("not to be relied on")
+    elif kind == "grey":
+        Image.fromarray(image[..., 0]).save(other)
+    else:
+        save_image(other, image, RECORD, 0.125)
+    before = other.read_bytes()
+    export_image(path, image, RECORD, 0.125)
+    assert other.read_bytes() == before
+    with pytest.raises(OutputError, match=r"mask in out\.png\.marked\.png, which is there"):
+        check_mark(path)
 
 
 def test_each_level_s_tags_say_its_exact_pixel_size(tmp_path: Path, image: np.ndarray) -> None:

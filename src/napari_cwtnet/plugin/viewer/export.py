@@ -13,8 +13,8 @@ import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_cwtnet.errors import OutputError, RequestError
-from napari_cwtnet.export import check_badge, check_output, export_image
-from napari_cwtnet.export.mark import marked_path, save_mark
+from napari_cwtnet.export import check_badge, check_mark, check_output, export_image, save_mark
+from napari_cwtnet.export.mark import marked_path
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.whole_slide import file_name
@@ -103,8 +103,8 @@ class Exporter(TaskRunner):
         check_badge(path, badge_on_pixels)
         image = _Image(path, layer.data, known, layer.metadata.get(MARK_KEY), badge_on_pixels)
         masks = [mask.name for mask in image.marked]
-        for mask in image.marked:
-            check_output(mask, source.job.slide.path)
+        if masks:
+            check_mark(path, source.job.slide.path)
         more = "".join(f", {name} (what not to rely on)" for name in masks)
         said = f"Written: {path.name}{more}, and its record {path.name}.json"
         self._write([image], path, said)
