@@ -206,5 +206,5 @@ def provenance_of(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def suggested_name(source: Source) -> str:
-    """A name for a result's file: of its slide, magnification, model and ROI."""
-    return file_name(source.job, source.plan)
+    """A name for a result's file: of its slide, place or ROI, magnification and model."""
+    return file_name(source.job, source.plan, view=True)
