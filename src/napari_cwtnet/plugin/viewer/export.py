@@ -27,7 +27,7 @@ _OF_THE_RUN = ("quality", "tiles", "tiles_done")
 
 
 ROIS_RECORD = "rois.json"
-"""In a folder of results: the name, file and region of each ROI."""
+"""In a folder of results: the name, file, mask and region of each ROI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,12 @@ class _ExportRun(Run):
                 save_mark(image.path, image.squares, pixels, provenance, mpp)
         if self._record is not None:
             rois = [
-                {"name": image.roi, "file": image.path.name, "region": image.known["region"]}
+                {
+                    "name": image.roi,
+                    "file": image.path.name,
+                    "mask": next((mask.name for mask in image.marked), None),
+                    "region": image.known["region"],
+                }
                 for image in self._images
             ]
             with written_whole(self._record) as partial:
@@ -134,7 +139,10 @@ class Exporter(TaskRunner):
             images[name.lower()] = _Image(
                 path, layer.data, known, layer.metadata.get(MARK_KEY), roi=roi
             )
-        said = f"Written: {len(images)} results, listed in {ROIS_RECORD}"
+        masks = sum(len(image.marked) for image in images.values())
+        count = "1 mask" if masks == 1 else f"{masks} masks"
+        more = f" and {count} of what not to rely on" if masks else ""
+        said = f"Written: {len(images)} results{more}, listed in {ROIS_RECORD}"
         self._write(list(images.values()), folder / ROIS_RECORD, said, folder / ROIS_RECORD)
 
     def _write(
