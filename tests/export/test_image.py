@@ -25,8 +25,10 @@ from napari_cwtnet.export import (
     save_mark,
     side_by_side,
 )
+from napari_cwtnet.export.inspection_folder import save_map
 from napari_cwtnet.export.save import with_badge
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import Map
 from napari_cwtnet.slides import open_slide
 
 RECORD = {
@@ -148,6 +150,21 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, image: np.ndarray, n
         assert coarser[0]["scale"] == [1.0, 0.5, 0.25]
         assert finest[1]["translation"] == [0.0, PLACE[1] / 0.5, PLACE[0]]
         assert coarser[1]["translation"] == [0.0, PLACE[1] / 0.5 + 0.125, PLACE[0] + 0.0625]
+
+
+def test_maps_of_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
+    values, place = np.zeros((30, 40), np.float32), Region(100, 60, 160, 120)
+    found = Map("spread", "Spread", "Means.", "grey levels", values, 0, 20, "heat", place, 4)
+    path = tmp_path / "map.ome.tif"
+    known = {"badge": "COMPUTED", "native_mpp": 0.1875, "pixel_aspect": 2.0}
+    save_map(path, found, known)
+    with tifffile.TiffFile(path) as tiff:
+        xml = ElementTree.fromstring(tiff.ome_metadata or "")
+    (pixels,) = (node for node in xml.iter() if node.tag.endswith("}Pixels"))
+    (plane,) = (node for node in xml.iter() if node.tag.endswith("}Plane"))
+    # Pixels of level 0 are 0.125 × 0.25 µm; the first value's centre is 1.5 of them further in.
+    assert [float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "XY"] == [0.5, 1.0]
+    assert [float(plane.get(f"Position{axis}", 0)) for axis in "XY"] == [101.5 / 8, 61.5 / 4]
 
 
 def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
