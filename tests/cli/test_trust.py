@@ -51,6 +51,8 @@ def test_the_mask_and_the_promise(run: Run, textured: Path, tmp_path: Path) -> N
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"threshold": 0.0}))
     again = json.loads(run(*words).stdout)  # by what was kept
     assert again["trust"]["marked_here"] == 1
+    assert run(*words[:-1]).returncode == 0
+    assert not Path(said["marked"]).exists()  # it was of the image before
 
 
 def test_what_cannot_be_trusted_says_why(

@@ -17,14 +17,18 @@ from slides.pattern import pattern
 
 from napari_cwtnet.errors import CancelledError, OutputError
 from napari_cwtnet.export import (
+    check_mark,
     check_output,
     export_image,
     labelled,
     save_image,
+    save_mark,
     side_by_side,
 )
+from napari_cwtnet.export.inspection_folder import save_map
 from napari_cwtnet.export.save import with_badge
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.inspection import Map
 from napari_cwtnet.slides import open_slide
 
 RECORD = {
@@ -148,6 +152,21 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, image: np.ndarray, n
         assert coarser[1]["translation"] == [0.0, PLACE[1] / 0.5 + 0.125, PLACE[0] + 0.0625]
 
 
+def test_maps_of_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
+    values, place = np.zeros((30, 40), np.float32), Region(100, 60, 160, 120)
+    found = Map("spread", "Spread", "Means.", "grey levels", values, 0, 20, "heat", place, 4)
+    path = tmp_path / "map.ome.tif"
+    known = {"badge": "COMPUTED", "native_mpp": 0.1875, "pixel_aspect": 2.0}
+    save_map(path, found, known)
+    with tifffile.TiffFile(path) as tiff:
+        xml = ElementTree.fromstring(tiff.ome_metadata or "")
+    (pixels,) = (node for node in xml.iter() if node.tag.endswith("}Pixels"))
+    (plane,) = (node for node in xml.iter() if node.tag.endswith("}Plane"))
+    # Pixels of level 0 are 0.125 × 0.25 µm; the first value's centre is 1.5 of them further in.
+    assert [float(pixels.get(f"PhysicalSize{axis}", 0)) for axis in "XY"] == [0.5, 1.0]
+    assert [float(plane.get(f"Position{axis}", 0)) for axis in "XY"] == [101.5 / 8, 61.5 / 4]
+
+
 def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
     for name in ("out.png", "out.ome.tif"):
         save_image(tmp_path / name, image, RECORD, None)
@@ -194,6 +213,41 @@ def test_the_record_replaces_an_older_one_and_nobody_else_s(
         export_image(path, image, RECORD, 0.125)
     assert record.read_text() == '{"objects": []}'
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["out.png", "out.ome.tif", "out.ome.zarr"])
+def test_no_mask_outlives_its_image(tmp_path: Path, image: np.ndarray, name: str) -> None:
+    path, mask = tmp_path / name, tmp_path / f"{name}.marked.png"
+
+    def stop(done: int, total: int) -> None:
+        raise CancelledError("stopped")
+
+    export_image(path, image, RECORD, 0.125)
+    save_mark(path, np.ones((88, 163), bool), image, RECORD, 0.125)
+    check_mark(path)
+    with pytest.raises(CancelledError):
+        export_image(path, image[::-1], RECORD, 0.125, progress=stop)
+    assert mask.exists()  # with the image that it is of
+    export_image(path, image[::-1], RECORD, 0.125)
+    assert not mask.exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "grey", "computed picture"])
+def test_another_s_file_of_the_mask_s_name_stays(
+    tmp_path: Path, image: np.ndarray, kind: str
+) -> None:
+    path, other = tmp_path / "out.png", tmp_path / "out.png.marked.png"
+    if kind == "text":
+        other.write_text("not to be relied on")
+    elif kind == "grey":
+        Image.fromarray(image[..., 0]).save(other)
+    else:
+        save_image(other, image, RECORD, 0.125)
+    before = other.read_bytes()
+    export_image(path, image, RECORD, 0.125)
+    assert other.read_bytes() == before
+    with pytest.raises(OutputError, match=r"mask in out\.png\.marked\.png, which is there"):
+        check_mark(path)
 
 
 def test_each_level_s_tags_say_its_exact_pixel_size(tmp_path: Path, image: np.ndarray) -> None:

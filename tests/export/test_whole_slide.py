@@ -20,7 +20,7 @@ from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
-from napari_cwtnet.export import export_image, save_image
+from napari_cwtnet.export import export_image, save_image, save_mark
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 from napari_cwtnet.export.whole_slide.blocks import Layout
 from napari_cwtnet.export.whole_slide.journal import Journal
@@ -286,13 +286,16 @@ def test_an_older_output_stays_until_the_new_one_is_there(job: Job, tmp_path: Pa
     for name in ("out.ome.zarr", "out.ome.tif"):
         output = tmp_path / name
         save_image(output, np.zeros((64, 64, 3), np.uint8), {"badge": "COMPUTED"}, None)
+        mask = save_mark(output, np.ones((8, 8), bool), np.zeros((64, 64)), {}, None)
         before = files(output) if output.is_dir() else output.read_bytes()
         stopped_output = output.with_name(f".{name}.partial")
         stop = Stop()
         with pytest.raises(CancelledError):
             enhance_to_file(job, output, block=BLOCK, cancel=stop.token, told=stop)
         assert (files(output) if output.is_dir() else output.read_bytes()) == before
+        assert mask.exists()
         enhance_to_file(job, output, resume=True)
+        assert not mask.exists()
         assert (files(output) if output.is_dir() else output.read_bytes()) != before
         assert not stopped_output.exists()
 

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.plugin.docks.result_form import ResultForm, renamed, target
 from napari_cwtnet.plugin.reader import reopened, replace_in
+from napari_cwtnet.plugin.tasks.whole_slide import file_name
 from napari_cwtnet.plugin.viewer.command_line import exact_region
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import suggested_name
@@ -207,14 +208,26 @@ def test_a_disk_error_is_one_line(
     assert not (tmp_path / "a.ome.tif").exists()
 
 
-def test_names_and_kinds(enhanced: tuple[Any, Any, Any]) -> None:
+def test_names_and_kinds(
+    enhanced: tuple[Any, Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, _, layer = enhanced
     known = layer.metadata[RESULT_KEY]
     source = source_of(layer)
     # LR at 0.5 µm/px, fourfold.
-    name = "it-s-a-slide---HOME---more-computed-80x-tiny-x4-downsample-2.ome.tif"
+    x, y = (round(value) for value in known["region"][:2])
+    name = f"it-s-a-slide---HOME---more-at-{x}-{y}-computed-80x-tiny-x4-downsample-2.ome.tif"
     assert suggested_name(source) == name
+    assert file_name(source.job, source.plan) == name.replace(f"at-{x}-{y}-", "")
     assert known["slide_fingerprint"][:8] not in name
+    uid = "1.2.840.113619.2.55.3.2831868886.123.1467000000.4"  # names a folder
+    names = set()
+    for folder in (tmp_path / f"{uid}{end}" for end in range(1, 4)):
+        folder.mkdir()
+        monkeypatch.setattr(source.job.slide, "_path", folder)
+        names.add(suggested_name(source))
+        assert suggested_name(source).startswith(folder.name.replace(".", "-"))
+    assert len(names) == 3
     unknown = replace(source, plan=replace(source.plan, native_mpp=None))
     assert "-computed-x4-tiny-x4-" in suggested_name(unknown)
     assert renamed("a.b.ome.zarr", "OME-TIFF, a pyramid (*.ome.tif)") == "a.b.ome.tif"

@@ -94,7 +94,7 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
     field = inspected(qtbot, dock)
     job, _, words = field_job(viewer, viewer.layers[0], dock.form.choice)
     height, width = field.lr.shape[:2]
-    assert f"Looks into the view, {width} × {height} pixels. Reads " in words
+    assert f"Looks into the view, {width} × {height} input pixels. Reads " in words
     engine = Engine(load_model(models / "tiny-x4.safetensors"), "cpu")
     slide = slide_of(viewer.layers[0])
     direct = capture(slide, engine, job.request)
@@ -313,7 +313,7 @@ def test_words_and_what_is_refused(inspect_dock: Callable[..., Any], qtbot: Any,
     dock.form.level.setCurrentIndex(dock.form.level.findData(1.0))
     viewer.reset_view()
     job, plan, words = field_job(viewer, viewer.layers[0], dock.form.choice)
-    assert words.startswith("Looks into the middle of the view, 512 × 512 pixels.")
+    assert words.startswith("Looks into the middle of the view, 512 × 512 input pixels.")
     middle = (plan.region.x + 256, plan.region.y + 256)
     assert middle == pytest.approx((731 / 2, 517 / 2), abs=2)
     assert job.request.region == plan.region
@@ -476,7 +476,7 @@ def test_a_region_of_interest_is_looked_into(
     slide = viewer.layers[0]
     viewer.add_shapes([[slide.data_to_world(corner) for corner in corners]], units=slide.units)
     qtbot.waitUntil(dock.panel.roi_button.isEnabled, timeout=10000)
-    assert "Looks into the ROI, 30 × 20 pixels" in dock.panel.roi_button.toolTip()
+    assert "Looks into the ROI, 30 × 20 input pixels" in dock.panel.roi_button.toolTip()
     dock.panel.roi_button.click()
     settled(qtbot, dock)
     assert dock.captured.field.plan.region == Region(300, 200, 120, 80)

@@ -193,6 +193,11 @@ def test_a_marked_result_is_exported_with_its_mask(
     record = json.loads((tmp_path / "a.png.json").read_text(encoding="utf-8"))
     assert record["trust"] == provenance["trust"]
     assert trust["marked_here"] == pytest.approx((mask[4::8, 4::8] > 0).mean(), abs=0.02)
+    enhance.panel.mark.box.setChecked(False)
+    finish(qtbot, enhance)
+    with qtbot.waitSignal(enhance.result.exporter.ended, timeout=20000):
+        enhance.result.export_to(path)
+    assert not (tmp_path / "a.png.marked.png").exists()  # it was of the pixels before
 
 
 def test_pixels_that_nothing_has_marked_have_no_mask(

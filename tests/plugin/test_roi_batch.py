@@ -15,6 +15,7 @@ from napari_cwtnet.enhancement import TileCounts, enhance
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import exportable
+from napari_cwtnet.plugin.viewer.selection import MARK_KEY
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results, wait_for_tiles
 
@@ -146,15 +147,23 @@ def test_results_go_into_a_folder_with_a_list_of_them(
     shapes = draw(viewer, BOXES, features={"name": ["a/b", "A:b", ""]})
     shapes.selected_data = {0, 1, 2}
     finish(qtbot, dock, dock.enhance_rois)
+    for layer in results(viewer)[:2]:
+        squares = [-(-side // 8) for side in layer.data.shape[:2]]
+        layer.metadata = {**layer.metadata, MARK_KEY: np.eye(*squares, dtype=bool)}
     with qtbot.waitSignal(dock.result.exporter.ended, timeout=60000):
         dock.result.export_results(folder)
-    assert messages[-1] == "Written: 3 results, listed in rois.json"
+    assert messages[-1] == (
+        "Written: 3 results and 2 masks of what not to rely on, listed in rois.json"
+    )
     listed = json.loads((folder / "rois.json").read_text(encoding="utf-8"))["rois"]
     assert [(one["name"], one["file"]) for one in listed] == [
         ("a/b", "a_b.ome.tif"),
         ("A:b", "A_b (2).ome.tif"),
         ("ROI 3", "ROI 3.ome.tif"),
     ]
+    masks = ["a_b.ome.tif.marked.png", "A_b (2).ome.tif.marked.png"]
+    assert [one["mask"] for one in listed] == [*masks, None]
+    assert {path.name for path in folder.glob("*.marked.png")} == set(masks)
     for one, layer in zip(listed, results(viewer), strict=True):
         assert one["region"] == layer.metadata[RESULT_KEY]["region"]
         with open_slide(folder / one["file"]) as slide:

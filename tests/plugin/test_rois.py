@@ -182,6 +182,27 @@ def test_what_cannot_be_read_or_written_is_said(
     assert not (tmp_path / "a.geojson").exists()
 
 
+def test_only_new_layers_of_napari_s_names_are_called_rois(
+    make_napari_viewer: Callable[..., Any], ome: Path
+) -> None:
+    viewer = make_napari_viewer()
+    viewer.window.add_plugin_dock_widget("napari-cwtnet", "Enhance")
+    viewer.add_shapes(name="Shapes")
+    assert viewer.layers[-1].name == "Shapes"  # no slide is open
+    viewer.open(ome, plugin="napari-cwtnet")
+    slide = viewer.layers[-1]
+    for name in ("Shapes for counting", f"{slide.name} - Shapes of mine", "Nobody - Shapes"):
+        viewer.add_shapes(name=name)
+        layer = viewer.layers[-1]
+        assert layer.name == name
+        assert layer.current_face_color != "transparent"
+    for active in (None, slide, slide):
+        viewer.layers.selection.active = active
+        new_shapes(viewer)
+        assert viewer.layers[-1].name.startswith("ROIs")
+    assert viewer.layers["Shapes for counting"]
+
+
 def test_a_new_layer_of_shapes_is_called_rois_and_hides_nothing(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
 ) -> None:

@@ -28,10 +28,16 @@ from napari_cwtnet.enhancement import (
 )
 from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
-from napari_cwtnet.export import check_badge, check_output, export_image, read_rois
+from napari_cwtnet.export import (
+    check_badge,
+    check_mark,
+    check_output,
+    export_image,
+    read_rois,
+    save_mark,
+)
 from napari_cwtnet.export.dicom import check_dicom
 from napari_cwtnet.export.formats import DICOM
-from napari_cwtnet.export.mark import marked_path, save_mark
 from napari_cwtnet.export.whole_slide import Job, WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder
 from napari_cwtnet.geometry import Region
@@ -116,7 +122,7 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
     check_output(arguments.output, arguments.slide)
     check_badge(arguments.output, arguments.badge)
     if arguments.trust:
-        check_output(marked_path(arguments.output), arguments.slide)
+        check_mark(arguments.output, arguments.slide)
     region, notes = _on_slide(arguments, region)
     if is_asked_for(arguments):
         return _whole(arguments, region, notes)

@@ -17,6 +17,7 @@ from napari_cwtnet.export.whole_slide.source import files_digest
 from napari_cwtnet.files import check_writable, read_file, refuse_pipe, written_whole
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides.backends.zarr import is_zarr
+from napari_cwtnet.slides.opening import slide_stem
 
 Command = Callable[[argparse.Namespace], Mapping[str, Any] | None]
 """Does a command for ``arguments.slide``; what to report, or None if it was interrupted."""
@@ -106,20 +107,10 @@ def _may_be_slide(path: Path) -> bool:
     return path.suffix.lower() not in _NOT_SLIDES
 
 
-def _stem(slide: Path) -> str:
-    name, endings = slide.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr", ".dicom"]
-    if not slide.is_dir():  # a folder of DICOM files is often named by a UID, 1.2.840.1
-        endings.append(slide.suffix)
-    for ending in endings:
-        if ending and name.lower().endswith(ending.lower()):
-            return name[: -len(ending)]
-    return name
-
-
 def _check_names(slides: Sequence[Path]) -> None:
     seen: dict[str, Path] = {}
     for slide in slides:
-        other = seen.setdefault(_stem(slide).lower(), slide)
+        other = seen.setdefault(slide_stem(slide).lower(), slide)
         if other is not slide:
             raise RequestError(
                 f"Slides {str(other)!r} and {str(slide)!r} would have results of one name; list "
@@ -142,7 +133,7 @@ def _run_each(
     check_writable(table)
     counts = {"done": 0, "done_before": 0, "failed": 0}
     for number, slide in enumerate(slides, start=1):
-        output = arguments.output / f"{_stem(slide)}{ending}" if ending else None
+        output = arguments.output / f"{slide_stem(slide)}{ending}" if ending else None
         before = rows.get(str(slide))
         state = _state(slide)
         there = output is None or output.exists()

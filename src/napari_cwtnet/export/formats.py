@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cwtnet.export.dicom import write_dicom
+from napari_cwtnet.export.mark import remove_mark
 from napari_cwtnet.export.ome_tiff import write_ome_tiff
 from napari_cwtnet.export.ome_zarr import write_ome_zarr
 from napari_cwtnet.export.pyramid import Count
@@ -52,3 +53,4 @@ def write_levels(
     write = write_dicom if name.endswith(DICOM) else write_ome_zarr if folder else write_ome_tiff
     with (folder_written_whole if folder else written_whole)(path, derived=derived) as partial:
         write(partial, levels, record, mpp, count)
+        remove_mark(path)

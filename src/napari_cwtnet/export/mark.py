@@ -1,16 +1,13 @@
-"""What not to rely on in a computed image, as a mask beside it."""
+"""The mask beside a computed image, of what not to rely on in it: its name, and whose it is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from PIL import PngImagePlugin
 
-from napari_cwtnet.export.save import save_image
-from napari_cwtnet.inspection.calibration import in_pixels
+from napari_cwtnet.files import refuse_pipe
 
 
 def marked_path(output: Path) -> Path:
@@ -18,34 +15,27 @@ def marked_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.marked.png")
 
 
-def save_mark(
-    output: Path,
-    squares: NDArray[np.bool_],
-    image: NDArray[np.uint8],
-    provenance: Mapping[str, Any],
-    mpp: float | None,
-) -> Path:
-    """Write the mask of an image, 255 where not to rely on it; gives its path.
+def is_mark(path: Path) -> bool:
+    """Whether a file is a mask that this program wrote, which may be replaced or removed."""
+    try:
+        refuse_pipe(path)
+        with PngImagePlugin.PngImageFile(path) as image:  # of any size: no pixel is read
+            grey, record = image.mode == "L", json.loads(image.info.get("Comment", ""))
+    except (OSError, SyntaxError, TypeError, ValueError, RecursionError):
+        return False
+    return grey and isinstance(record, dict) and record.get("computed") is True
 
-    Parameters
-    ----------
-    output : Path
-        Of the image.
-    squares : ndarray
-        Whether each square of 8 × 8 pixels is marked.
-    image : ndarray
-        ``(height, width, ...)``.
-    provenance : mapping
-        Of the image, with ``trust``.
-    mpp : float or None
-        µm per pixel.
+
+def remove_mark(output: Path) -> None:
+    """Remove the mask of an image that is about to be replaced: it tells of other pixels.
+
+    A file of that name that this program did not write stays.
 
     Raises
     ------
-    OutputError
-        If it cannot be written.
+    OSError
+        If it cannot be removed.
     """
-    height, width = image.shape[:2]
     path = marked_path(output)
-    save_image(path, in_pixels(squares, height, width) * np.uint8(255), provenance, mpp)
-    return path
+    if is_mark(path):
+        path.unlink()

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.dicom import check_pydicom, is_computed_dicom
 from napari_cwtnet.export.formats import DICOM, PNG, TIFF, ZARR, write_levels
+from napari_cwtnet.export.mark import is_mark, marked_path, remove_mark
 from napari_cwtnet.export.ome_zarr import is_computed_zarr
 from napari_cwtnet.export.pyramid import Count, Progress, halved, image_place
 from napari_cwtnet.export.record import (
@@ -26,6 +27,7 @@ from napari_cwtnet.export.record import (
 )
 from napari_cwtnet.files import cannot_write, check_names, check_writable, written_whole
 from napari_cwtnet.geometry import Size
+from napari_cwtnet.inspection.calibration import in_pixels
 from napari_cwtnet.slides.colour import SRGB_PROFILE
 
 _GAP = 8
@@ -224,7 +226,7 @@ def _write(
     mpp: float | None,
     progress: Progress | None,
 ) -> None:
-    """Replace an image; the file beside one before goes first, for it tells of other pixels."""
+    """Replace an image; the files beside one before go first, for they tell of other pixels."""
     name, count, beside = path.name.lower(), Count(progress), sidecar_path(path)
     older = beside if is_sidecar(beside) else None
     if not name.endswith(PNG):
@@ -233,6 +235,7 @@ def _write(
     with written_whole(path, derived=older) as partial:
         write_png(partial, levels[0], record, mpp)
         count.one_more()
+        remove_mark(path)
 
 
 def export_image(
@@ -276,6 +279,56 @@ def export_image(
     )
     _write(path, levels, record, mpp, progress)
     write_sidecar(path, record)
+
+
+def check_mark(output: Path, slide: Path | None = None) -> None:
+    """Refuse, as :func:`check_output` does, an image whose mask cannot be written beside it.
+
+    Raises
+    ------
+    OutputError
+        If so, or if another file has the mask's name.
+    """
+    path = marked_path(output)
+    check_output(path, slide)
+    if path.exists() and not is_mark(path):
+        raise OutputError(
+            f"Output {output} would have its mask in {path.name}, which is there and not this "
+            "program's; give another name."
+        )
+
+
+def save_mark(
+    output: Path,
+    squares: NDArray[np.bool_],
+    image: NDArray[np.uint8],
+    provenance: Mapping[str, Any],
+    mpp: float | None,
+) -> Path:
+    """Write the mask of an image, 255 where not to rely on it; gives its path.
+
+    Parameters
+    ----------
+    output : Path
+        Of the image.
+    squares : ndarray
+        Whether each square of 8 × 8 pixels is marked.
+    image : ndarray
+        ``(height, width, ...)``.
+    provenance : mapping
+        Of the image, with ``trust``.
+    mpp : float or None
+        µm per pixel.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    height, width = image.shape[:2]
+    path = marked_path(output)
+    save_image(path, in_pixels(squares, height, width) * np.uint8(255), provenance, mpp)
+    return path
 
 
 def check_badge(path: Path, badge_on_pixels: bool) -> None:

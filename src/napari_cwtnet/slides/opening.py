@@ -137,3 +137,18 @@ def _of_dicom_folder(folder: Path, image: int | None) -> Backend:
 def _upright(backend: TiffBackend | ImageBackend) -> Backend:
     turned = backend.orientation != 1
     return TurnedBackend(backend, backend.orientation) if turned else backend
+
+
+def slide_stem(path: Path) -> str:
+    """The name of a slide without the ending of its format, by which results are named.
+
+    >>> slide_stem(Path("CMU-1.ome.tif")), slide_stem(Path("CMU-1.svs"))
+    ('CMU-1', 'CMU-1')
+    """
+    name, endings = path.name, [".ome.tiff", ".ome.tif", ".ome.zarr", ".zarr", ".dicom"]
+    if not path.is_dir():  # a folder of DICOM files is often named by a UID, 1.2.840.1
+        endings.append(path.suffix)
+    for ending in endings:
+        if ending and name.lower().endswith(ending.lower()):
+            return name[: -len(ending)]
+    return name

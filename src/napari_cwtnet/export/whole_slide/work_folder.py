@@ -11,6 +11,7 @@ from typing import Any
 from filelock import BaseFileLock, Timeout
 
 from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.mark import remove_mark
 from napari_cwtnet.export.record import is_sidecar, sidecar_path
 from napari_cwtnet.files import (
     BEFORE,
@@ -122,11 +123,12 @@ class WorkFolder:
     def put_in_place(self, new: Path) -> None:
         """Give a finished image of this folder its name; what had that name is here then.
 
-        The file beside an older image goes first: it would tell of other pixels.
+        The files beside an older image go first: they would tell of other pixels.
         """
         beside = sidecar_path(self.output)
         if is_sidecar(beside):
             beside.unlink()
+        remove_mark(self.output)
         put_in_place(new, self.output)
 
     def remove(self) -> None:

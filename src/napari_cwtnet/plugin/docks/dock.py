@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_cwtnet.plugin.docks.live_delay import ViewDebouncer
 from napari_cwtnet.plugin.viewer.help_pages import help_url
+from napari_cwtnet.plugin.viewer.rois import outline_new_shapes
 
 _WIDTH = 240
 """Least width, pixels: beside napari's layers, half of a window 1280 pixels wide is canvas."""
@@ -39,6 +40,7 @@ class Dock(QWidget):
     def __init__(self, viewer: Any) -> None:
         super().__init__()
         self._viewer = viewer
+        outline_new_shapes(viewer)
         self._layer: Any = None
         """Of the slide that the dock is about."""
         self._behind = False

@@ -9,13 +9,12 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.enhancement.check import Check
-from napari_cwtnet.enhancement.plan import Mode
+from napari_cwtnet.enhancement.plan import UNCHECKED, Mode
 from napari_cwtnet.plugin.docks.widgets import DECIBELS, copy, words_label
 from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
-
-BEYOND_NATIVE = "Not measured: the slide has no pixels this fine."
+from napari_cwtnet.plugin.viewer.wording import capital
 
 
 class QualityTable(QWidget):
@@ -108,7 +107,7 @@ class QualityTable(QWidget):
 
 def _why_not(plan: Plan) -> str:
     if plan.beyond_native:
-        return BEYOND_NATIVE
+        return f"{capital(UNCHECKED)}."
     if plan.source_computed:
         return "The image that was read is itself computed, and no truth to compare with."
     return "Too small a region to measure."

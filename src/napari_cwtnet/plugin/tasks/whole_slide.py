@@ -20,6 +20,7 @@ from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, leave_a_co
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
+from napari_cwtnet.slides.opening import slide_stem
 
 TIFF, ZARR = ".ome.tif", ".ome.zarr"
 Stage = Literal["opening", "tile", "level", "part"]
@@ -27,6 +28,8 @@ Stage = Literal["opening", "tile", "level", "part"]
 _OWN = 8
 """Lattice pixels in the middle of a tile, which no other tile touches."""
 _TRIES = 4
+_SLIDE_BYTES, _PART_BYTES = 100, 40
+"""The most that a slide's name and the other parts take of a file's name, which has 255."""
 
 
 def is_tiff(place: Path) -> bool:
@@ -92,18 +95,39 @@ def place_for(job: Job) -> Path:
     return (folder or Path.home()) / file_name(job, make_plan(job.slide, job.header, job.request))
 
 
-def file_name(job: Job, plan: Plan) -> str:
+def file_name(job: Job, plan: Plan, *, view: bool = False) -> str:
     """Such as ``CMU-1-computed-40x-cwtnet-lite-x2.ome.tif``: slide, magnification, model and ROI.
 
-    Without a magnification of the result, it is named by the model's factor.
+    Parameters
+    ----------
+    job : Job
+        What was computed, or is to be.
+    plan : Plan
+        Of it. Without a magnification of the result, it is named by the model's factor.
+    view : bool
+        Name the place too, level-0 pixels, as in ``CMU-1-at-700-800-computed-…``: a view is not
+        to replace the whole slide.
     """
     label = magnification(plan.output_mpp)
     finer = f"x{plan.scale}" if label is None else f"{label}x"
     coarser = "" if plan.downsample == 1 else f"downsample-{plan.downsample:g}"
-    slide = job.slide.path.stem.removesuffix(".ome")
-    parts = [slide, "computed", finer, job.header.name, coarser, job.roi]
-    safe = ("".join(one if one.isalnum() else "-" for one in part)[:40] for part in parts if part)
-    return f"{'-'.join(safe)}{TIFF}"
+    place = f"at-{plan.region.x:.0f}-{plan.region.y:.0f}" if view and not job.roi else ""
+    parts = [place, "computed", finer, job.header.name, coarser, job.roi]
+    named = (_safe(part, _PART_BYTES) for part in parts if part)
+    return "-".join([_safe(slide_stem(job.slide.path), _SLIDE_BYTES), *named]) + TIFF
+
+
+def _safe(words: str, most: int) -> str:
+    """Words for a name of a file; of longer ones both ends, for one of them tells them apart.
+
+    >>> _safe("it's 1.2.840", 40), _safe("abcdefghij", 7)
+    ('it-s-1-2-840', 'abc-hij')
+    """
+    safe = cut = "".join(one if one.isalnum() else "-" for one in words)
+    half = len(safe) // 2
+    while len(cut.encode()) > most:
+        cut, half = f"{safe[:half]}-{safe[-half:]}", half - 1
+    return cut
 
 
 def note_place(job: Job, place: Path) -> None:

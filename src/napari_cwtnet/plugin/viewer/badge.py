@@ -10,7 +10,6 @@ from qtpy.QtCore import QObject, QTimer
 from napari_cwtnet.plugin.viewer.canvas import keep_removal_safe
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.in_place import keep_in_place
-from napari_cwtnet.plugin.viewer.rois import outline_new_shapes
 from napari_cwtnet.plugin.viewer.viewport import is_in_view
 
 OVERLAY = "cwtnet_badge"
@@ -29,7 +28,6 @@ def keep_badge(viewer: Any) -> None:
     if OVERLAY not in viewer.canvas.overlays:
         keep_removal_safe(viewer)
         keep_in_place(viewer)
-        outline_new_shapes(viewer)
         # Visible once: napari then makes its drawing now, and not with the first tile, when it
         # would hold the window up for a third longer.
         viewer.canvas.overlays[OVERLAY] = TextOverlay(

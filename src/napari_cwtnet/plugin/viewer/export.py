@@ -13,8 +13,8 @@ import numpy as np
 from napari.utils.notifications import show_info
 
 from napari_cwtnet.errors import OutputError, RequestError
-from napari_cwtnet.export import check_badge, check_output, export_image
-from napari_cwtnet.export.mark import marked_path, save_mark
+from napari_cwtnet.export import check_badge, check_mark, check_output, export_image, save_mark
+from napari_cwtnet.export.mark import marked_path
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.whole_slide import file_name
@@ -27,7 +27,7 @@ _OF_THE_RUN = ("quality", "tiles", "tiles_done")
 
 
 ROIS_RECORD = "rois.json"
-"""In a folder of results: the name, file and region of each ROI."""
+"""In a folder of results: the name, file, mask and region of each ROI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,12 @@ class _ExportRun(Run):
                 save_mark(image.path, image.squares, pixels, provenance, mpp)
         if self._record is not None:
             rois = [
-                {"name": image.roi, "file": image.path.name, "region": image.known["region"]}
+                {
+                    "name": image.roi,
+                    "file": image.path.name,
+                    "mask": next((mask.name for mask in image.marked), None),
+                    "region": image.known["region"],
+                }
                 for image in self._images
             ]
             with written_whole(self._record) as partial:
@@ -103,8 +108,8 @@ class Exporter(TaskRunner):
         check_badge(path, badge_on_pixels)
         image = _Image(path, layer.data, known, layer.metadata.get(MARK_KEY), badge_on_pixels)
         masks = [mask.name for mask in image.marked]
-        for mask in image.marked:
-            check_output(mask, source.job.slide.path)
+        if masks:
+            check_mark(path, source.job.slide.path)
         more = "".join(f", {name} (what not to rely on)" for name in masks)
         said = f"Written: {path.name}{more}, and its record {path.name}.json"
         self._write([image], path, said)
@@ -134,7 +139,10 @@ class Exporter(TaskRunner):
             images[name.lower()] = _Image(
                 path, layer.data, known, layer.metadata.get(MARK_KEY), roi=roi
             )
-        said = f"Written: {len(images)} results, listed in {ROIS_RECORD}"
+        masks = sum(len(image.marked) for image in images.values())
+        count = "1 mask" if masks == 1 else f"{masks} masks"
+        more = f" and {count} of what not to rely on" if masks else ""
+        said = f"Written: {len(images)} results{more}, listed in {ROIS_RECORD}"
         self._write(list(images.values()), folder / ROIS_RECORD, said, folder / ROIS_RECORD)
 
     def _write(
@@ -206,5 +214,5 @@ def provenance_of(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def suggested_name(source: Source) -> str:
-    """A name for a result's file: of its slide, magnification, model and ROI."""
-    return file_name(source.job, source.plan)
+    """A name for a result's file: of its slide, place or ROI, magnification and model."""
+    return file_name(source.job, source.plan, view=True)

@@ -222,7 +222,7 @@ def field_job(
     place = "the ROI" if roi else "the view"
     where = place if middle == inside else f"the middle of {place}"
     sentence = plan.sentence[:1].upper() + plan.sentence[1:]
-    words = f"Looks into {where}, {columns} × {rows} pixels. {sentence}."
+    words = f"Looks into {where}, {columns} × {rows} input pixels. {sentence}."
     job = Job(slide, request, header, choice.device, dtype=choice.dtype)
     return job, plan, words
 

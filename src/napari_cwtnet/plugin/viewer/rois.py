@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections import defaultdict
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from napari_cwtnet.errors import RequestError
 from napari_cwtnet.export import Roi
 from napari_cwtnet.export.geojson import Part, Ring, ellipse
 from napari_cwtnet.geometry import Region
-from napari_cwtnet.plugin.viewer.slide_layer import lies_over
+from napari_cwtnet.plugin.viewer.canvas import real_viewer
+from napari_cwtnet.plugin.viewer.slide_layer import lies_over, slide_of
 from napari_cwtnet.plugin.viewer.viewport import box_on, lay_over, places_on, screen_pixel
 
 MOST = 5000
@@ -32,6 +34,8 @@ _OUTLINE = 2.0
 _OUTLINE_MS = 60
 _EVEN = 0.05
 """Relative change of the zoom that no outline follows."""
+
+_FOLLOWED: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def shown_shapes(viewer: Any) -> list[Any]:
@@ -148,14 +152,21 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
 def outline_new_shapes(viewer: Any) -> None:
     """Draw new shapes as outlines that let the tissue be seen, in layers called ROIs, from now on.
 
-    napari calls them after the layer that is selected, such as a result, and fills them.
+    napari calls them after the layer that is selected, such as a result, and fills them. Layers
+    that somebody gave a name, and those of a window without a slide, stay as they are.
     """
+    viewer = real_viewer(viewer)
+    if viewer in _FOLLOWED:
+        return
+    _FOLLOWED.add(viewer)
     known = weakref.ref(viewer)
 
     def added(event: Any) -> None:
         window, layer = known(), event.value
         new = isinstance(layer, Shapes) and not layer.nshapes
-        if window is None or not new or not layer.name.startswith(_new_names(window)):
+        if window is None or not new or not _is_named_by_napari(window, layer.name):
+            return
+        if not any(slide_of(one) is not None for one in window.layers):
             return
         layer.name = _NAME
         layer.current_face_color, layer.current_edge_color = "transparent", _INK
@@ -164,8 +175,12 @@ def outline_new_shapes(viewer: Any) -> None:
     viewer.layers.events.inserted.connect(added)
 
 
-def _new_names(viewer: Any) -> tuple[str, ...]:
-    return ("Shapes", *(f"{layer.name} - Shapes" for layer in viewer.layers))
+def _is_named_by_napari(viewer: Any, name: str) -> bool:
+    """Whether its button for new shapes gives that name, numbered where it is taken."""
+    if re.fullmatch(r"Shapes( \[\d+\])?", name):
+        return True
+    after = (re.escape(layer.name) for layer in viewer.layers)
+    return any(re.fullmatch(rf"{layer} - Shapes( \d+)?", name) for layer in after)
 
 
 def keep_outlines(viewer: Any, shapes: Shapes) -> None:
