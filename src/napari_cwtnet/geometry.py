@@ -7,7 +7,7 @@ y down. An image of a region at downsample ``d`` has pixel ``k`` over ``[x + k·
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -78,6 +78,17 @@ class Region:
         310.0
         """
         return cls(*parse_numbers(text, float, "Region", "X,Y,WIDTH,HEIGHT", "level-0 pixels"))
+
+    @classmethod
+    def of(cls, numbers: Region | Sequence[float]) -> Region:
+        """The region, or that of ``(x, y, width, height)``.
+
+        >>> Region.of((10, 20, 300, 200)).right
+        310.0
+        """
+        if isinstance(numbers, cls):
+            return numbers
+        return cls.parse(",".join(map(str, numbers)))  # type: ignore[arg-type]
 
     def size_at(self, downsample: float) -> Size:
         """Size in pixels of this region's image at ``downsample``; at least 1 × 1."""

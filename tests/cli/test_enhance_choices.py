@@ -11,6 +11,7 @@ import pytest
 from enhancement.conftest import make_model, pattern_slide  # noqa: F401 - fixtures
 from PIL import Image
 
+from cli.conftest import Run
 from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement import enhance
 from napari_cwtnet.slides import Slide
@@ -62,3 +63,25 @@ def test_what_cannot_be_is_said_in_a_line(
     assert main([*words.split(), "--output", str(output), *choice.split()]) != 0
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_lr_that_no_scanner_makes_is_named(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    words = ["enhance", slide_file, "--region", "0,0,480,480"]
+    words += [
+        "--model",
+        "cwtnet-lite-x2",
+        "--json",
+        "--output",
+        tmp_path / "out.png",
+        "--downsample",
+    ]
+    made, finest = (json.loads(run(*words, downsample).stdout) for downsample in (8, 1))
+    assert made["lr"].startswith("made here from finer pixels, bicubic and without compression")
+    assert "lr" not in finest
+
+
+def test_a_model_that_is_not_for_use_says_so(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    words = ["enhance", slide_file, "--region", "0,0,48,48", "--model", "cwtnet-research-x4"]
+    done = run(*words, "--output", tmp_path / "out.png", "--json")
+    warning = json.loads(done.stdout)["warning"]
+    assert warning == "cwtnet-research-x4 is for looking inside, not for use"

@@ -51,6 +51,8 @@ def test_the_mask_and_the_promise(run: Run, textured: Path, tmp_path: Path) -> N
     kept.write_text(json.dumps(json.loads(kept.read_text()) | {"threshold": 0.0}))
     again = json.loads(run(*words).stdout)  # by what was kept
     assert again["trust"]["marked_here"] == 1
+    told = run(*[word for word in words if word != "--json"]).stdout
+    assert "100 %: rely on next to nothing in this image" in told
     assert run(*words[:-1]).returncode == 0
     assert not Path(said["marked"]).exists()  # it was of the image before
 

@@ -128,6 +128,7 @@ def test_figures_are_those_of_the_slide_s_own_pixels(slides: dict[str, Slide], m
     assert said["made_by"] == "stored level"
     assert said["degradation"]["kernel"] == "box"
     assert said["regions"][0]["region"] == [256, 256, 512, 512]
+    assert check(slide, make_model(2), [(256, 256, 512, 512)]).quality == found.quality
     assert said["mode"] == "single-image"
 
 

@@ -49,7 +49,9 @@ def _table(parser: argparse.ArgumentParser, key: str) -> None:
         help="of every network; the table's own if left out",
     )
     if key == "table1":
-        parser.add_argument("--scale", type=int, nargs="+", choices=(2, 4, 8), default=[2])
+        parser.add_argument(
+            "--scale", type=int, nargs="+", choices=(2, 4, 8), default=[2], help="all in one call"
+        )
     else:
         parser.set_defaults(scale=[2])
     made = ("bicubic", "scanner") if key == "table6" else ("bicubic", "levels", "scanner")
@@ -115,8 +117,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     evaluate = add("evaluate", "measure a model on a folder of images")
     evaluate.add_argument("--images", type=Path, required=True, help="folder")
-    evaluate.add_argument("--model", required=True)
-    evaluate.add_argument("--reference", choices=("next", "none", "oracle"), default="none")
+    evaluate.add_argument("--model", required=True, help="a name or a .safetensors file")
+    evaluate.add_argument(
+        "--reference", choices=("next", "none", "oracle"), default="none",
+        help="WT input: the next-higher level, made like LR; oracle: even where it is the answer",
+    )  # fmt: skip
     evaluate.add_argument(
         "--degradation", metavar="SPEC", default="bicubic",
         help="how LR is made: KERNEL[+sharpenA][+noiseS][+jpegQ[-444|-422|-420]], KERNEL one of "
@@ -231,7 +236,7 @@ def _enhance(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--roi-name", help="name of the polygon, if the file has several")
     parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
-    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _reference(parser)
     _sharpness(parser)
     parser.add_argument(
         "--output", type=Path, required=True, help=".png, .ome.tif, .ome.zarr or .dicom"
@@ -274,7 +279,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
         "--downsample", type=float, help="of the input; the model's scale if left out"
     )
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
-    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _reference(parser)
     _sharpness(parser)
     _dtype(parser)
     parser.add_argument("--no-icc", action="store_true", help="keep the scanner's colours")
@@ -284,12 +289,19 @@ def _check(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _reference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--reference", choices=("auto", "next", "none"), default="auto",
+        help="WT input: the next-higher level (auto: if it exists, at ×4 and ×8)",
+    )  # fmt: skip
+
+
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("slide", type=Path)
     parser.add_argument("--region", required=True, help="X,Y,W,H in level-0 pixels")
     parser.add_argument("--downsample", type=float, default=1.0, help="of the input, at least 1")
     parser.add_argument("--model", required=True, help="a name or a .safetensors file")
-    parser.add_argument("--reference", choices=("auto", "next", "none"), default="auto")
+    _reference(parser)
     _sharpness(parser)
     parser.add_argument("--probe", help="X,Y in level-0 pixels: a query to ask in every block")
     parser.add_argument("--depth", type=int, default=1, help="octaves of the sub-bands")

@@ -48,6 +48,14 @@ from napari_cwtnet.inspection.calibration import (
 )
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.slide import SHRUNK_HERE
+
+_SHRUNK_HERE = SHRUNK_HERE.as_dict()
+_LR_MADE_HERE = (
+    "made here from finer pixels, bicubic and without compression, as no scanner stores it; "
+    "napari-cwtnet check says better what to expect of this slide"
+)
+_MOST_IS_MARKED = 0.9
 
 
 def is_asked_for(arguments: argparse.Namespace) -> bool:
@@ -165,17 +173,28 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
         figures=result.metrics.as_dict(),
     )
     said = {"output": str(arguments.output)} | summary(result)
+    if result.metrics.psnr is not None and result.provenance["degradation"] == _SHRUNK_HERE:
+        said |= {"lr": _LR_MADE_HERE}
+    if model.purpose:
+        notes = (*notes, f"{model.name} is {model.purpose}, not for use")
     if trusted is not None:
         calibration, squares = trusted
         said |= {"trust": calibration, "marked": None}
         if not arguments.json:
             share = calibration["marked_here"]
             said["trust"] = calibration["sentence"]
-            said["marked share"] = "none" if share is None else f"{100 * share:.0f} %"
+            said["marked share"] = _share_in_words(share)
         if squares is not None:
             path = save_mark(arguments.output, squares, result.image, provenance, result.mpp)
             said["marked"] = str(path)
     return _warned(said, notes)
+
+
+def _share_in_words(share: float | None) -> str:
+    if share is None:
+        return "none"
+    words = f"{100 * share:.0f} %"
+    return f"{words}: rely on next to nothing in this image" if share > _MOST_IS_MARKED else words
 
 
 def _trusted(

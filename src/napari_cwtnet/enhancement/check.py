@@ -98,7 +98,7 @@ class Check:
 def check(
     slide: Slide,
     model: Model,
-    regions: Sequence[Region] = (),
+    regions: Sequence[Region | Sequence[float]] = (),
     downsample: float | None = None,
     *,
     reference: ReferenceChoice = "auto",
@@ -116,7 +116,7 @@ def check(
         An open slide.
     model : Model
         The model to measure.
-    regions : sequence of Region
+    regions : sequence of Region or (x, y, width, height)
         Level-0 pixels; by default a few fields with tissue.
     downsample : float, optional
         Level-0 pixels per LR pixel, at least the model's scale, which is the default.
@@ -141,10 +141,10 @@ def check(
     refuse_computed(slide)
     downsample = float(model.scale) if downsample is None else downsample
     finest = truth_downsample(downsample, model.scale)
-    regions = tuple(regions) or tissue_fields(slide, finest)
+    fields = tuple(map(Region.of, regions)) or tissue_fields(slide, finest)
     likely = KERNELS.get(sharpness, MOST_LIKELY)
     found, shown = [], []
-    for done, region in enumerate(regions, start=1):
+    for done, region in enumerate(fields, start=1):
         levels = check_levels(slide, region, downsample, model.scale, likely)
         with levels.slide as pyramid:
             result = enhance(
@@ -162,7 +162,7 @@ def check(
         found.append(result.metrics)
         shown.append(levels.region)
         if progress is not None:
-            progress(done, len(regions))
+            progress(done, len(fields))
     return Check(
         quality=_mean(found),
         per_region=tuple(found),

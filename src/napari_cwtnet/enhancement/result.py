@@ -202,8 +202,7 @@ def enhance(
     """
     if not isinstance(slide, Slide):
         raise RequestError(f"{slide!r} is not an open slide; give what open_slide(path) returns.")
-    if not isinstance(region, Region):
-        region = Region.parse(",".join(map(str, region)))
+    region = Region.of(region)
     if grid is not None and not isinstance(grid, Grid):
         grid = Grid.parse(",".join(map(str, grid)))
     request = EnhanceRequest(region, downsample, reference, grid, sharpness)
