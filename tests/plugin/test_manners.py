@@ -103,6 +103,11 @@ def test_half_of_a_small_window_is_canvas_and_all_tabs_can_be_read(
     target = docks["Enhance"].form.target
     words = target.fontMetrics().horizontalAdvance(target.currentText())
     assert words + 30 < target.width()  # with the arrow
+    docks["Inspect"].parentWidget().raise_()
+    qtbot.wait(200)
+    model = docks["Inspect"].form.model
+    words = model.fontMetrics().horizontalAdvance("cwtnet-lite-x4")
+    assert words + 30 < model.width()
     bar = next(
         bar for bar in window.findChildren(QTabBar)
         if bar.isVisible() and bar.count() == len(DOCKS)

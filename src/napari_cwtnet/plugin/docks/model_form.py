@@ -232,12 +232,13 @@ class ModelForm(QWidget):
         model.addWidget(ModelMenuButton(self.model))
         rest = QWidget()
         first, form = form_layout(self), form_layout(rest)
+        first.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # the words are not cut
         if self.target is None:
             first.addRow("Model", model)
         else:
-            first.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # the words are not cut
             first.addRow("Target", self.target)
-            form.addRow("Model", model)
+            form.addRow(QLabel("Model"))
+            form.addRow(model)
         self.advanced = QCollapsible("Advanced", expandedIcon="▾", collapsedIcon="▸")
         self.advanced.setDuration(0)
         self.advanced.addWidget(rest)
