@@ -21,7 +21,7 @@ from napari_cwtnet.inspection import Field, images, matches_sentence
 from napari_cwtnet.inspection.bands import DETAILS, IMAGES, deepest, predicted
 from napari_cwtnet.inspection.trust import TRUST, trust_names
 from napari_cwtnet.plugin.docks.map_legend import MapLegend
-from napari_cwtnet.plugin.docks.widgets import Combo, form_layout
+from napari_cwtnet.plugin.docks.widgets import Combo, form_layout, words_label
 from napari_cwtnet.plugin.tasks.inspect import Captured, MapSelection, Show
 from napari_cwtnet.plugin.viewer.requests import band_images
 
@@ -101,15 +101,14 @@ class MapForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.trust, self.research, self.block, self.image, self.band = (Combo() for _ in range(5))
-        self.trust.setPlaceholderText("A map for researchers")
+        self.trust.setPlaceholderText("See below")
         self.research.setPlaceholderText("Choose a map")
         self.depth = QSpinBox()
         self.depth.setRange(1, 1)
         self.depth.setToolTip("Octaves: how often the image is halved first, plus one")
         self.stretched = QCheckBox("Auto contrast (1–99 %)")
         self.stretched.setToolTip("From the 1st to the 99th percentile, instead of a fixed range")
-        self.words, self.energies, self.legend = QLabel(), EnergyTable(), MapLegend()
-        self.words.setWordWrap(True)
+        self.words, self.energies, self.legend = words_label(), EnergyTable(), MapLegend()
         self._captured: Captured | None = None
         self._show: Show = "expected-error"
         self._rows = {
