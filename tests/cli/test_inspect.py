@@ -240,3 +240,7 @@ def test_an_edited_record_gets_no_other_file_deleted(
         record.write_text(content)
         with pytest.raises(OutputError, match="which no inspection wrote; choose a new folder"):
             check_folder(output)
+    said["files"] += ["marked.ome.tif", "marked.png"]  # as with --trust
+    record.write_text(json.dumps(said))
+    for name in said["files"][-2:]:
+        (output / name).touch()

@@ -33,6 +33,7 @@ from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
 from napari_cwtnet.inspection.maps import probe_map
 from napari_cwtnet.inspection.trust import TRUST
+from napari_cwtnet.inspection.calibration import MARKED
 from napari_cwtnet.slides.resolution import pixel_sides
 
 _PLANES = {"direction": ("down", "right")}
@@ -121,7 +122,7 @@ _NAMES = "|".join(
         rf"image-(?:{'|'.join(IMAGES)})",
         rf"band-(?:{'|'.join(IMAGES)})-[A-Za-z]+\d+",
         r"wt-(?:predicted|target)-[A-Za-z]+",
-        *map(re.escape, (_PLACES, *TRUST)),
+        *map(re.escape, (_PLACES, MARKED, *TRUST)),
     )
 )
 _OWN = re.compile(rf"(?:{_NAMES})\.(?:png|ome\.tif)|{re.escape(RECORD)}|{re.escape(PAGE)}")
