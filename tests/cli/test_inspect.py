@@ -100,6 +100,10 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
         "1.000 µm/px (10×)",
         "This model compares only the same place",
         record["extrapolation"],
+        "Relevance to the patch at 150, 100, block 1",
+        "<td>LR</td><td>made here, bicubic, without compression</td>",
+        "no scanner stores such pixels",
+        "compare the same octave of SR and truth",
         "its scale is the same for every field",
         "HH2",
     ):
