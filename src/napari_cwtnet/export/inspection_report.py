@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from napari_cwtnet.enhancement import RESEARCH_USE
-from napari_cwtnet.export.save import PLAIN
+from napari_cwtnet.export.lettering import font_of, plain, wrapped
 from napari_cwtnet.geometry import Region, describe_resolution
 from napari_cwtnet.inspection import Map, Survey, matches_sentence
 from napari_cwtnet.inspection.maps import coloured, rounded_up
@@ -249,7 +248,6 @@ _BAR = (18, 110)
 """Width of the colour bar, and of the room for its numbers."""
 _WHEEL = 96
 _INK, _RED, _PAPER, _EDGE = (25, 25, 25), (170, 30, 30), (255, 255, 255), (170, 170, 170)
-_MORE = PLAIN | str.maketrans({"−": "-", "≤": "<=", "′": "'"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +310,10 @@ def _framed(
     region, native_mpp = place
     _draw_boxes(inner, region, boxes)
     width = inner.width + 2 * _MARGIN + (0 if scale is None else scale.width)
-    letters = max(20, int((width - 2 * _MARGIN) / 6.6))
-    title_lines = _wrapped(title, int(letters * 0.85))
-    badge_lines = _wrapped(badge, letters) if badge else []
-    notes = _wrapped(meaning, letters) if meaning else []
+    room = width - 2 * _MARGIN
+    title_lines = wrapped(title, font_of(16), room)
+    badge_lines = wrapped(badge, font_of(13), room) if badge else []
+    notes = wrapped(meaning, font_of(13), room) if meaning else []
     top = _MARGIN + _LINE * (len(title_lines) + len(badge_lines)) + 6
     bottom = 26 + _LINE * len(notes) + _MARGIN
     height = top + max(inner.height, 0 if scale is None else scale.height) + bottom
@@ -324,7 +322,7 @@ def _framed(
     y = _MARGIN
     for lines, size, ink in ((title_lines, 16, _INK), (badge_lines, 13, _RED)):
         for line in lines:
-            draw.text((_MARGIN, y), line, fill=ink, font=ImageFont.load_default(size))
+            draw.text((_MARGIN, y), line, fill=ink, font=font_of(size))
             y += _LINE
     sheet.paste(inner, (_MARGIN, top))
     frame = (_MARGIN - 1, top - 1, _MARGIN + inner.width, top + inner.height)
@@ -335,7 +333,7 @@ def _framed(
     _draw_length(draw, (_MARGIN, y), inner.width / region.width, native_mpp)
     y += 26
     for line in notes:
-        draw.text((_MARGIN, y), line, fill=_INK, font=ImageFont.load_default(13))
+        draw.text((_MARGIN, y), line, fill=_INK, font=font_of(13))
         y += _LINE
     return np.asarray(sheet)
 
@@ -364,7 +362,7 @@ def _draw_boxes(picture: Image.Image, region: Region, boxes: Sequence[Box]) -> N
                 at,
                 box.label,
                 fill=box.colour,
-                font=ImageFont.load_default(15),
+                font=font_of(15),
                 stroke_width=2,
                 stroke_fill=(0, 0, 0),
             )
@@ -378,14 +376,14 @@ def _bar(found: Map) -> Image.Image:
     values = np.repeat(np.linspace(found.high, found.low, height)[:, None], width, axis=1)
     colours = coloured(values, found.low, found.high, found.palette)
     bar.paste(Image.fromarray(colours), (14, 8))
-    draw, font = ImageDraw.Draw(bar), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(bar), font_of(13)
     draw.rectangle((14, 8, 14 + width, 8 + height), outline=_INK)
     for part in range(5):
         y = 8 + height * part / 4
         value = found.high + (found.low - found.high) * part / 4
         draw.line((14 + width, y, 18 + width, y), fill=_INK)
         draw.text((22 + width, y - 8), f"{value:.3g}", fill=_INK, font=font)
-    draw.text((14, height + 16), found.unit.translate(_MORE), fill=_INK, font=font)
+    draw.text((14, height + 16), plain(found.unit, font), fill=_INK, font=font)
     return bar
 
 
@@ -397,7 +395,7 @@ def _wheel(found: Map) -> Image.Image:
     colours[np.hypot(steps[..., 0], steps[..., 1]) > 1] = _PAPER
     legend = Image.new("RGB", (_WHEEL + 52, _WHEEL + 96), _PAPER)
     legend.paste(Image.fromarray(colours), (24, 24))
-    draw, font = ImageDraw.Draw(legend), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(legend), font_of(13)
     draw.text((24 + half - 8, 4), "up", fill=_INK, font=font)
     draw.text((24 + half - 16, _WHEEL + 28), "down", fill=_INK, font=font)
     draw.text((4, _WHEEL + 50), f"rim: {found.high:g} {found.unit}", fill=_INK, font=font)
@@ -412,17 +410,12 @@ def _draw_length(
     native_mpp: float | None,
 ) -> None:
     """A bar of a round length, about 100 screen pixels long."""
-    unit, each = ("px of level 0", 1.0) if native_mpp is None else ("um", native_mpp)
+    unit, each = ("px of level 0", 1.0) if native_mpp is None else ("µm", native_mpp)
     length = rounded_up(50 / per_level_0 * each)
     end = at[0] + length / each * per_level_0
     draw.line((at[0], at[1] + 10, end, at[1] + 10), fill=_INK, width=3)
-    draw.text(
-        (end + 6, at[1] + 2), f"{length:g} {unit}", fill=_INK, font=ImageFont.load_default(13)
-    )
-
-
-def _wrapped(text: str, letters: int) -> list[str]:
-    return textwrap.wrap(text.translate(_MORE), letters)
+    words = plain(f"{length:g} {unit}", font_of(13))
+    draw.text((end + 6, at[1] + 2), words, fill=_INK, font=font_of(13))
 
 
 def _trust_words(found: Survey) -> list[str]:
