@@ -59,7 +59,8 @@ def test_the_folder_holds_what_the_report_says(
     assert values.dtype == np.float32
     assert values == pytest.approx(attention(field, 1))
     assert tifffile.imread(output / "consistency.ome.tif") == pytest.approx(found, nan_ok=True)
-    assert not tifffile.imread(output / "displacement-block-1.ome.tif").any()
+    assert not list(output.glob("displacement*"))  # it compares only the same place
+    assert not list(output.glob("confidence*"))  # attention-mean by another name
     band = tifffile.imread(output / "band-truth-HH1.ome.tif")
     assert np.array_equal(band, details["HH"])
 
@@ -99,14 +100,21 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
         "x 100, y 60, 120 × 96 level-0 pixels",
         "1.000 µm/px (10×)",
         "This model compares only the same place",
+        "Relevance to the patch at 150, 100, block 1",
+        "<td>LR</td><td>made here, bicubic, without compression</td>",
+        "no scanner stores such pixels",
+        "compare the same octave of SR and truth",
         record["extrapolation"],
         "its scale is the same for every field",
         "HH2",
     ):
         assert said in page
+    for absent in ("Where the texture came from", "Matches ", "not for use"):
+        assert absent not in page  # of an aligned model for use
     sources = re.findall(r"src='([^']*)'", page)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert "href" not in page
+    links = set(re.findall(r"href='([^']*)'", page))
+    assert links == {f"#{name}" for name in re.findall(r"<figure id='([^']*)'", page)}
     pictures = {base64.b64decode(source.partition(",")[2]) for source in sources}
     assert (output / "attention-block-1.png").read_bytes() in pictures
     assert (output / "probe-block-1.png").read_bytes() in pictures
@@ -115,6 +123,15 @@ def test_the_page_stands_alone(run: Run, slide_file: Path, tmp_path: Path) -> No
     assert deepest == {"lr": "LL4", "reference": "LL5", "sr": "LL5", "truth": "LL5"}  # 30 × 24 LR
     assert (output / "band-lr-LL4.ome.tif").exists()
     assert not list(output.glob("band-lr-*5.ome.tif"))
+    columns = re.findall(r"<th>([A-Z]{2}\d)</th>", page)
+    deepest_first = [f"{b}{d}" for d in (5, 4, 3, 2, 1) for b in ("LL", "LH", "HL", "HH")]
+    assert columns == [c for c in deepest_first if c not in ("LL3", "LL2", "LL1")]
+    rows = [
+        re.findall(r"id='band-([^']*)'", row)
+        for row in re.findall(r"<div class='pictures four'>(.*?)</div>", page)
+    ]
+    assert rows[0] == ["lr-LL4", "lr-LH4", "lr-HL4", "lr-HH4"]
+    assert rows[1] == ["lr-LH3", "lr-HL3", "lr-HH3"]
     (asked,) = record["probes"]
     assert asked["query"] == [144, 96, 12, 12]
     assert len(asked["best"]) == 5
@@ -129,6 +146,43 @@ def test_beyond_native_there_is_no_truth(run: Run, slide_file: Path, tmp_path: P
     assert not list(output.glob("*truth*"))
     assert "the scanner recorded nothing this fine" in told["what"]
     assert told["extrapolation"].startswith("Tested at half this magnification: ")
+    page = (output / "report.html").read_text(encoding="utf-8")
+    for absent in ("truth", "PSNR", "no scanner stores"):
+        assert absent not in page
+
+
+def test_the_page_of_a_model_that_searches_and_is_not_for_use(
+    run: Run, slide_file: Path, tmp_path: Path
+) -> None:
+    path, output = tmp_path / "curious.safetensors", tmp_path / "inside"
+    network = CwtNet(preset("lite", 4, blocks=1, channels=8, search="full", tile=64, halo=8))
+    save_weights(path, network, {"reference_share": 0.5, "purpose": "for looking inside"})
+    assert run(*words(slide_file, output, model=path)).returncode == 0
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "<p class='said'>This model is for looking inside, not for use.</p>" in page
+    assert "curious, for looking inside, not for use, sha256" in page
+    assert "<h2>Where the texture came from</h2>" in page
+    assert "<figure id='displacement-block-1'>" in page
+    assert "<td>Matches within 1 LR pixel</td>" in page
+
+
+def test_a_stored_level_and_an_expected_error(run: Run, slide_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "inside"
+    changes = {"region": "100,60,48,48", "downsample": 2, "model": "cwtnet-lite-x2"}
+    assert run(*words(slide_file, output, **changes)).returncode == 0
+    record = json.loads((output / "inspection.json").read_text(encoding="utf-8"))
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert re.search("<td>LR</td><td>stored in the slide, .*lossless</td>", page)
+    assert "no scanner stores such pixels" not in page
+    expected, predicted = (
+        tifffile.imread(output / f"{kind}-error.ome.tif") for kind in ("expected", "predicted")
+    )
+    assert record["expected_error_mean"] == pytest.approx(expected.mean(), rel=1e-5)
+    mean = f"{record['expected_error_mean']:.3f} grey levels"
+    assert f"<tr><td>Expected error, mean</td><td>{mean}</td></tr><tr><td>True error" in page
+    assert "<figure id='expected-error'>" in page
+    same = np.array_equal(expected, predicted)
+    assert ("<figure id='predicted-error'>" in page) is not same
 
 
 def test_an_oracle_is_told_and_written(run: Run, slide_file: Path, tmp_path: Path) -> None:
@@ -223,6 +277,10 @@ def test_an_edited_record_gets_no_other_file_deleted(
     assert run(*words(slide_file, output)).returncode == 0
     record = output / "inspection.json"
     said = json.loads(record.read_text(encoding="utf-8"))
+    said["files"] += ["marked.ome.tif", "marked.png"]  # as with --trust
+    record.write_text(json.dumps(said))
+    for name in said["files"][-2:]:
+        (output / name).touch()
     check_folder(output)
     assert {path.name for path in output.iterdir()} == set(said["files"])
     for name in ("thesis.docx", "image-thesis.png", "sub/map.png", ".inspection.json"):

@@ -85,7 +85,7 @@ def test_the_badge_is_in_magnifications_where_there_are(
 
 def test_checkable_is_said(pattern_slide, make_model) -> None:
     plan = make_plan(pattern_slide, make_model(4), EnhanceRequest(FIELD, 4))
-    assert plan.sentence.endswith("the slide holds the truth, the error will be measured")
+    assert plan.sentence.endswith("the slide holds the truth, so the error is measured")
     assert not plan.beyond_native
     assert plan.checkable
 

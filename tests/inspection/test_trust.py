@@ -195,6 +195,13 @@ def test_the_scale_is_the_same_for_every_field(slide, make_engine) -> None:
     assert "Fixed" not in stretched.legend
 
 
+def test_the_mean_of_s_is_not_shown_as_a_measure_of_trust(slide, make_engine) -> None:
+    field = capture(slide, make_engine(seed=3), EnhanceRequest(REGION, 4))
+    shown = trust_map(field, "confidence")
+    assert "near −1 as much as near 1" in shown.meaning
+    assert shown.name not in [one.name for one in trust_maps(field)]
+
+
 def test_no_truth_beyond_native(slide, make_engine) -> None:
     field = capture(slide, make_engine(), EnhanceRequest(REGION, 2))
     assert error(field) is local_psnr(field) is local_ssim(field) is None

@@ -197,7 +197,7 @@ class Plan:
         elif self.beyond_native:
             end = UNCHECKED
         else:
-            end = "the slide holds the truth, the error will be measured"
+            end = "the slide holds the truth, so the error is measured"
         if self.mode == "oracle":
             end = "ORACLE: the reference is the answer, this is no enhancement"
         return f"{', '.join(parts)} — {end}"

@@ -5,10 +5,8 @@ Its pixels are for looking, not for measuring: a PDF holds them as JPEG, and lar
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from napari_cwtnet.enhancement import Plan, Quality, enlarged, truth
 from napari_cwtnet.errors import OutputError
-from napari_cwtnet.export.save import PLAIN
+from napari_cwtnet.export.lettering import font_of, plain, wrapped
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.slides import Slide
@@ -37,8 +35,6 @@ _INK, _COMPUTED_INK = (20, 20, 20), (140, 28, 28)
 _BADGE_BOX, _WHITE, _DARK = (122, 31, 31), (255, 255, 255), (0, 0, 0)
 _BAR_SHARE = 0.25
 _STEPS = (1, 2, 5)
-# Pillow's own font lacks the micro and the multiplication sign; most systems have one of these.
-_FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "arial.ttf", "Helvetica.ttc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +136,12 @@ def draw_figure(
     factor = _factor(panels[0].image.shape[1])
     height, width = (max(1, round(length * factor)) for length in panels[0].image.shape[:2])
     size = min(30, max(15, width // 32))
-    font, line = _font(size), _line(size)
+    font, line = font_of(size), _line(size)
     total = len(panels) * (width + _MARGIN) + _MARGIN
-    titles = [_wrapped(panel.title, font, width) for panel in panels]
+    titles = [wrapped(panel.title, font, width) for panel in panels]
     header = max(map(len, titles)) * line
-    foot = _wrapped(badge, font, total - 2 * _MARGIN - 2 * _PADDING)
-    text = _wrapped(caption, font, total - 2 * _MARGIN)
+    foot = wrapped(badge, font, total - 2 * _MARGIN - 2 * _PADDING)
+    text = wrapped(caption, font, total - 2 * _MARGIN)
     top = _MARGIN + header
     strip = top + height + _MARGIN // 2
     below = strip + len(foot) * line + _PADDING
@@ -248,32 +244,6 @@ def _resized(image: NDArray[np.uint8], size: tuple[int, int], factor: float) -> 
     return picture.resize(size, way)
 
 
-@functools.cache
-def _font(size: int) -> Any:
-    for name in _FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
-
-
-def _plain(text: str, font: Any) -> str:
-    """Without the characters that the font lacks."""
-    named = str(getattr(font, "path", ""))
-    return text if named.endswith(_FONTS) else text.translate(PLAIN)
-
-
-def _wrapped(text: str, font: Any, width: int) -> list[str]:
-    text = _plain(text, font)
-    fitting = max(8, int(width * len(text) / max(1.0, font.getlength(text))) + 4)
-    while True:
-        lines = textwrap.wrap(text, fitting) or [""]
-        if fitting <= 8 or max(font.getlength(line) for line in lines) <= width:
-            return lines
-        fitting -= 1
-
-
 def _write(
     draw: ImageDraw.ImageDraw,
     place: tuple[int, int],
@@ -309,7 +279,7 @@ def _draw_bar(
     left = right - pixels
     draw.rectangle((left - 1, bottom - thick - 1, right + 1, bottom + 1), fill=_DARK)
     draw.rectangle((left, bottom - thick, right, bottom), fill=_WHITE)
-    words = _plain(f"{length:g} µm", font)
+    words = plain(f"{length:g} µm", font)
     x = (left + right - font.getlength(words)) / 2
     draw.text(
         (x, bottom - thick - 1.5 * font.size),

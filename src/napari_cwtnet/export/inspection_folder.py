@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from napari_cwtnet import __version__
 from napari_cwtnet.errors import OutputError
 from napari_cwtnet.export.inspection_report import (
     Box,
+    Picture,
     Pixels,
     Section,
     energy_table,
@@ -31,6 +33,7 @@ from napari_cwtnet.export.pyramid import image_place
 from napari_cwtnet.files import check_writable, folder_written_whole, read_file, written_whole
 from napari_cwtnet.inspection import Map, Probe, Survey, matches_sentence
 from napari_cwtnet.inspection.bands import IMAGES
+from napari_cwtnet.inspection.calibration import MARKED
 from napari_cwtnet.inspection.maps import probe_map
 from napari_cwtnet.inspection.trust import TRUST
 from napari_cwtnet.slides.resolution import pixel_sides
@@ -121,7 +124,7 @@ _NAMES = "|".join(
         rf"image-(?:{'|'.join(IMAGES)})",
         rf"band-(?:{'|'.join(IMAGES)})-[A-Za-z]+\d+",
         r"wt-(?:predicted|target)-[A-Za-z]+",
-        *map(re.escape, (_PLACES, *TRUST)),
+        *map(re.escape, (_PLACES, MARKED, *TRUST)),
     )
 )
 _OWN = re.compile(rf"(?:{_NAMES})\.(?:png|ome\.tif)|{re.escape(RECORD)}|{re.escape(PAGE)}")
@@ -221,32 +224,29 @@ class _Writer:
     def sections(self) -> list[Section]:
         """Write every map; give what the page shows of them."""
         found, field = self._found, self._found.field
+        known = field.truth is not None
         sections = [
             Section(
                 "What was read and what was made",
-                "The same field: what the network was given, what it computed, and, where the "
-                "slide is fine enough, what is really there.",
-                self._images(),
+                "The same field: what the network was given and what it computed"
+                f"{', and what is really there' if known else ''}.",
+                [self._images()],
             )
         ]
-        if found.attention:
-            said = " ".join(
-                matches_sentence(field, block)
-                for block in ([1] if field.aligned else range(1, field.blocks + 1))
-            )
-            attention = [one for one in found.attention if one.palette != "direction"]
-            steps = self._maps([one for one in found.attention if one.palette == "direction"])
-            sections += [
-                Section("Attention", attention[0].meaning, self._maps(attention)),
-                Section("Where the texture came from", said, [] if field.aligned else steps),
-            ]
+        attention = [one for one in found.attention if one.palette != "direction"]
+        steps = [one for one in found.attention if one.palette == "direction"]
+        if attention:
+            sections.append(Section("Attention", attention[0].meaning, [self._maps(attention)]))
+        if steps:
+            said = " ".join(matches_sentence(field, n) for n in range(1, field.blocks + 1))
+            sections.append(Section("Where the texture came from", said, [self._maps(steps)]))
         if found.probes:
             sections.append(
                 Section(
                     "One query asked",
                     "White: the 3 × 3 patch that was asked. Green, numbered: the patches most "
                     "like it. Blue: what the network took.",
-                    self._probes(),
+                    [self._probes()],
                 )
             )
         return [
@@ -255,31 +255,44 @@ class _Writer:
                 "Sub-bands",
                 "Haar sub-bands of every image"
                 f"{' and those that the WT branch predicts' if found.attention else ''}. Detail is "
-                "grey about 0; compare the same octave of SR and truth.",
-                self._maps(found.bands),
+                f"grey about 0{'; compare the same octave of SR and truth' if known else ''}.",
+                [self._maps(list(row)) for _, row in groupby(found.bands, _row)],
                 energy_table(found.statistics["band_energies"], IMAGES),
                 "four",
             ),
             Section(
                 "How far to trust it",
-                "In maps of error and spread, bright asks for caution; in confidence and likeness, "
-                "dark does. Each says what it measures; its scale is the same for every field.",
-                self._maps(found.trust),
+                "In maps of error and spread, bright asks for caution"
+                f"{'; in PSNR and SSIM, dark does' if known else ''}. Each says what it "
+                "measures; its scale is the same for every field.",
+                [self._trust()],
             ),
         ]
 
-    def _maps(self, maps: Sequence[Map]) -> list[tuple[str, bytes]]:
+    def _trust(self) -> list[Picture]:
+        """Without the predicted error where the expected one is the same."""
+        made = {one.name: self._map(one) for one in self._found.trust}
+        values = {one.name: one.values for one in self._found.trust}
+        if "predicted-error" in values and np.array_equal(
+            values["predicted-error"], values["expected-error"]
+        ):
+            del made["predicted-error"]
+        return list(made.values())
+
+    def _maps(self, maps: Sequence[Map]) -> list[Picture]:
         return [self._map(one) for one in maps]
 
-    def _map(self, one: Map, boxes: Sequence[Box] = ()) -> tuple[str, bytes]:
+    def _map(self, one: Map, boxes: Sequence[Box] = ()) -> Picture:
         provenance = self._found.field.provenance
         self.files.append(f"{one.name}.ome.tif")
         save_map(self._folder / self.files[-1], one, provenance)
         title = map_provenance(one, provenance)["badge"]
         picture = map_picture(one, self._badge, self._mpp, boxes)
-        return one.title, self._png(one.name, picture, title)
+        first, *_ = one.meaning.partition(". ")
+        note = f"{first.removesuffix('.')}."
+        return Picture(one.name, one.title, note, self._png(one.name, picture, title))
 
-    def _images(self) -> list[tuple[str, bytes]]:
+    def _images(self) -> list[Picture]:
         field = self._found.field
         known = {"lr": field.lr, "reference": field.reference, "sr": field.sr, "truth": field.truth}
         made = []
@@ -291,18 +304,22 @@ class _Writer:
             )
             badge = self._badge if name == "sr" else ""
             picture = image_picture(image, title, badge, (field.plan.region, self._mpp))
-            made.append((title, self._png(f"image-{name}", picture, self._badge)))
+            png = self._png(f"image-{name}", picture, self._badge)
+            note = f"{image.shape[1]} × {image.shape[0]} pixels."
+            made.append(Picture(f"image-{name}", title, note, png))
         return made
 
-    def _probes(self) -> list[tuple[str, bytes]]:
-        field, made = self._found.field, []
+    def _probes(self) -> list[Picture]:
+        field = self._found.field
+        made: list[Picture] = []
         for probe in self._found.probes:
             boxes = _boxes(probe)
             part = next(one for one in field.parts if one.tile.read == probe.region)
             title = "LR of the tile that the query was computed in"
             picture = image_picture(part.lr, title, "", (probe.region, self._mpp), boxes)
             if probe.block == 1:
-                made.append((title, self._png(_PLACES, picture, self._badge)))
+                png = self._png(_PLACES, picture, self._badge)
+                made.append(Picture(_PLACES, title, probe.sentence, png))
             made.append(self._map(probe_map(field, probe), boxes))
         return made
 
@@ -315,6 +332,12 @@ class _Writer:
         self.files.append(f"{name}.png")
         (self._folder / self.files[-1]).write_bytes(held.getvalue())
         return held.getvalue()
+
+
+def _row(one: Map) -> str:
+    """Of the page: the bands of one octave of one image; all that the WT branch predicts."""
+    kind, image, *band = one.name.split("-")
+    return kind if kind == "wt" else f"{image} {band[0][2:]}"
 
 
 def _boxes(probe: Probe) -> list[Box]:

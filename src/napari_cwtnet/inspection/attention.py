@@ -108,6 +108,8 @@ class Probe:
 
     block: int
     """Counted from 1."""
+    asked: tuple[float, float]
+    """The place x, y that was asked, level-0 pixels."""
     query: Region
     """The 3 × 3 patch around the queried LR pixel, level-0 pixels."""
     relevance: Floats
@@ -204,6 +206,7 @@ def probe(
     taken = float(relevance[match])
     return Probe(
         block=block,
+        asked=(x, y),
         query=box.around(row, column),
         relevance=relevance,
         region=part.tile.read,

@@ -87,20 +87,18 @@ def inverse(levels: tuple[Bands, ...]) -> Floats:
 
 
 def energies(levels: tuple[Bands, ...]) -> dict[str, float]:
-    """Energy of every sub-band, such as ``HH1``: sum of squares per value of the image.
+    """Energy of every sub-band, such as ``HH1``, deepest first: sum of squares per value.
 
     The basis is orthonormal, so they add up to the image's mean square. Only the coarsest level
     has an ``LL``, since the others are split further.
     """
     count = levels[0]["LL"].size * 4
-    found = {
-        f"{name}{depth}": float(np.square(bands[name], dtype=np.float64).sum() / count)
-        for depth, bands in enumerate(levels, start=1)
-        for name in DETAILS
-    }
     last = len(levels)
-    low = np.square(levels[-1]["LL"], dtype=np.float64).sum() / count
-    return {f"LL{last}": float(low), **found}
+    return {
+        f"{name}{depth}": float(np.square(levels[depth - 1][name], dtype=np.float64).sum() / count)
+        for depth in range(last, 0, -1)
+        for name in (BANDS if depth == last else DETAILS)
+    }
 
 
 def images(field: Field) -> dict[str, Pixels | Floats]:
@@ -148,7 +146,7 @@ IMAGES = {
     "truth": "truth",
 }
 _BANDS = {
-    "LL": "what is left at half the resolution",
+    "LL": "what is left at 1/{} of the resolution",
     "LH": "horizontal edges: detail across rows",
     "HL": "vertical edges: detail across columns",
     "HH": "diagonal detail",
@@ -235,7 +233,7 @@ def _band(
         ranged = values.mean(-1) if like is None else like.mean(0)
         high = rounded_up(float(np.percentile(np.abs(ranged), 99.5)))
         low = -high
-    meaning = f"Haar sub-band: {_BANDS[band]}."
+    meaning = f"Haar sub-band: {_BANDS[band].format(2**depth)}."
     if not whole:
         meaning += " Mid-grey is no detail."
     height, width = values.shape[:2]

@@ -47,6 +47,8 @@ from napari_cwtnet.slides.backend import Pixels
 
 SQUARE = 8
 """Side of the squares that are marked, SR pixels."""
+MARKED = "marked"
+"""Name of the map of marked squares."""
 FIELDS = 12
 FIELD_SIDE = 384
 """Side of a field, pixels of the truth."""
@@ -446,7 +448,7 @@ def marked_map(field: Field, calibration: Calibration) -> Map:
     plan, (rows, columns) = field.plan, squares.shape
     side = SQUARE * plan.output_downsample
     return Map(
-        name="marked",
+        name=MARKED,
         title="Do not rely on",
         meaning=f"White: not to be relied on. {calibration.sentence}",
         unit="marked",

@@ -228,9 +228,15 @@ def capture(
 
 
 def _recorded(engine: Engine) -> dict[str, Any]:
-    """What is other than in an enhancement: torch records every tile, also of background."""
+    """What is other than in an enhancement: torch records every tile, and any model will do."""
     software = f"napari-cwtnet {__version__}, torch {torch.__version__}"
-    return {"skip_background": False, "device": str(engine.device), "software": software}
+    purpose = engine.model.purpose
+    return {
+        "skip_background": False,
+        "device": str(engine.device),
+        "software": software,
+        **({"model_purpose": f"{purpose}, not for use"} if purpose else {}),
+    }
 
 
 def check_model(field: Field, engine: Engine) -> None:

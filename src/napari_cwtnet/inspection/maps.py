@@ -150,7 +150,7 @@ def displacement_map(field: Field, block: int) -> Map:
 
 def probe_map(field: Field, probe: Probe) -> Map:
     """r(i, ·) of one query, over the tile that computed it."""
-    x, y = (probe.query.x + probe.query.width / 2, probe.query.y + probe.query.height / 2)
+    x, y = probe.asked
     return Map(
         name=f"probe-block-{probe.block}",
         title=f"Relevance to the patch at {x:.0f}, {y:.0f}, block {probe.block}",

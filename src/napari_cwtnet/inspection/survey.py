@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, make_plan, measure
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection import bands, maps, trust
 from napari_cwtnet.inspection.attention import (
@@ -31,6 +31,25 @@ from napari_cwtnet.inspection.trust import (
 )
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
+from napari_cwtnet.slides.backend import best_level, is_of
+from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the network's input comes from."""
+
+    stored: bool
+    """Whether it is a level of the file; otherwise it was made here, from a finer one."""
+    degradation: Degradation
+
+    def __str__(self) -> str:
+        """For people: ``made here, bicubic, without compression``."""
+        if self.stored and self.degradation == UNKNOWN:
+            return "stored in the slide; how it was made is not known"
+        if self.stored:
+            return f"stored in the slide, {self.degradation}"
+        return f"made here, {self.degradation.kernel}, without compression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +58,14 @@ class Survey:
 
     field: Field
     attention: tuple[Map, ...]
-    """S of each block and its mean, then each block's displacements; empty without attention."""
+    """S of each block and its mean; then, of a model that searches, each block's displacements."""
     bands: tuple[Map, ...]
-    """Sub-bands of every image, then the WT branch's own with their targets."""
+    """Sub-bands of every image, deepest first, then the WT branch's own with their targets."""
     trust: tuple[Map, ...]
     probes: tuple[Probe, ...]
     """One per block, if a place was given."""
+    origins: dict[str, Origin]
+    """Of ``LR``, and of ``Reference`` where the network got one."""
     extrapolation: CoarserScaleCheck | None
     statistics: dict[str, Any]
     """JSON values."""
@@ -114,22 +135,35 @@ def survey(
         field=field,
         attention=(
             *(maps.attention_map(field, block) for block in (*blocks, *([None] * bool(blocks)))),
-            *(maps.displacement_map(field, block) for block in blocks),
+            *(maps.displacement_map(field, block) for block in blocks if not field.aligned),
         ),
         bands=(*split, *bands.prediction_maps(field)),
         trust=tuple(trust_shown),
         probes=probes,
+        origins=_origins(slide, plan),
         extrapolation=gained,
         statistics=_statistics(slide, field, depth, trust_shown, gained)
         | {"calibration": None if calibration is None else calibration.as_dict()},
     )
 
 
+def _origins(slide: Slide, plan: Plan) -> dict[str, Origin]:
+    found = {}
+    downsamples = {"LR": plan.downsample, "Reference": plan.downsample / 2}
+    for name, downsample in downsamples.items():
+        if name == "LR" or plan.with_reference:
+            source = min(downsample, plan.source_downsample)
+            level = slide.levels[best_level(slide.levels, source)]
+            degradation = slide.degradation(downsample, source=plan.source_downsample)
+            found[name] = Origin(is_of(level, downsample), degradation)
+    return found
+
+
 def _bands(field: Field, depth: int) -> list[Map]:
     made = []
     for name, image in bands.images(field).items():
         last = bands.borne(image, depth)
-        for octave in range(1, last + 1):
+        for octave in range(last, 0, -1):
             shown = BANDS if octave == last else bands.DETAILS
             made += [bands.band_map(field, name, band, octave) for band in shown]
     return made
@@ -157,6 +191,7 @@ def _statistics(
         "wt_error_mean": _wt_error(field),
         "consistency_mean": means["consistency"],
         "tta_std_mean": means["spread"],
+        "expected_error_mean": means.get("expected-error"),
         "error_mean": means.get("error"),
         **_finite(quality.as_dict()),
         "extrapolation": trust_sentence(field, gained),

@@ -103,7 +103,7 @@ def expected_error(
 
 
 def confidence(field: Field) -> Floats:
-    """Mean of S over the blocks ``(h, w)``, -1..1: low where little texture was transferred."""
+    """Mean of S over the blocks ``(h, w)``, -1..1: near 0, little texture was transferred."""
     return attention(field)
 
 
@@ -150,8 +150,9 @@ def _smooth(image: Tensor) -> Tensor:
 
 
 def trust_maps(field: Field, spread: Floats | None = None) -> list[Map]:
-    """Consistency, attention confidence, spread (if given), true error, local PSNR and SSIM."""
-    names = [name for name in trust_names(field) if name != "spread" or spread is not None]
+    """All that are available; spread if given, and not the confidence, which is the mean of S."""
+    absent = {"confidence"} | ({"spread"} if spread is None else set())
+    names = [name for name in trust_names(field) if name not in absent]
     return [trust_map(field, name, spread) for name in names]
 
 
@@ -220,7 +221,9 @@ TRUST: dict[str, tuple[str, str, str]] = {
     "confidence": (
         "Attention confidence",
         "cosine",
-        "Mean of S over the blocks: where it is low, little texture came from the wavelet branch.",
+        "Mean of S over the blocks. The wavelet branch adds texture in proportion to it, below 0 "
+        "with its sign reversed: near 0 it adds little, near −1 as much as near 1. It does not "
+        "say whether the texture is true.",
     ),
     "spread": (
         "Spread over flips and turns",
