@@ -14,6 +14,7 @@ from plugin.finetune_help import finish, wait_for_step
 
 @pytest.fixture(autouse=True)
 def collector_as_it_was():
+    gc.unfreeze()  # what earlier tests left
     yield
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
