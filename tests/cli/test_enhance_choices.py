@@ -85,3 +85,5 @@ def test_a_model_that_is_not_for_use_says_so(run: Run, slide_file: Path, tmp_pat
     done = run(*words, "--output", tmp_path / "out.png", "--json")
     warning = json.loads(done.stdout)["warning"]
     assert warning == "cwtnet-research-x4 is for looking inside, not for use"
+    record = json.loads((tmp_path / "out.png.json").read_text())
+    assert record["model_purpose"] == "for looking inside, not for use"

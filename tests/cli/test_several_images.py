@@ -133,4 +133,4 @@ def test_an_image_of_no_slide_named_here_is_refused(
     config.write_text("slides: [{path: slide.tif}]\n", encoding="utf-8")
     words = ["finetune", "--config", str(config), "--model", "cwtnet-lite-x2"]
     assert main([*words, "--output", str(tmp_path / "run"), "--image", "7"]) == 2
-    assert "--image 7 is of the slides on the command line, and none" in capsys.readouterr().err
+    assert "--image 7 needs slides on the command line" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_the_mask_and_the_promise(run: Run, textured: Path, tmp_path: Path) -> N
     again = json.loads(run(*words).stdout)  # by what was kept
     assert again["trust"]["marked_here"] == 1
     told = run(*[word for word in words if word != "--json"]).stdout
-    assert "100 %: rely on next to nothing in this image" in told
+    assert "100 %: do not rely on this image" in told
     assert run(*words[:-1]).returncode == 0
     assert not Path(said["marked"]).exists()  # it was of the image before
 

@@ -26,6 +26,7 @@ from napari_cwtnet.enhancement import (
     enhance,
     make_plan,
 )
+from napari_cwtnet.enhancement.input_origin import input_origins
 from napari_cwtnet.enhancement.result import MAX_OUTPUT_PIXELS
 from napari_cwtnet.errors import CancelledError, RequestError
 from napari_cwtnet.export import (
@@ -48,12 +49,10 @@ from napari_cwtnet.inspection.calibration import (
 )
 from napari_cwtnet.model import Model, load_model
 from napari_cwtnet.slides import Slide
-from napari_cwtnet.slides.slide import SHRUNK_HERE
 
-_SHRUNK_HERE = SHRUNK_HERE.as_dict()
 _LR_MADE_HERE = (
-    "made here from finer pixels, bicubic and without compression, as no scanner stores it; "
-    "napari-cwtnet check says better what to expect of this slide"
+    "made here from finer pixels, bicubic and without compression; no scanner stores such pixels, "
+    "so napari-cwtnet check is a better guide to this slide"
 )
 _MOST_IS_MARKED = 0.9
 
@@ -163,6 +162,7 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
             progress=Progress("tile"),
         )
         trusted = _trusted(arguments, slide, model, result) if arguments.trust else None
+        lr_is_stored = input_origins(slide, plan)["LR"].stored
     provenance = result.provenance | ({} if trusted is None else {"trust": trusted[0]})
     export_image(
         arguments.output,
@@ -173,10 +173,10 @@ def _enhance_one(arguments: argparse.Namespace) -> dict[str, Any] | None:
         figures=result.metrics.as_dict(),
     )
     said = {"output": str(arguments.output)} | summary(result)
-    if result.metrics.psnr is not None and result.provenance["degradation"] == _SHRUNK_HERE:
+    if result.metrics.psnr is not None and not lr_is_stored:
         said |= {"lr": _LR_MADE_HERE}
-    if model.purpose:
-        notes = (*notes, f"{model.name} is {model.purpose}, not for use")
+    if "model_purpose" in provenance:
+        notes = (*notes, f"{model.name} is {provenance['model_purpose']}")
     if trusted is not None:
         calibration, squares = trusted
         said |= {"trust": calibration, "marked": None}
@@ -194,7 +194,7 @@ def _share_in_words(share: float | None) -> str:
     if share is None:
         return "none"
     words = f"{100 * share:.0f} %"
-    return f"{words}: rely on next to nothing in this image" if share > _MOST_IS_MARKED else words
+    return f"{words}: do not rely on this image" if share > _MOST_IS_MARKED else words
 
 
 def _trusted(

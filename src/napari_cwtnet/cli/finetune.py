@@ -128,8 +128,8 @@ def _slides(
         )
     if arguments.image is not None and not arguments.slides:
         raise TrainingError(
-            f"--image {arguments.image} is of the slides on the command line, and none is there; a "
-            "--config says it of each of its slides."
+            f"--image {arguments.image} needs slides on the command line; in a --config, give "
+            "`image` for each slide."
         )
     if arguments.slides and fields.get("slides"):
         raise TrainingError(

@@ -93,6 +93,7 @@ def provenance(
     """
     lattice = plan.lattice
     degradation, reference = engine.known(slide, plan)
+    purpose = engine.model.purpose
     return {
         "computed": True,
         "notice": RESEARCH_USE,
@@ -113,6 +114,7 @@ def provenance(
         "icc_to_srgb": slide.icc,
         "model": engine.model.name,
         "model_sha256": engine.model.sha256,
+        **({"model_purpose": f"{purpose}, not for use"} if purpose else {}),
         "tile": list(lattice.tile_size),
         "halo": lattice.halo,
         "grid": [lattice.grid.x, lattice.grid.y, lattice.grid.step_x, lattice.grid.step_y],

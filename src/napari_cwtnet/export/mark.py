@@ -27,7 +27,7 @@ def is_mark(path: Path) -> bool:
 
 
 def remove_mark(output: Path) -> None:
-    """Remove the mask of an image that is about to be replaced: it tells of other pixels.
+    """Remove the mask of an image that is about to be replaced: it belongs to other pixels.
 
     A file of that name that this program did not write stays.
 

@@ -230,13 +230,7 @@ def capture(
 def _recorded(engine: Engine) -> dict[str, Any]:
     """What is other than in an enhancement: torch records every tile, and any model will do."""
     software = f"napari-cwtnet {__version__}, torch {torch.__version__}"
-    purpose = engine.model.purpose
-    return {
-        "skip_background": False,
-        "device": str(engine.device),
-        "software": software,
-        **({"model_purpose": f"{purpose}, not for use"} if purpose else {}),
-    }
+    return {"skip_background": False, "device": str(engine.device), "software": software}
 
 
 def check_model(field: Field, engine: Engine) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from napari_cwtnet.cancel import CancelToken
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, make_plan, measure
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, make_plan, measure
+from napari_cwtnet.enhancement.input_origin import Origin, input_origins
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.inspection import bands, maps, trust
 from napari_cwtnet.inspection.attention import (
@@ -31,25 +32,6 @@ from napari_cwtnet.inspection.trust import (
 )
 from napari_cwtnet.model.wavelet import BANDS
 from napari_cwtnet.slides import Slide
-from napari_cwtnet.slides.backend import best_level, is_of
-from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where the network's input comes from."""
-
-    stored: bool
-    """Whether it is a level of the file; otherwise it was made here, from a finer one."""
-    degradation: Degradation
-
-    def __str__(self) -> str:
-        """For people: ``made here, bicubic, without compression``."""
-        if self.stored and self.degradation == UNKNOWN:
-            return "stored in the slide; how it was made is not known"
-        if self.stored:
-            return f"stored in the slide, {self.degradation}"
-        return f"made here, {self.degradation.kernel}, without compression"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +122,11 @@ def survey(
         bands=(*split, *bands.prediction_maps(field)),
         trust=tuple(trust_shown),
         probes=probes,
-        origins=_origins(slide, plan),
+        origins=input_origins(slide, plan),
         extrapolation=gained,
         statistics=_statistics(slide, field, depth, trust_shown, gained)
         | {"calibration": None if calibration is None else calibration.as_dict()},
     )
-
-
-def _origins(slide: Slide, plan: Plan) -> dict[str, Origin]:
-    found = {}
-    downsamples = {"LR": plan.downsample, "Reference": plan.downsample / 2}
-    for name, downsample in downsamples.items():
-        if name == "LR" or plan.with_reference:
-            source = min(downsample, plan.source_downsample)
-            level = slide.levels[best_level(slide.levels, source)]
-            degradation = slide.degradation(downsample, source=plan.source_downsample)
-            found[name] = Origin(is_of(level, downsample), degradation)
-    return found
 
 
 def _bands(field: Field, depth: int) -> list[Map]:

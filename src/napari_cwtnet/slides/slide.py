@@ -252,7 +252,7 @@ def _release(backend: Backend, cache: TileCache, owner: object) -> None:
     cache.forget(owner)
 
 
-SHRUNK_HERE = Degradation(
+_SHRUNK_HERE = Degradation(
     Kernel("bicubic"),
     sharpening=0.0,
     compression=Compression("none"),
@@ -509,7 +509,7 @@ class Slide(StoredPixels):
         level = self.levels[best_level(self.levels, limit)]
         if is_of(level, downsample):
             return level.degradation
-        return SHRUNK_HERE
+        return _SHRUNK_HERE
 
     def thumbnail(self, max_size: int = 512) -> Pixels:
         """The whole slide, (h, w, 3) uint8 RGB, its longer side ``max_size`` pixels or fewer.
