@@ -226,7 +226,7 @@ def _write(
     mpp: float | None,
     progress: Progress | None,
 ) -> None:
-    """Replace an image; the files beside an older one go first, since they describe other pixels."""
+    """Replace an image; files beside an older one go first, since they describe other pixels."""
     name, count, beside = path.name.lower(), Count(progress), sidecar_path(path)
     older = beside if is_sidecar(beside) else None
     if not name.endswith(PNG):
