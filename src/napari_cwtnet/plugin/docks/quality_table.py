@@ -29,16 +29,15 @@ class QualityTable(QWidget):
         for row, (name, *units) in enumerate(
             [("Against the slide", "PSNR, dB", "SSIM"), ("", "", ""), ("", "", ""), ("", "", "")]
         ):
-            cells = (QLabel(name), QLabel(units[0]), QLabel(units[1]))
-            cells[0].setWordWrap(True)  # a model's name may be long
+            cells = (words_label(), QLabel(units[0]), QLabel(units[1]))
+            cells[0].setText(name)
             for column, cell in enumerate(cells):
                 if column:
                     cell.setAlignment(Qt.AlignmentFlag.AlignRight)
                 grid.addWidget(cell, row, column)
             cells[1].setToolTip(DECIBELS)
             self._cells.append(cells)
-        self._note = QLabel()
-        self._note.setWordWrap(True)
+        self._note = words_label()
         grid.addWidget(self._note, 4, 0, 1, 3)
         self.clear()
 

@@ -105,7 +105,13 @@ class WordsLabel(QLabel):
         super().resizeEvent(event)
         self._fit()
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        """Keep room in the font of the style sheet, which is known by now."""
+        super().showEvent(event)
+        self._fit()
+
     def _fit(self) -> None:
+        self.ensurePolished()
         if self.minimumHeight() == self.maximumHeight():
             return  # a height was set
         needed = self.heightForWidth(self.width()) if self.text() else 0
