@@ -104,7 +104,6 @@ def read_header(path: Path) -> ModelHeader:
     """
     try:
         stamp = path.stat()
-        _check_start(path)
         return _read(path, stamp.st_mtime_ns, stamp.st_size)
     except (OSError, RecursionError, SafetensorError, ValidationError, ValueError) as error:
         why = " ".join(str(error).split())[:200]
@@ -132,6 +131,7 @@ def architecture_in(metadata: dict[str, str], path: Path) -> Architecture:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, _modified: int, _size: int) -> ModelHeader:
+    _check_start(path)
     with safe_open(path, framework="pt") as archive:
         metadata = archive.metadata() or {}
         names = archive.keys()

@@ -7,7 +7,7 @@ import math
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -360,7 +360,7 @@ class Slide(StoredPixels):
         """Metadata as the file has it; may hold names and dates, so never exported as a whole."""
         return self._backend.properties
 
-    @property
+    @cached_property
     def computed(self) -> str | None:
         """The badge of an image that this package wrote: its pixels are no truth. Else None."""
         return computed_badge(self.properties)

@@ -97,8 +97,9 @@ class WordsLabel(QLabel):
 
     def setText(self, text: str) -> None:  # noqa: N802 - Qt's name
         """Show other words, and keep room for them."""
-        super().setText(text)
-        self._fit()
+        if text != self.text():
+            super().setText(text)
+            self._fit()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
         """Keep room for the words at another width."""

@@ -18,6 +18,7 @@ from napari.utils.transforms import Affine
 from numpy.typing import NDArray
 
 from napari_cwtnet.geometry import Region
+from napari_cwtnet.plugin.viewer.canvas import real_viewer
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 
 if TYPE_CHECKING:
@@ -184,23 +185,25 @@ def box_on(slide_layer: Image, other: Layer, rows: Any) -> Region | None:
 
 
 def _corners_in_data(viewer: ViewerModel, layer: Layer) -> Floats:
+    viewer, layer = real_viewer(viewer), real_viewer(layer)  # a proxy checks every word
     camera = viewer.scene.camera
     half = np.asarray(viewer.canvas.viewbox_size(viewer.layers), float) / 2 / camera.zoom
     centre = np.asarray(camera.center, float)[-2:]
     units = _units_per_world(viewer, layer)
+    to_data, world = layer.world_to_data, np.zeros(layer.ndim)
     corners = []
     for signs in itertools.product((-1, 1), repeat=2):
-        world = np.zeros(layer.ndim)
         world[-2:] = (centre + np.array(signs) * half) * units
-        corners.append(np.asarray(layer.world_to_data(world), float)[-2:])
+        corners.append(np.asarray(to_data(world), float)[-2:])
     return np.array(corners)
 
 
 def _pixel_in_world(viewer: ViewerModel, layer: Image) -> Floats:
     """Sides of a level-0 pixel in the world."""
-    corners = np.zeros((3, layer.ndim))
+    viewer, layer = real_viewer(viewer), real_viewer(layer)
+    to_world, corners = layer.data_to_world, np.zeros((3, layer.ndim))
     corners[1, -2] = corners[2, -1] = 1
-    world = np.array([np.asarray(layer.data_to_world(corner), float)[-2:] for corner in corners])
+    world = np.array([np.asarray(to_world(corner), float)[-2:] for corner in corners])
     sides = (world[1:] - world[0]) / _units_per_world(viewer, layer)
     return np.asarray(np.hypot(sides[:, 0], sides[:, 1]), float)
 
