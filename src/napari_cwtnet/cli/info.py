@@ -56,6 +56,7 @@ def describe(slide: Slide) -> dict[str, Any]:
                 "downsample": level.downsample,
                 "size": list(level.size),
                 "degradation": level.degradation.as_dict(),
+                "shift": list(level.shift),
             }
             for level in slide.levels
         ],
@@ -67,7 +68,7 @@ def level_lines(slide: Slide) -> Iterator[str]:
     """Downsample and size of each stored level, and what its pixels went through."""
     for level in slide.levels:
         size = f"{level.size.width} × {level.size.height}"
-        yield f"{level.downsample:<6.4g}{size:15}{level.degradation}"
+        yield f"{level.downsample:<6.4g}{size:15}{level.history}"
 
 
 def image_lines(said: dict[str, Any]) -> Iterator[str]:

@@ -343,11 +343,15 @@ class Engine:
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """Input pixels of a tile: LR, and the reference or None, uint8."""
-        source = plan.source_downsample
-        lr = slide.read(tile.read, plan.downsample, replicate=True, source=source)
-        if not plan.with_reference:
-            return lr, None
-        return lr, slide.read(tile.read, plan.downsample / 2, replicate=True, source=source)
+
+        def level(downsample: float) -> Pixels:
+            return slide.read(
+                tile.read, downsample, replicate=True, source=plan.source_downsample,
+                registered=True,
+            )  # fmt: skip
+
+        lr = level(plan.downsample)
+        return lr, level(plan.downsample / 2) if plan.with_reference else None
 
     def known(self, slide: Slide, plan: Plan) -> Known:
         """Degradations of LR and reference, as passed to the model; unknown where it takes none.

@@ -106,9 +106,10 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
         columns, rows = 2 * columns, 2 * rows
     covered = Region(plan.region.x, plan.region.y, columns * downsample, rows * downsample)
     size = Size(columns * factor, rows * factor)
-    source = plan.source_downsample
-    small = Image.fromarray(slide.read(covered, downsample, replicate=True, source=source))
-    image = small.resize(size, Image.Resampling.BICUBIC)
+    read = slide.read(
+        covered, downsample, replicate=True, source=plan.source_downsample, registered=True
+    )
+    image = Image.fromarray(read).resize(size, Image.Resampling.BICUBIC)
     width, height = plan.output_size
     return np.asarray(image)[:height, :width]
 
@@ -117,7 +118,7 @@ def truth(slide: Slide, plan: Plan) -> NDArray[np.uint8] | None:
     """The slide's own pixels at the output's downsample; None where the slide holds no truth."""
     if not plan.checkable:
         return None
-    return slide.read(plan.region, plan.output_downsample)
+    return slide.read(plan.region, plan.output_downsample, registered=True)
 
 
 def measure(

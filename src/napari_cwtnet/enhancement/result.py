@@ -123,9 +123,19 @@ def provenance(
         "skip_background": engine.skip_background,
         "software": f"napari-cwtnet {__version__}, {engine.runtime}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **_shifts(slide, plan),
         **_origin(slide, plan),
         **({} if tile_counts is None else tile_counts.as_dict()),
     }
+
+
+def _shifts(slide: Slide, plan: Plan) -> dict[str, Any]:
+    """The shifts that were corrected, level-0 pixels; nothing where levels are in place."""
+    names = ("input_shift", "reference_shift")[: 1 + plan.with_reference]
+    found = (
+        slide.shift(plan.downsample / factor, source=plan.source_downsample) for factor in (1, 2)
+    )
+    return {name: list(shift) for name, shift in zip(names, found, strict=False) if any(shift)}
 
 
 def _origin(slide: Slide, plan: Plan) -> dict[str, Any]:

@@ -358,7 +358,10 @@ def _squares(
     cancel: CancelToken | None,
 ) -> MeasuredField:
     canvas = enhanced(slide, engine, plan, cancel)
-    lr = slide.read(plan.region, plan.downsample, replicate=True, source=plan.source_downsample)
+    lr = slide.read(
+        plan.region, plan.downsample, replicate=True, source=plan.source_downsample,
+        registered=True,
+    )  # fmt: skip
     expected = expected_error(canvas.image, lr, canvas.error, engine.known(slide, plan)[0].kernel)
     truth = slide_truth(slide, plan)
     if truth is None:
@@ -431,7 +434,7 @@ def marked_squares(
     columns, rows = plan.lattice.size
     d = plan.downsample
     whole = Region(plan.region.x, plan.region.y, columns * d, rows * d)
-    lr = slide.read(whole, d, replicate=True, source=plan.source_downsample)
+    lr = slide.read(whole, d, replicate=True, source=plan.source_downsample, registered=True)
     kernel = engine.known(slide, plan)[0].kernel
     return calibration.mark(expected_error(image, lr, error, kernel), plan.scale)
 

@@ -203,8 +203,10 @@ def capture(
             progress(done, len(plan.tiles))
     finer = taking.reference
     if finer is None and plan.downsample >= 2 and not plan.source_computed:
-        source = plan.source_downsample
-        finer = slide.read(plan.region, plan.downsample / 2, replicate=True, source=source)
+        finer = slide.read(
+            plan.region, plan.downsample / 2, replicate=True, source=plan.source_downsample,
+            registered=True,
+        )  # fmt: skip
     target = None
     if finer is not None and taking.predicted is not None:
         target = engine.model.network.wt_target(_tensor(finer))[0].numpy()

@@ -59,10 +59,11 @@ class ArraySlide(Slide):
         replicate: bool = False,
         source: float | None = None,  # noqa: ARG002
         by: Filter = "bicubic",
+        registered: bool = False,  # noqa: ARG002
     ) -> Pixels:
         """As of any slide, but never from a finer level than is needed: that would be another LR.
 
-        See :meth:`Slide.read`; ``source`` is ignored.
+        See :meth:`Slide.read`; ``source`` and ``registered`` are ignored.
         """
         return super().read(region, downsample, replicate=replicate, by=by)
 

@@ -38,12 +38,15 @@ class Level:
         Size of the tiles that it is read by, in pixels of this level.
     look : callable, optional
         Finds `degradation` in the file, and keeps it.
+    place : callable, optional
+        Measures `shift`, and keeps it.
     """
 
     downsample: float
     size: Size
     tile: Size
     look: Callable[[], Degradation] | None = field(default=None, compare=False, repr=False)
+    place: Callable[[], tuple[float, float]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def degradation(self) -> Degradation:
@@ -52,6 +55,22 @@ class Level:
         Looked for at first use, which takes up to a second where it is fitted.
         """
         return UNKNOWN if self.look is None else self.look()
+
+    @property
+    def shift(self) -> tuple[float, float]:
+        """Right and down, level-0 pixels, by which its content lies beside its place.
+
+        Measured at first use, against the finer levels; as long as for `degradation`.
+        """
+        return (0.0, 0.0) if self.place is None else self.place()
+
+    @property
+    def history(self) -> str:
+        """`degradation` and, where there is one, `shift` in words."""
+        words, (across, down) = str(self.degradation), self.shift
+        if not across and not down:
+            return words
+        return f"{words} · {across:+.2f}, {down:+.2f} px (right, down) beside its place: corrected"
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -87,14 +87,15 @@ def check_levels(
             f"Region {region} has {rows * columns * scale**2 / 1e6:.0f} million pixels to check; "
             f"choose one of at most {MAX_PIXELS / 1e6:.0f} million."
         )
-    truth = slide.read(covered, finest)
+    truth = slide.read(covered, finest, registered=True)
     images: dict[int, Pixels] = {1: truth}
     known: dict[int, Degradation] = {}
     made_by: MadeBy = "stored level"
     for factor in sorted({scale // 2, scale} - {1}):
         d = finest * factor
         if any(is_of(level, d) for level in slide.levels):
-            images[factor], known[factor] = slide.read(covered, d), slide.degradation(d)
+            images[factor] = slide.read(covered, d, registered=True)
+            known[factor] = slide.degradation(d)
             made_by = "stored level"
         else:
             known[factor] = own_degradation(slide, likely)

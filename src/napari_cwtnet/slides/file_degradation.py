@@ -21,6 +21,7 @@ from napari_cwtnet.slides.degradation import Compression, Degradation, Source
 from napari_cwtnet.slides.degrade import ZIGZAG
 from napari_cwtnet.slides.fork_safety import renewed_after_fork
 from napari_cwtnet.slides.kernel_fit import FACTORS, MARGIN, Fit, Pair, fit_kernel
+from napari_cwtnet.slides.level_shift import IN_PLACE, LEAST_SHIFT, level_shift
 
 Values = NDArray[np.float64]
 
@@ -123,7 +124,7 @@ _FEWEST_DETAILS = 1.0
 
 
 class FileDegradation:
-    """The degradation of each stored level of an open file, for reading from any thread.
+    """Degradation and place of each stored level of an open file, for reading from any thread.
 
     Parameters
     ----------
@@ -135,6 +136,7 @@ class FileDegradation:
         self._backend = backend
         self._lock = threading.RLock()
         self._found: dict[int, Degradation] = {}
+        self._shifts: dict[int, tuple[float, float]] = {}
         self._tiles: dict[tuple[int, int, int], Pixels] = {}
         renewed_after_fork(self)
 
@@ -155,6 +157,21 @@ class FileDegradation:
             if whole:  # a disk that was away may be there next time
                 self._found[level] = found
             return found
+
+    def shift_of(self, level: int) -> tuple[float, float]:
+        """Right and down, level-0 pixels, by which its content lies beside its place.
+
+        As `of_level`, whose fields it is measured on. Zero where it cannot be measured.
+        """
+        with self._lock:
+            across = down = 0.0
+            for number in range(1, level + 1):
+                self.of_level(number)
+                own = self._shifts.get(number, IN_PLACE)
+                across += own[0] * self._backend.levels[number].downsample
+                down += own[1] * self._backend.levels[number].downsample
+            least = LEAST_SHIFT * self._backend.levels[level].downsample
+            return (across, down) if max(abs(across), abs(down)) >= least else IN_PLACE
 
     def _look(self, level: int) -> tuple[Degradation, bool]:
         """What is found, and whether all that it takes could be read."""
@@ -214,6 +231,7 @@ class FileDegradation:
             )
             for x, y in self._textured(level, side, MARGIN)[:_FIELDS]
         ]  # fmt: skip
+        self._shifts[level] = level_shift(pairs, whole)
         return fit_kernel(pairs, whole, compression)
 
     def _textured(self, level: int, side: int, margin: int) -> list[tuple[int, int]]:

@@ -60,7 +60,9 @@ class StoredPixels:
         known = FileDegradation(backend)
         # Of the file alone: levels that held the slide would keep it open.
         self._levels = tuple(
-            replace(level, look=partial(known.of_level, index))
+            replace(
+                level, look=partial(known.of_level, index), place=partial(known.shift_of, index)
+            )
             for index, level in enumerate(backend.levels)
         )
         self._to_srgb: ProfileToSrgb | None = None
@@ -400,6 +402,7 @@ class Slide(StoredPixels):
         replicate: bool = False,
         source: float | None = None,
         by: Filter = "bicubic",
+        registered: bool = False,
     ) -> Pixels:
         """Pixels of a region at any downsample from 1 up.
 
@@ -423,6 +426,8 @@ class Slide(StoredPixels):
             scanner made its levels with.
         by : {"bicubic", "box"}
             The kernel; ``box`` is the mean of the area that a pixel covers.
+        registered : bool
+            Read a level whose content lies beside its place from where it lies: see `Level.shift`.
 
         Returns
         -------
@@ -441,7 +446,7 @@ class Slide(StoredPixels):
                 f"Downsample {downsample:g} cannot be read; "
                 "the slide has no pixels finer than level 0, give 1 or more."
             )
-        return self._resampled(region, downsample, replicate, source, by)
+        return self._resampled(region, downsample, replicate, source, by, registered=registered)
 
     def enlarge(self, region: Region, downsample: float) -> Pixels:
         """Plain enlargement: level 0 at a downsample below 1, bicubic, its edge repeated.
@@ -465,7 +470,14 @@ class Slide(StoredPixels):
         return self._resampled(region, downsample, True, None, "bicubic")
 
     def _resampled(
-        self, region: Region, downsample: float, replicate: bool, source: float | None, by: Filter
+        self,
+        region: Region,
+        downsample: float,
+        replicate: bool,
+        source: float | None,
+        by: Filter,
+        *,
+        registered: bool = False,
     ) -> Pixels:
         if region.intersection(self.bounds) is None:
             raise RequestError(
@@ -485,10 +497,11 @@ class Slide(StoredPixels):
         if columns.start < columns.stop and rows.start < rows.stop:
             factor = self.levels[index].downsample
             step = downsample / factor
+            across, down = self.levels[index].shift if registered and index else (0.0, 0.0)
             resample(
                 lambda *rectangle: self._replicated(index, *rectangle),
-                Axis(region.x / factor + columns.start * step, step, len(columns)),
-                Axis(region.y / factor + rows.start * step, step, len(rows)),
+                Axis((region.x + across) / factor + columns.start * step, step, len(columns)),
+                Axis((region.y + down) / factor + rows.start * step, step, len(rows)),
                 out[rows.start : rows.stop, columns.start : columns.stop],
                 by=by,
             )
@@ -510,6 +523,11 @@ class Slide(StoredPixels):
         if is_of(level, downsample):
             return level.degradation
         return _SHRUNK_HERE
+
+    def shift(self, downsample: float, *, source: float | None = None) -> tuple[float, float]:
+        """How far the level that `read` takes lies beside its place: see `Level.shift`."""
+        limit = downsample if source is None else min(downsample, source)
+        return self.levels[best_level(self.levels, limit)].shift
 
     def thumbnail(self, max_size: int = 512) -> Pixels:
         """The whole slide, (h, w, 3) uint8 RGB, its longer side ``max_size`` pixels or fewer.

@@ -323,7 +323,7 @@ def _write(
     total, pixels = np.zeros(3), 0
     for number, sample in enumerate(samples, start=1):
         slide, own = slides[sample.slide], levels[sample.slide]
-        images = [slide.read(sample.region, level.downsample) for level in own]
+        images = [slide.read(sample.region, level.downsample, registered=True) for level in own]
         if levels_agree(images):
             split = "test" if sample.test else "train"
             x, y = round(sample.region.x), round(sample.region.y)

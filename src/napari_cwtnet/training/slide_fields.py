@@ -262,7 +262,7 @@ def read_field(
             known = tuple(without_jpeg2000(pyramid.degradation(d)) for d in (scale, scale // 2))
         return Field(name, lr, reference, truth, (known[0], known[1]))
     if levels == "stored":
-        lr, reference, truth = (slide.read(region, d) for d in downsamples)
+        lr, reference, truth = (slide.read(region, d, registered=True) for d in downsamples)
         known = tuple(without_jpeg2000(slide.degradation(d)) for d in downsamples[:2])
         return Field(name, lr, reference, truth, (known[0], known[1]))
     outer = grown(region, _MARGIN * downsamples[0]).intersection(slide.bounds) or region

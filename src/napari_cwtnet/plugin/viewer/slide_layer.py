@@ -184,7 +184,7 @@ def degradation_text(slide: Slide) -> str:
     """
     lines: list[tuple[str, list[str]]] = []
     for level in slide.levels:
-        words = str(level.degradation)
+        words = level.history
         if not lines or lines[-1][0] != words:
             lines.append((words, []))
         lines[-1][1].append(f"{level.downsample:.4g}")

@@ -1,0 +1,118 @@
+"""Levels whose content lies beside its place: measured, and read from where it lies."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import shift as moved
+
+from napari_cwtnet.cli import main
+from napari_cwtnet.enhancement import EnhanceRequest, enhance, make_plan, measure
+from napari_cwtnet.geometry import Region
+from napari_cwtnet.model import load_model
+from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
+from slides.test_kernel_fit import odd_levels, tissue, write
+
+WITHIN = 0.12
+"""Level-0 pixels."""
+
+
+def beside(across: float, down: float, factor: int = 2, spec: str = "box") -> NDArray[np.uint8]:
+    """The level of a slide whose content lies right and down of its place, level-0 pixels."""
+    fine = moved(tissue(1).astype(float), (down, across, 0), order=3, mode="nearest")
+    return degrade(fine.round().clip(0, 255).astype(np.uint8), Degradation.parse(spec), factor)
+
+
+@pytest.mark.parametrize(
+    ("across", "down", "factor", "spec"),
+    [
+        (0.5, -0.25, 2, "box"),
+        (2, -1, 2, "bicubic"),
+        (-7.5, 3.3, 2, "box+jpeg75-420"),
+        (20, -16, 2, "gauss0.8"),
+        (3, 1, 4, "box+jpeg90-444"),
+    ],
+)
+def test_shifts_are_measured(
+    tmp_path: Path, across: float, down: float, factor: int, spec: str
+) -> None:
+    path = write(tmp_path / "a.tif", tissue(1), beside(across, down, factor, spec))
+    with open_slide(path) as slide:
+        assert slide.levels[0].shift == (0, 0)
+        assert slide.levels[1].shift == pytest.approx((across, down), abs=WITHIN)
+
+
+def test_every_other_pixel_lies_half_a_pixel_beside(tmp_path: Path) -> None:
+    with open_slide(write(tmp_path / "a.tif", tissue(1), tissue(1)[::2, ::2])) as slide:
+        assert slide.levels[1].shift == pytest.approx((0.5, 0.5), abs=WITHIN)
+
+
+@pytest.mark.parametrize("spec", ["box", "bicubic", "lanczos", "box+jpeg50-420", "box+noise6"])
+def test_levels_made_of_level_0_are_exactly_in_place(tmp_path: Path, spec: str) -> None:
+    made = degrade(tissue(1), Degradation.parse(spec), random=np.random.default_rng(0))
+    with open_slide(write(tmp_path / "a.tif", tissue(1), made)) as slide:
+        assert slide.levels[1].shift == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["another slide", "upside down", "blank", "noise"])
+def test_what_shows_something_else_has_no_shift(tmp_path: Path, name: str) -> None:
+    with open_slide(write(tmp_path / "a.tif", tissue(1), odd_levels()[name])) as slide:
+        assert slide.levels[1].shift == (0, 0)
+
+
+def test_shifts_add_up_from_level_to_level(tmp_path: Path) -> None:
+    first = beside(3, -2)
+    second = degrade(
+        moved(first.astype(float), (1, 1, 0), order=3, mode="nearest").round().astype(np.uint8),
+        Degradation.parse("box"),
+    )
+    with open_slide(write(tmp_path / "a.tif", tissue(1), first, second)) as slide:
+        assert slide.levels[2].shift == pytest.approx((5, 0), abs=2 * WITHIN)
+
+
+def test_a_registered_read_is_where_level_0_is(tmp_path: Path) -> None:
+    region = Region(100, 80, 256, 256)
+    path = write(tmp_path / "a.tif", tissue(1), beside(4, -2))
+    with open_slide(path) as slide:
+        truth = slide.read(region, 2, source=1, by="box").astype(float)
+        as_stored, registered = (
+            slide.read(region, 2, registered=on).astype(float) for on in (False, True)
+        )
+        assert np.abs(registered - truth).mean() < 1.5 < 8 < np.abs(as_stored - truth).mean()
+
+
+def test_cross_scale_keeps_its_gain_on_a_level_that_lies_beside(tmp_path: Path) -> None:
+    gains = {}
+    model = load_model("cwtnet-lite-x4")
+    coarse = degrade(tissue(1), Degradation.parse("box"), 4)
+    for across in (0, 2):
+        path = write(tmp_path / f"{across}.tif", tissue(1), beside(across, 0), coarse)
+        with open_slide(path) as slide:
+            request = EnhanceRequest(Region(64, 64, 256, 256), 4)
+            plan = make_plan(slide, model, request)
+            assert plan.with_reference
+            found = enhance(slide, request.region, 4, model=model, device="cpu")
+            quality = measure(slide, plan, found.image)
+            assert quality.psnr is not None
+            assert quality.psnr_bicubic is not None
+            gains[across] = quality.psnr - quality.psnr_bicubic
+            shifts = [found.provenance.get(f"{name}_shift") for name in ("input", "reference")]
+    assert gains[2] > gains[0] - 0.4
+    assert shifts[0] is None
+    assert shifts[1] == pytest.approx([2, 0], abs=WITHIN)
+
+
+def test_info_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "a.tif", tissue(1), beside(4, -2))
+    assert main(["info", str(path)]) == 0
+    assert "+4.0" in capsys.readouterr().out.partition("beside its place: corrected")[0][-60:]
+    assert main(["info", str(path), "--json"]) == 0
+
+    shift = json.loads(capsys.readouterr().out)["levels"][1]["shift"]
+    assert shift == pytest.approx([4, -2], abs=WITHIN)
