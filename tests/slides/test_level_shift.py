@@ -12,11 +12,14 @@ from scipy.ndimage import shift as moved
 
 from napari_cwtnet.cli import main
 from napari_cwtnet.enhancement import EnhanceRequest, enhance, make_plan, measure
+from napari_cwtnet.enhancement.quality import enlarged
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.model import load_model
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.check_levels import check_levels
 from napari_cwtnet.slides.degradation import Degradation
 from napari_cwtnet.slides.degrade import degrade
+from napari_cwtnet.training.slide_fields import read_field
 from slides.test_kernel_fit import odd_levels, tissue, write
 
 WITHIN = 0.12
@@ -66,6 +69,24 @@ def test_what_shows_something_else_has_no_shift(tmp_path: Path, name: str) -> No
         assert slide.levels[1].shift == (0, 0)
 
 
+def test_fields_that_disagree_have_no_shift(tmp_path: Path) -> None:
+    parts = [beside(*shift) for shift in ((2, 0), (-2, 0), (0, 2), (0, -2))]
+    half = len(parts[0]) // 2
+    level = parts[0].copy()
+    for number, part in enumerate(parts):
+        rows, columns = (slice(half * place, half * (place + 1)) for place in divmod(number, 2))
+        level[rows, columns] = part[rows, columns]
+    with open_slide(write(tmp_path / "a.tif", tissue(1), level)) as slide:
+        assert slide.levels[1].shift == (0, 0)
+
+
+def test_a_shift_that_explains_little_is_none(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 90, (256, 256, 1))
+    level = (beside(1, 0) + noise).clip(0, 255).astype(np.uint8)
+    with open_slide(write(tmp_path / "a.tif", tissue(1), level)) as slide:
+        assert slide.levels[1].shift == (0, 0)
+
+
 def test_shifts_add_up_from_level_to_level(tmp_path: Path) -> None:
     first = beside(3, -2)
     second = degrade(
@@ -85,6 +106,22 @@ def test_a_registered_read_is_where_level_0_is(tmp_path: Path) -> None:
             slide.read(region, 2, registered=on).astype(float) for on in (False, True)
         )
         assert np.abs(registered - truth).mean() < 1.5 < 8 < np.abs(as_stored - truth).mean()
+
+
+def test_baseline_check_and_training_read_it_from_where_it_lies(tmp_path: Path) -> None:
+    region, found = Region(64, 64, 384, 384), {}
+    for across in (0, 4):
+        path = write(tmp_path / f"{across}.tif", tissue(1), beside(across, 0))
+        with open_slide(path) as slide:
+            plan = make_plan(slide, load_model("cwtnet-lite-x2"), EnhanceRequest(region, 2))
+            found[across] = (
+                enlarged(slide, plan, reference=False),
+                check_levels(slide, region, 2, 2).slide.read_level(1, 0, 0, 192, 192),
+                read_field(slide, region, 1, 2, "stored").lr,
+            )
+    for in_place, registered in zip(*found.values(), strict=True):
+        difference = np.abs(in_place.astype(float) - registered)
+        assert difference[8:-8, 8:-8].mean() < 1.5
 
 
 def test_cross_scale_keeps_its_gain_on_a_level_that_lies_beside(tmp_path: Path) -> None:
