@@ -20,8 +20,6 @@ Values = NDArray[np.float64]
 IN_PLACE = (0.0, 0.0)
 LEAST_SHIFT = 0.05
 """Coarse pixels; less is in place."""
-_APART = 0.1
-"""Coarse pixels by which fields may differ."""
 _EXPLAINED = 0.3
 """Least part of the difference between the levels that the shift has to explain."""
 _MOST_TRIED = 6
@@ -46,8 +44,8 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
     Returns
     -------
     tuple of float
-        Right and down, coarse pixels; zero where it is below 0.05, where the fields do not agree
-        on it, or where it explains little.
+        Right and down, coarse pixels, the median over the fields; zero where it is below 0.05 or
+        explains less than 30 % of the difference between the levels.
     """
     if len(pairs) < _FEWEST_FIELDS:
         return IN_PLACE
@@ -64,7 +62,7 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
             for coarse, fine in lumas
         ])  # fmt: skip
         shift = np.median(shifts, axis=0)
-    if np.abs(shift).max() < LEAST_SHIFT or np.abs(shifts - shift).max() > _APART:
+    if np.abs(shift).max() < LEAST_SHIFT:
         return IN_PLACE
     before = _difference(lumas, factor, (0, 0), np.zeros(2))
     after = _difference(lumas, factor, read_at, shift + np.array(read_at) / factor)
