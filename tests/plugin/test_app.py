@@ -7,7 +7,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import tifffile
+from slides.test_pyramids import picture
 
+from napari_cwtnet.cli import main
 from napari_cwtnet.plugin.app import DOCKS, napari_available
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of X11")
@@ -38,7 +41,14 @@ def test_no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no screen" in str(napari_available())
 
 
-def test_view_shows_the_slide_and_all_docks(ome: Path, tmp_path: Path) -> None:
+def in_a_window(begin: str) -> list[str]:
+    """Name of the first layer and of the docks, and whether slides are decoded beside the window.
+
+    Parameters
+    ----------
+    begin : str
+        An expression that opens the window, and returns when it is closed.
+    """
     code = f"""
         import time
         import napari
@@ -57,15 +67,33 @@ def test_view_shows_the_slide_and_all_docks(ome: Path, tmp_path: Path) -> None:
             viewer.close()
 
         napari.run = run
-        raise SystemExit(view({str(ome)!r}))
+        from napari_cwtnet.cli import main
+
+        raise SystemExit({begin})
     """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)],
         check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    shown, asynchronous = done.stdout.split("\n")[:2]
+    return done.stdout.split("\n")
+
+
+def test_view_shows_the_slide_and_all_docks(ome: Path) -> None:
+    shown, asynchronous = in_a_window(f"view({str(ome)!r})")[:2]
     slide, *docks = shown.split("|")
     assert slide == "pattern.ome"
     assert set(docks) >= {f"{name} (napari-cwtnet)" for name in DOCKS}
     assert asynchronous == "True"
+
+
+def test_view_of_another_image_of_the_file(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "two.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for side in (200, 300):
+            writer.write(picture(side, side), tile=(128, 128), photometric="rgb", metadata=None)
+    words = ["view", str(path), "--image"]
+    shown = in_a_window(f"main({[*words, '0']!r})")[0]
+    assert shown.startswith("two · 1 of 2|")
+    assert main([*words, "7"]) == 2
+    assert "which has images 0 to 1" in capsys.readouterr().err

@@ -102,6 +102,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     view = add("view", "open a slide in napari, with the docks")
     view.add_argument("slide", type=Path)
+    _image(view)
 
     info = add("info", "show size, pixel size, levels and what can be enhanced")
     info.add_argument("slide", type=Path)

@@ -14,5 +14,5 @@ def run(arguments: argparse.Namespace) -> int:
     reason = napari_available()
     if reason is not None:
         raise RequestError(reason)
-    open_slide(arguments.slide).close()  # bad input ends here, in one line
-    return view(arguments.slide)
+    open_slide(arguments.slide, image=arguments.image).close()  # bad input ends in one line
+    return view(arguments.slide, arguments.image)

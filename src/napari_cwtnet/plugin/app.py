@@ -43,21 +43,22 @@ def napari_available() -> str | None:
     return None
 
 
-def view(path: str | os.PathLike[str] | None = None) -> int:
+def view(path: str | os.PathLike[str] | None = None, image: int | None = None) -> int:
     """Show napari with the docks and, if given, a slide; ends when the window is closed.
 
-    Gives the exit code of the process.
+    Of a file that holds several images, ``image`` is the number of one. Gives the exit code of the
+    process.
     """
     # Slides are decoded beside the window's thread; of this process only, not the user's settings.
     os.environ.setdefault("NAPARI_ASYNC", "1")
     import napari
 
-    start(path)
+    start(path, image)
     napari.run()
     return 0
 
 
-def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
+def start(path: str | os.PathLike[str] | None = None, image: int | None = None) -> napari.Viewer:
     """A viewer with the docks and, once it is read, the slide."""
     import napari
 
@@ -65,7 +66,7 @@ def start(path: str | os.PathLike[str] | None = None) -> napari.Viewer:
     docks = open_docks(viewer, SLIDE if path is None else ENHANCE)
     viewer.canvas.overlays.scale_bar.visible = True
     if path is not None:
-        docks[SLIDE].open_slide(Path(path))
+        docks[SLIDE].open_slide(Path(path), image)
     return viewer
 
 

@@ -19,7 +19,12 @@ from napari_cwtnet.plugin.tasks.runner import in_background
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES, open_remembered
 from napari_cwtnet.plugin.viewer.badge import keep_badge
 from napari_cwtnet.plugin.viewer.canvas import is_closed
-from napari_cwtnet.plugin.viewer.slide_layer import layer_below, placement, slide_layer, slide_of
+from napari_cwtnet.plugin.viewer.slide_layer import (
+    layer_below,
+    placement,
+    slide_layer,
+    slide_of,
+)
 from napari_cwtnet.plugin.viewer.slides_shown import bring_up
 from napari_cwtnet.plugin.viewer.tiled_level import TiledLevel
 from napari_cwtnet.plugin.viewer.viewport import lay_over
@@ -101,7 +106,9 @@ class Opened:
     settings: dict[str, Any]
 
 
-def read_ahead(path: Path, mpp: float | None = None, icc: bool = True) -> Opened:
+def read_ahead(
+    path: Path, mpp: float | None = None, icc: bool = True, image: int | None = None
+) -> Opened:
     """Open a slide and decode its coarsest level, which napari would read in the window's thread.
 
     Raises
@@ -109,9 +116,9 @@ def read_ahead(path: Path, mpp: float | None = None, icc: bool = True) -> Opened
     SlideError
         If it cannot be opened.
     RequestError
-        If ``mpp`` is no pixel size of a slide.
+        If ``mpp`` is no pixel size of a slide, or there is no such image.
     """
-    slide = open_remembered(path, mpp=mpp, icc=icc)
+    slide = open_remembered(path, mpp=mpp, icc=icc, image=image)
     levels, settings = slide_layer(slide)
     np.asarray(levels[-1])
     return Opened(slide, levels, settings)
@@ -121,6 +128,7 @@ def open_in(
     viewer: ViewerModel,
     path: Path | Callable[[], Path],
     at_the_end: Callable[[], None] | None = None,
+    image: int | None = None,
 ) -> None:
     """Add a slide's layer to a viewer once it is read; with this plugin, whatever the default.
 
@@ -134,6 +142,8 @@ def open_in(
         The file, or what fetches it, which may take long.
     at_the_end : callable, optional
         Called last, whatever has happened.
+    image : int, optional
+        Which one of a file that holds several.
     """
 
     def answer(opened: Opened) -> None:
@@ -143,7 +153,9 @@ def open_in(
             add_to(viewer, opened)
 
     in_background(
-        lambda: read_ahead(path() if callable(path) else path), answer, at_the_end=at_the_end
+        lambda: read_ahead(path() if callable(path) else path, image=image),
+        answer,
+        at_the_end=at_the_end,
     )
 
 
@@ -186,7 +198,7 @@ def replace_in(viewer: ViewerModel, layer: Image, opened: Opened) -> None:
 
 def reopened(slide: Slide, *, mpp: float | None, icc: bool) -> Opened:
     """The same file with another pixel size (None: what was set or the file says), or profile."""
-    return read_ahead(slide.path, mpp=mpp, icc=icc)
+    return read_ahead(slide.path, mpp=mpp, icc=icc, image=slide.explicit_image)
 
 
 def with_pixel_size(slide: Slide, mpp: float | None, *, icc: bool) -> Opened:

@@ -84,6 +84,7 @@ class _ArrayBackend:
     notes: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     image = 0
+    default_image: int | None = 0
     origin = (0, 0)
 
     def __init__(self, images: Mapping[int, Pixels]) -> None:

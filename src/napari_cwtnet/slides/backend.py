@@ -173,6 +173,8 @@ class Backend(Protocol):
         What each image of the file is, which `open_slide` may be asked for by number.
     image : int
         The number of this one.
+    default_image : int or None
+        The number of the one that is read where none is asked for; None where one must be.
     """
 
     format: str
@@ -185,6 +187,7 @@ class Backend(Protocol):
     origin: tuple[int, int]
     images: tuple[str, ...]
     image: int
+    default_image: int | None
 
     def read_tile(self, level: int, column: int, row: int) -> Pixels:
         """One tile, cut at the level's edge: (h, w, 3) RGB or (h, w, 4) RGBA, uint8.

@@ -128,9 +128,6 @@ def _of_dicom_folder(folder: Path, image: int | None) -> Backend:
     number = chosen_image(folder.name, image, len(series))
     backend = OpenSlideBackend(list(series.values())[number])
     backend.images, backend.image = tuple(f"series {uid}" for uid in series), number
-    if len(series) > 1:
-        note = f"the folder has {len(series)} DICOM series; shown is number {number}"
-        backend.notes = (note, *backend.notes)
     return backend
 
 

@@ -42,6 +42,7 @@ class TurnedBackend:
         self.icc_profile = backend.icc_profile
         self.origin = backend.origin
         self.images, self.image = backend.images, backend.image
+        self.default_image = backend.default_image
         upright = [self._upright(level) for level in backend.levels]
         finest = upright[0].size
         self._numbers = [i for i, one in enumerate(upright) if self._registered(finest, one)]

@@ -254,6 +254,9 @@ def _release(backend: Backend, cache: TileCache, owner: object) -> None:
     cache.forget(owner)
 
 
+_MOST_NAMED = 4
+"""Other images of a file that its note names."""
+
 _SHRUNK_HERE = Degradation(
     Kernel("bicubic"),
     sharpening=0.0,
@@ -339,7 +342,12 @@ class Slide(StoredPixels):
         """What of the file is not used or not certain: levels, colours, pixel size; a line each."""
         resolution = self._resolution
         certain = resolution.mpp is None or resolution.by_user
-        found = [*self._backend.notes, self.icc_note, None if certain else resolution.note]
+        found = [
+            self.image_note,
+            *self._backend.notes,
+            self.icc_note,
+            None if certain else resolution.note,
+        ]
         return tuple(note for note in found if note is not None)
 
     @property
@@ -356,6 +364,23 @@ class Slide(StoredPixels):
     def image(self) -> int:
         """Number of the image that is shown, as `open_slide` takes it."""
         return self._backend.image
+
+    @property
+    def explicit_image(self) -> int | None:
+        """`image` where `open_slide` has to be asked for it; None if it opens without."""
+        return None if self.image == self._backend.default_image else self.image
+
+    @property
+    def image_note(self) -> str | None:
+        """Which of several images is shown, and which are not; None where there is only one."""
+        others = [what for number, what in enumerate(self.images) if number != self.image]
+        if not others:
+            return None
+        named = ", ".join(others[:_MOST_NAMED]) + (", …" if len(others) > _MOST_NAMED else "")
+        return (
+            f"the file has {len(self.images)} images; shown is number {self.image}, "
+            f"{self.images[self.image]}, not {named}"
+        )
 
     @property
     def properties(self) -> Mapping[str, str]:

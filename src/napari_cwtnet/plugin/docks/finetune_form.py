@@ -68,7 +68,7 @@ class SlideList(QWidget):
         layout.addWidget(self.list)
         layout.addLayout(row)
         self._added: list[SlideChoice] = []
-        self._unticked: set[Path] = set()
+        self._unticked: set[tuple[Path, int | None]] = set()
         self.list.itemChanged.connect(self._on_tick)
         self.show_layers([])
 
@@ -80,13 +80,14 @@ class SlideList(QWidget):
 
     def show_layers(self, layers: Any) -> None:
         """Offer the slides of these layers, and the added ones; ticks stay as they are."""
-        choices: dict[Path, SlideChoice] = {}
+        choices: dict[tuple[Path, int | None], SlideChoice] = {}
         for layer in layers:
             slide = slide_of(layer)
             if slide is not None:
-                choices.setdefault(slide.path, SlideChoice.of(slide, layer))
+                choice = SlideChoice.of(slide, layer)
+                choices.setdefault(choice.key, choice)
         for added in self._added:
-            choices.setdefault(added.path, added)
+            choices.setdefault(added.key, added)
         with QSignalBlocker(self.list):
             self.list.clear()
             for choice in choices.values():
@@ -109,7 +110,7 @@ class SlideList(QWidget):
         def add(choice: SlideChoice) -> None:
             if isalive(self):  # the dock may have been closed meanwhile
                 self._added.append(choice)
-                self._unticked.discard(choice.path)
+                self._unticked.discard(choice.key)
                 self.changed.emit()
 
         def end() -> None:
@@ -127,7 +128,7 @@ class SlideList(QWidget):
     def _item(self, choice: SlideChoice) -> QListWidgetItem:
         item = QListWidgetItem(choice.name)
         item.setData(_DATA, choice)
-        ticked = choice.path not in self._unticked and choice.computed is None
+        ticked = choice.key not in self._unticked and choice.computed is None
         item.setCheckState(Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked)
         item.setToolTip(str(choice.path))
         if choice.computed is not None:
@@ -136,11 +137,11 @@ class SlideList(QWidget):
         return item
 
     def _on_tick(self, item: QListWidgetItem) -> None:
-        path = item.data(_DATA).path
+        key = item.data(_DATA).key
         if item.checkState() == Qt.CheckState.Checked:
-            self._unticked.discard(path)
+            self._unticked.discard(key)
         else:
-            self._unticked.add(path)
+            self._unticked.add(key)
         self.changed.emit()
 
 

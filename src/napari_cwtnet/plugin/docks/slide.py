@@ -38,6 +38,7 @@ from napari_cwtnet.plugin.viewer.slide_layer import (
     level_rows,
     magnification_text,
     size_text,
+    slide_name,
     slide_of,
     user_mpp,
     view_text,
@@ -84,9 +85,17 @@ class SlideDock(Dock):
         """The layer that this is about."""
         return self._layer
 
-    def open_slide(self, path: str | Path) -> None:
-        """Open a slide with this plugin, whatever napari's default is; returns at once."""
-        self._open(Path(path))
+    def open_slide(self, path: str | Path, image: int | None = None) -> None:
+        """Open a slide with this plugin, whatever napari's default is; returns at once.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        image : int, optional
+            Which one of a file that holds several.
+        """
+        self._open(Path(path), image)
 
     def open_sample(self) -> None:
         """Open the sample slide, once it is fetched; returns at once."""
@@ -97,10 +106,22 @@ class SlideDock(Dock):
         show_slide(self._viewer, layer)
         self._follow()
 
-    def _open(self, path: Path | Callable[[], Path]) -> None:
+    def show_image(self, number: int) -> None:
+        """Show another image of the slide's file; opened once, as a slide of its own."""
+        slide = slide_of(self._layer)
+        if slide is None or number == slide.image:
+            return
+        for layer in slides_in(self._viewer):
+            other = slide_of(layer)
+            if other is not None and (other.path, other.image) == (slide.path, number):
+                self.show_slide(layer)
+                return
+        self._open(slide.path, number)
+
+    def _open(self, path: Path | Callable[[], Path], image: int | None = None) -> None:
         self._allow_opening(False)
         self.form.open.setText("Opening…")
-        open_in(self._viewer, path, self._show_open_button)
+        open_in(self._viewer, path, self._show_open_button, image)
 
     def copy_command(self) -> str | None:
         """Put the command line on the clipboard that says the same of the slide; gives it."""
@@ -117,6 +138,7 @@ class SlideDock(Dock):
         form.sample.clicked.connect(self.open_sample)
         form.recent_menu.aboutToShow.connect(self._show_recent)
         form.slides.activated.connect(self._switch)
+        form.image.combo.activated.connect(self.show_image)
         for label, button in form.scanned.items():
             button.clicked.connect(partial(self._set_scanned, label))
         form.scanned_otherwise.clicked.connect(self._type_mpp)
@@ -143,9 +165,10 @@ class SlideDock(Dock):
         if isalive(self):  # the window may have gone while the slide was read
             self.form.open.setText("Open slide…")
             self._allow_opening(True)
+            self._show_images()
 
     def _allow_opening(self, on: bool) -> None:
-        for button in (self.form.open, self.form.sample):
+        for button in (self.form.open, self.form.sample, self.form.image):
             button.setEnabled(on)
         self._show_recent_button()
 
@@ -178,7 +201,8 @@ class SlideDock(Dock):
         for path in SLIDES.recent:
             action = menu.addAction(path.name)
             action.setToolTip(str(path))
-            action.triggered.connect(partial(self._open, path))
+            # The signal's own argument would be taken for the number of an image.
+            action.triggered.connect(lambda _=False, path=path: self._open(path))
 
     def _on_inserted(self, event: Any) -> None:
         if not isalive(self):  # napari's events outlive the dock
@@ -214,13 +238,20 @@ class SlideDock(Dock):
                 slide = slide_of(layer)
                 if slide is None:
                     continue
-                combo.addItem(slide.path.name)
+                combo.addItem(slide_name(slide, ending=True))
                 tip = f"{slide.path}\nFormat: {slide.format}"
                 combo.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
                 if layer == self._layer:
                     combo.setCurrentIndex(index)
                     combo.setToolTip(f"{tip}\nOne slide is shown at a time; choose another here")
         combo.setVisible(bool(slides))
+
+    def _show_images(self) -> None:
+        """The images of the slide's file, and which of them this is; nothing if there is one."""
+        form, slide = self.form, slide_of(self._layer)
+        if slide is not None:
+            form.image.show_images(slide.images, slide.image)
+            form.form.setRowVisible(form.image, len(slide.images) > 1)
 
     def _follow(self, *_: object) -> None:
         layer = slide_layer_in(self._viewer, self._layer)
@@ -238,6 +269,7 @@ class SlideDock(Dock):
             form.overview.show_picture(None, Size(1, 1), Size(1, 1))
             return
         form.size.setText(size_text(slide.size, slide.mpp).replace(" · ", "\n"))
+        self._show_images()
         self._show_mpp()
         for jump in jumps(slide.mpp):
             button = form.jumps[jump.label]
@@ -269,7 +301,8 @@ class SlideDock(Dock):
         form.form.setRowVisible(form.ask_scanned, slide.mpp is None)
         form.ask_scanned.setToolTip(slide.mpp_note or "")
         size_note = None if slide.mpp is None else slide.mpp_note  # else the question says it
-        notes = list(dict.fromkeys(filter(None, (size_note, *slide.notes))))
+        said = (None, slide.image_note)  # by the list of images
+        notes = list(dict.fromkeys(n for n in (size_note, *slide.notes) if n not in said))
         form.note.setText("\n".join(f"{note[0].upper()}{note[1:]}." for note in notes))
         form.form.setRowVisible(form.note, bool(notes))
 

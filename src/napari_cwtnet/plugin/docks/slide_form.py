@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from typing import Any
+
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -14,6 +16,7 @@ from qtpy.QtWidgets import (
     QMenu,
     QPushButton,
     QSizePolicy,
+    QStyledItemDelegate,
     QTableWidget,
     QTableWidgetItem,
     QToolButton,
@@ -49,6 +52,7 @@ class SlideForm(QWidget):
         )
         self.slides = Combo()
         self.overview = Overview()
+        self.image = ImageChooser()
         self.size = _label()
         self.size.setToolTip("Size of the finest level, and of the tissue area that it covers")
         self.view = _label()
@@ -108,6 +112,7 @@ class SlideForm(QWidget):
     def _lay_out(self) -> None:
         self.details = QWidget()
         self.form = _form(self.details)
+        self.form.addRow("Image", self.image)
         self.form.addRow("Zoom to", _in_a_row(*self.jumps.values()))
         self.form.addRow("View", self.view)
         self.form.addRow("Size", self.size)
@@ -142,6 +147,41 @@ class SlideForm(QWidget):
         layout.addWidget(self.details)
         layout.addWidget(self.more_details)
         layout.addStretch()
+
+
+class ImageChooser(QWidget):
+    """Which image of a file that holds several: its number, and what it is in words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.combo = Combo(tip="The file holds several images; choose one to open it")
+        self.combo.setItemDelegate(_WholeWords(self.combo))
+        self.words = _label(wrap=True)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(self.combo)
+        column.addWidget(self.words)
+
+    def show_images(self, images: tuple[str, ...], shown: int) -> None:
+        """Offer the images of a file; the numbers fit in a narrow dock, the words may not."""
+        with QSignalBlocker(self.combo):
+            self.combo.clear()
+            for number, what in enumerate(images):
+                tip = f"{what}\nOn the command line: --image {number}"
+                self.combo.add(f"{number + 1} of {len(images)}", what, tip)
+            self.combo.setCurrentIndex(shown)
+        listed = self.combo.view()
+        listed.setMinimumWidth(listed.sizeHintForColumn(0) + 2 * listed.frameWidth())
+        self.words.setText(self.combo.currentData())
+
+
+class _WholeWords(QStyledItemDelegate):
+    """Lists what each image is beside its number."""
+
+    def initStyleOption(self, option: Any, index: Any) -> None:  # noqa: N802 - Qt's name
+        super().initStyleOption(option, index)
+        option.text += f" · {index.data(Qt.ItemDataRole.UserRole)}"
 
 
 def _form(parent: QWidget) -> QFormLayout:

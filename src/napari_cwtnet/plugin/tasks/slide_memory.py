@@ -186,7 +186,9 @@ SLIDES = SlideMemory()
 """That of the process."""
 
 
-def open_remembered(path: Path, mpp: float | None = None, icc: bool = True) -> Slide:
+def open_remembered(
+    path: Path, mpp: float | None = None, icc: bool = True, image: int | None = None
+) -> Slide:
     """Open a slide, with the pixel size that the user once set of it; not in the window's thread.
 
     Raises
@@ -194,11 +196,11 @@ def open_remembered(path: Path, mpp: float | None = None, icc: bool = True) -> S
     SlideError
         If it cannot be opened.
     RequestError
-        If ``mpp`` is no pixel size of a slide.
+        If ``mpp`` is no pixel size of a slide, or there is no such image.
     """
-    slide = open_slide(path, mpp=mpp, icc=icc)
+    slide = open_slide(path, mpp=mpp, icc=icc, image=image)
     known = None if mpp is not None else SLIDES.mpp_of(slide)
     if known is None:
         return slide
     slide.close()
-    return open_slide(path, mpp=known, icc=icc)
+    return open_slide(path, mpp=known, icc=icc, image=image)

@@ -112,9 +112,13 @@ def file_name(job: Job, plan: Plan, *, view: bool = False) -> str:
     finer = f"x{plan.scale}" if label is None else f"{label}x"
     coarser = "" if plan.downsample == 1 else f"downsample-{plan.downsample:g}"
     place = f"at-{plan.region.x:.0f}-{plan.region.y:.0f}" if view and not job.roi else ""
-    parts = [place, "computed", finer, job.header.name, coarser, job.roi]
+    slide = job.slide
+    image = ""
+    if slide.explicit_image is not None:
+        image = f"{slide.explicit_image + 1}-of-{len(slide.images)}"
+    parts = [image, place, "computed", finer, job.header.name, coarser, job.roi]
     named = (_safe(part, _PART_BYTES) for part in parts if part)
-    return "-".join([_safe(slide_stem(job.slide.path), _SLIDE_BYTES), *named]) + TIFF
+    return "-".join([_safe(slide_stem(slide.path), _SLIDE_BYTES), *named]) + TIFF
 
 
 def _safe(words: str, most: int) -> str:

@@ -56,7 +56,7 @@ def _escaped(one: str) -> str:
 
 def info_words(slide: Slide) -> list[str]:
     """The words after ``napari-cwtnet`` that say of a slide what its dock says."""
-    return ["info", str(slide.path.resolve()), *_mpp_words(slide)]
+    return ["info", str(slide.path.resolve()), *_image_words(slide), *_mpp_words(slide)]
 
 
 def enhance_words(source: Source, output: str = OUTPUT, *, trust: bool = False) -> list[str]:
@@ -135,7 +135,7 @@ def whole_words(job: Job, shown: Slide, place: Path) -> list[str]:
 
 def _job_words(command: str, job: Job, region: Region | None, shown: Slide) -> list[str]:
     words = [
-        command, str(job.slide.path.resolve()),
+        command, str(job.slide.path.resolve()), *_image_words(job.slide),
         "--region", "all" if region is None else exact_region(region),
         "--downsample", exact(job.request.downsample),
         "--model", MODELS.name_of(job.model),
@@ -151,6 +151,10 @@ def _job_words(command: str, job: Job, region: Region | None, shown: Slide) -> l
     if not wants_icc(job.slide):
         words.append("--no-icc")
     return words
+
+
+def _image_words(slide: Slide) -> list[str]:
+    return [] if slide.explicit_image is None else ["--image", str(slide.explicit_image)]
 
 
 def _mpp_words(slide: Slide) -> list[str]:

@@ -19,7 +19,7 @@ from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.command_line import exact
-from napari_cwtnet.plugin.viewer.slide_layer import slide_of, wants_icc
+from napari_cwtnet.plugin.viewer.slide_layer import slide_name, slide_of, wants_icc
 from napari_cwtnet.plugin.viewer.viewport import box_on
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.training.data import guard_band
@@ -41,6 +41,8 @@ class SlideChoice:
     bounds: Region
     mpp: float | None
     icc: bool
+    image: int | None = None
+    """Of a file that holds several; None for the one that opens without asking."""
     computed: str | None = None
     layer: Any = None
     """Its layer; None for one that is not open."""
@@ -48,8 +50,16 @@ class SlideChoice:
     @classmethod
     def of(cls, slide: Slide, layer: Any = None) -> SlideChoice:
         """What there is to know of an open slide."""
-        name = slide.path.stem if layer is None else layer.name
-        return cls(slide.path, name, slide.bounds, slide.mpp, slide.icc, slide.computed, layer)
+        name = slide_name(slide) if layer is None else layer.name
+        image = slide.explicit_image
+        return cls(
+            slide.path, name, slide.bounds, slide.mpp, slide.icc, image, slide.computed, layer
+        )
+
+    @property
+    def key(self) -> tuple[Path, int | None]:
+        """Tells the slide from others, and from other images of its file."""
+        return self.path, self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +191,7 @@ def _source(slide: SlideChoice, choice: FinetuneChoice) -> SlideSource:
         path=str(slide.path.resolve()),
         fingerprint=None,
         icc=slide.icc,
+        image=slide.image,
         regions=regions,
         held_out=held_out,
         held_out_share=choice.share,
@@ -225,13 +236,17 @@ def finetune_words(plan: FinetunePlan, config: Path | None) -> list[str]:
     Raises
     ------
     RequestError
-        If shapes say what is learnt from, which takes a file to say.
+        If shapes say what is learnt from, or only some slides are other images of their files,
+        which takes a file to say.
     """
+    images = {slide.image for slide in plan.slides}
     for source, slide in zip(plan.recipe.slides, plan.slides, strict=True):
         if source.regions or source.held_out:
             what = "shapes"
         elif not _wants_icc(slide):
             what = "colours as the scanner has them"
+        elif len(images) > 1 and slide.image is not None:
+            what = "its image, which is not that of the other slides,"
         else:
             continue
         raise RequestError(
@@ -245,6 +260,8 @@ def finetune_words(plan: FinetunePlan, config: Path | None) -> list[str]:
     if plan.recipe.minutes is not None:
         words += ["--minutes", exact(plan.recipe.minutes)]
     source = plan.recipe.slides[0]
+    if source.image is not None:
+        words += ["--image", str(source.image)]
     words += ["--held-out", exact(source.held_out_share)]
     if source.sharpness != "auto":
         words += ["--sharpness", source.sharpness]

@@ -25,7 +25,7 @@ KEY = "napari_cwtnet"
 def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
     """Data and keyword arguments of a slide's layer, as ``viewer.add_image`` takes them."""
     metadata: dict[str, Any] = {KEY: {"slide": slide}}
-    name = slide.path.stem
+    name = slide_name(slide)
     if slide.computed is not None:
         metadata[RESULT_KEY] = {"badge": slide.computed}
         name = f"COMPUTED · {name}"
@@ -38,6 +38,22 @@ def slide_layer(slide: Slide) -> tuple[list[TiledLevel], dict[str, Any]]:
         **placement(slide),
     }
     return tiled_levels(slide, show_warning), settings
+
+
+def slide_name(slide: Slide, *, ending: bool = False) -> str:
+    """Name of the file, and which of its images it is, unless that opens without asking.
+
+    Parameters
+    ----------
+    slide : Slide
+        What is named.
+    ending : bool
+        Name the file by its ending too.
+    """
+    name = slide.path.name if ending else slide.path.stem
+    if slide.explicit_image is None:
+        return name
+    return f"{name} · {slide.explicit_image + 1} of {len(slide.images)}"
 
 
 def placement(slide: Slide) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def file_job(job: Job) -> FileJob:
         sharpness=job.request.sharpness,
         mpp=user_mpp(job.slide),
         icc=wants_icc(job.slide),
+        image=job.slide.explicit_image,
     )
 
 

@@ -54,6 +54,7 @@ class ImageBackend:
     origin = (0, 0)
     images: tuple[str, ...] = ()
     image = 0
+    default_image: int | None = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -97,6 +97,7 @@ class OpenSlideBackend:
 
     images: tuple[str, ...] = ()
     image = 0
+    default_image: int | None = 0
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -43,7 +43,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 _IDENTITY_TILES = 64
 _IDENTITY_BYTES = 4 * 2**20
 _PICTURES_OF_THE_GLASS = ("macro", "label", "thumbnail", "overview")
-_MOST_PAGES, _MOST_TOLD = 64, 4
+_MOST_PAGES = 64
 _TEXT_TAGS = ("ImageDescription", "Make", "Model", "Software", "DateTime")
 
 
@@ -84,6 +84,7 @@ class TiffBackend:
             found = list(islice(_planes(self._file.series, likely), MOST_IMAGES))
             default = next(number for number, one in enumerate(found) if one[0] is likely)
             self.image = chosen_image(path.name, image, len(found), default)
+            self.default_image = None if _is_stack(likely) else default
             self.images = tuple(_label(*one) for one in found)
             series, plane = found[self.image]
             self._check_plane(series, named=image is not None)
@@ -100,7 +101,6 @@ class TiffBackend:
             self.levels = pyramid.levels
             self.notes = (
                 *about_files,
-                *_choice(self.images, self.image),
                 *pyramid.notes,
                 *self._pages.pages[-1].notes(states_maximum=main.states_maximum),
             )
@@ -158,7 +158,7 @@ class TiffBackend:
         page = _page(series)
         plane = page.imagewidth * page.imagelength * page.samplesperpixel
         # ImageJ and tifffile itself write a stack as a single page and a shape.
-        stacked = len(series.levels[0].pages) > 1
+        stacked = _is_stack(series)
         if (stacked and not named) or math.prod(_shape(series)) > plane * page.imagedepth:
             axes = " × ".join(
                 f"{length} {axis}" for axis, length in zip(series.axes, series.shape, strict=True)
@@ -217,6 +217,10 @@ def _page(series: TiffPageSeries, plane: int = 0, level: int = 0) -> TiffPage:
     return page
 
 
+def _is_stack(series: TiffPageSeries) -> bool:
+    return len(series.levels[0].pages) > 1
+
+
 def _name(series: TiffPageSeries) -> str:
     return f"{series.name} {_page(series).description[:200]}".lower()
 
@@ -226,16 +230,6 @@ def _likely_slide(series: TiffPageSeries) -> tuple[bool, bool, int]:
     named = any(name in _name(series) for name in _PICTURES_OF_THE_GLASS)
     page = _page(series)
     return not named, page.is_tiled, page.imagewidth * page.imagelength
-
-
-def _choice(images: Sequence[str], shown: int) -> Iterator[str]:
-    others = [what for number, what in enumerate(images) if number != shown]
-    if others:
-        sizes = ", ".join(others[:_MOST_TOLD]) + (", …" if len(others) > _MOST_TOLD else "")
-        yield (
-            f"the file has {len(images)} images; shown is number {shown} of {images[shown]}, not "
-            f"{sizes}"
-        )
 
 
 def _is_reduced(page: TiffPage) -> bool:

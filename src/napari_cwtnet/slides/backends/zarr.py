@@ -105,6 +105,7 @@ class ZarrBackend:
     format = "ome-zarr"
     icc_profile: bytes | None = None
     origin = (0, 0)
+    default_image: int | None = 0
 
     def __init__(self, path: Path, image: int | None = None) -> None:
         # Takes a third of a second, which files of other kinds need not wait for.
@@ -147,7 +148,7 @@ class ZarrBackend:
         pyramid = pyramid_of([Candidate(*one) for one in sizes], self._stored_tile)
         self._arrays = [arrays[number] for number in pyramid.numbers]
         self.levels = pyramid.levels
-        self.notes = (*self._choice(), *pyramid.notes, *self._range())
+        self.notes = (*pyramid.notes, *self._range())
         self.resolution = _resolution(described, scales[pyramid.numbers[0]])
         self.properties: Mapping[str, str] = _properties(content, attributes)
         renewed_after_fork(self)
@@ -155,10 +156,6 @@ class ZarrBackend:
     def renew_after_fork(self) -> None:
         """Read through a zip file of this process."""
         self._store.reopen()
-
-    def _choice(self) -> Iterator[str]:
-        if len(self.images) > 1:
-            yield f"the file has {len(self.images)} images; shown is number {self.image}"
 
     def _range(self) -> Iterator[str]:
         """Of 16-bit samples, by the coarsest level."""
