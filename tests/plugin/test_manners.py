@@ -114,7 +114,10 @@ def test_half_of_a_small_window_is_canvas_and_all_tabs_can_be_read(
     )  # fmt: skip
     assert [bar.tabText(number) for number in range(bar.count())] == list(DOCKS)
     assert bar.sizeHint().width() <= bar.parentWidget().width()
-    for dock in docks.values():
+    for name, dock in docks.items():
+        title = dock.parentWidget().titleBarWidget().title
+        assert title.text() == name
+        assert title.sizeHint().width() < dock.minimumWidth() / 2
         area = dock.findChild(QScrollArea)
         bar_room = area.verticalScrollBar().sizeHint().width()
         assert area.widget().minimumSizeHint().width() <= dock.minimumWidth() - bar_room
@@ -125,13 +128,24 @@ def test_buttons_stay_in_place_when_words_change(
 ) -> None:
     viewer, dock = enhance_dock(ome, level=None, show=True)
     viewer.window._qt_window.resize(1280, 720)
-    buttons = list(dock.compare.buttons.values())
+    buttons = [*dock.compare.buttons.values(), dock.panel.mark.box, dock.result.keep_button]
+
+    def now() -> list[Any]:
+        found: list[Any] = []
+
+        def settled() -> bool:
+            before = found[:]
+            found[:] = [button.mapTo(dock.panel, button.rect().topLeft()) for button in buttons]
+            qtbot.wait(200)
+            return found == before
+
+        qtbot.waitUntil(settled, timeout=10_000)
+        return found
 
     def places(zoom: float, words: str) -> list[Any]:
         viewer.scene.camera.zoom *= zoom
         qtbot.waitUntil(lambda: words in dock.sentence, timeout=5000)
-        qtbot.wait(200)
-        return [button.mapTo(dock.panel, button.rect().topLeft()) for button in buttons]
+        return now()
 
     far, near = (1 / 12, "Nothing to gain"), (12, "Finer than a 0.75 NA lens resolves")
     viewer.scene.camera.zoom *= 3
@@ -139,5 +153,16 @@ def test_buttons_stay_in_place_when_words_change(
     places(*near)
     before = places(*far)
     assert places(*near) == before
-    widths = {button.width() for button in buttons}
+    with qtbot.waitSignal(dock.checker.ended, timeout=60_000):
+        dock.panel.check_button.click()
+    assert dock.panel.check.isVisibleTo(dock)
+    assert "figures below" in dock.status
+    assert now() == before
+    with qtbot.waitSignal(dock.controller.ended, timeout=60_000):
+        dock.view_button.click()
+    dock.panel.mark.box.setChecked(True)
+    qtbot.waitUntil(lambda: bool(dock.panel.mark.words), timeout=60_000)
+    assert "the reason is below" in dock.status
+    assert now() == before
+    widths = {button.width() for button in dock.compare.buttons.values()}
     assert max(widths) - min(widths) <= 1

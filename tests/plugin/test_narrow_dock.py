@@ -10,6 +10,7 @@ from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.plugin.docks.inspect_form import MapForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult
+from napari_cwtnet.plugin.docks.widgets import words_label
 from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.slides.degradation import Degradation
 
@@ -55,3 +56,16 @@ def test_a_check_and_its_table(qtbot: Any) -> None:
     for one in words:
         assert one.height() >= one.heightForWidth(one.width()), one.text()
     assert shown.quality.y() >= shown.sentence.y() + shown.sentence.heightForWidth(WIDTH)
+
+
+def test_words_take_no_more_room_than_they_need(qtbot: Any) -> None:
+    words = words_label()
+    qtbot.addWidget(words)
+    words.resize(WIDTH, 20)
+    words.show()
+    words.setText("short")
+    short = words.minimumHeight()
+    words.setText("long " * 60)
+    assert words.minimumHeight() > 3 * short
+    words.setText("short")
+    assert words.minimumHeight() == short

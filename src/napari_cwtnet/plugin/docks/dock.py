@@ -10,6 +10,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
+    QLabel,
     QScrollArea,
     QToolButton,
     QVBoxLayout,
@@ -77,8 +78,10 @@ class Dock(QWidget):
         frame = self._frame()
         if frame is not None:
             frame.visibilityChanged.connect(self._on_visibility)
-            # A tab has no room for the plugin's name, which napari adds.
-            frame.setWindowTitle(frame.windowTitle().partition(" (")[0])
+            for signal in (frame.topLevelChanged, frame.dockLocationChanged):
+                # Queued, for napari makes another title bar at these.
+                signal.connect(self._shorten_title, Qt.ConnectionType.QueuedConnection)
+            self._shorten_title()
         if self.parent() is None:
             self.leave()
         else:
@@ -92,7 +95,18 @@ class Dock(QWidget):
     def _on_triggered(self) -> None:
         self._show_if_seen()
 
+    def _shorten_title(self, *_: Any) -> None:
+        """Tab and title bar have no room for the plugin's name, which napari adds."""
+        frame = self._frame() if isalive(self) else None
+        if frame is not None:
+            name = frame.windowTitle().partition(" (")[0]
+            frame.setWindowTitle(name)
+            bar = frame.titleBarWidget()
+            for label in () if bar is None else bar.findChildren(QLabel):
+                label.setText(name)
+
     def _on_visibility(self, visible: bool) -> None:
+        self._shorten_title()
         if visible and self._behind and isalive(self):
             self._behind = False
             self.show_all()

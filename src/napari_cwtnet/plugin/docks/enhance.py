@@ -41,10 +41,15 @@ from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import zoom_to
-from napari_cwtnet.plugin.viewer.wording import of_the_rois, progress_words, what_will_happen
+from napari_cwtnet.plugin.viewer.wording import (
+    gain_of,
+    of_the_rois,
+    progress_words,
+    what_will_happen,
+)
 
-_LINES = 7
-"""Of the sentence on what will happen."""
+_LINES, _STATUS_LINES = 7, 2
+"""Of the sentence on what will happen, and of what is happening."""
 
 
 class EnhancePanel(QWidget):
@@ -78,14 +83,10 @@ class EnhancePanel(QWidget):
         )
         self.compare = CompareForm(viewer)
         self.result = ResultForm(viewer, lambda: self.compare.comparer.meant, view_source, keep)
-        # The places of the usual words are kept, so that nothing below them moves.
-        self.sentence, self.status = words_label(_LINES), words_label(1)
+        self.sentence, self.status = words_label(), words_label(_STATUS_LINES)
         self._bar = thin_bar(keep_place=True)
         self.zoom_button = QPushButton("Zoom in")
         self.zoom_button.setToolTip("Move closer, to where the result is finer than the slide")
-        policy = self.zoom_button.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # so that nothing below it moves
-        self.zoom_button.setSizePolicy(policy)
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         layout = QVBoxLayout(self)
@@ -103,20 +104,30 @@ class EnhancePanel(QWidget):
         ):
             buttons.addWidget(widget, number // 2, number % 2)
         layout.addLayout(buttons)
-        for part in (
-            self.form,
-            self.sentence,
-            self.zoom_button,
-            self._bar,
-            self.status,
-            self.quality,
-            self.check,
-        ):
-            layout.addWidget(part)
+        layout.addWidget(self.form)
+        layout.addLayout(self._sentence_place())
         self.mark = MarkForm(viewer, lambda: self.compare.comparer.meant)
-        for part in (self.mark, self.compare, self.result):
+        for part in (self._bar, self.status, self.mark.box, self.compare, self.result):
             layout.addWidget(part)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
+        # Last, for these come and go, and the buttons are to stay in place.
+        for part in (self.mark, self.quality, self.check):
+            layout.addWidget(part)
+        self._marked = ""
+        """What was said last of the mark."""
+        self.mark.mark.changed.connect(self._show_mark)
+
+    def _sentence_place(self) -> QGridLayout:
+        """Room for the usual sentences and the button below them, so that nothing moves."""
+        words = QVBoxLayout()
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        words.addWidget(self.sentence)
+        words.addStretch()
+        words.addWidget(self.zoom_button)
+        place = QGridLayout()
+        place.addWidget(words_label(_LINES), 0, 0)
+        place.addLayout(words, 0, 0)
+        return place
 
     def allow_view(self, possible: bool, words: str, *, idle: bool) -> None:
         """Let the view be enhanced or not; what would happen, or why nothing can.
@@ -163,7 +174,7 @@ class EnhancePanel(QWidget):
             self.status.setText(checker.words)
             return
         if not busy:
-            if controller.outcome is None:
+            if controller.outcome is None and checker.found is None:
                 self.status.clear()
             return
         self.status.setText(progress_words(run, cancelling=controller.cancelling))
@@ -189,9 +200,14 @@ class EnhancePanel(QWidget):
 
     def show_check_ending(self, ending: Ending) -> None:
         """Say how a check has ended."""
-        self.status.setText(
-            {"done": "", "cancelled": "Check cancelled", "failed": ending.message}[ending.kind]
-        )
+        words = {"cancelled": "Check cancelled", "failed": ending.message}.get(ending.kind)
+        self.status.setText(words or f"{gain_of(ending.value)}; figures below")
+
+    def _show_mark(self) -> None:
+        """Some words beside the box; all of them are below."""
+        before, self._marked = self._marked, self.mark.mark.brief
+        if self._marked or self.status.text() == before:
+            self.status.setText(self._marked)
 
     def show_figures(self, viewer: Any) -> None:
         """How good the result is that is compared or shown, if that is known."""

@@ -18,7 +18,7 @@ _TIP = (
 
 
 class MarkForm(QWidget):
-    """A box to tick, and the promise below it.
+    """The promise of a mark, and the box to tick for it, which may lie elsewhere.
 
     Parameters
     ----------
@@ -36,7 +36,6 @@ class MarkForm(QWidget):
         self._words = words_label()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.box)
         layout.addWidget(self._words)
         self.box.toggled.connect(lambda wanted: self.mark.want(wanted, self._meant()))
         self.mark.changed.connect(self._show)

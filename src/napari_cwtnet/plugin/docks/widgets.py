@@ -9,7 +9,7 @@ from typing import Any
 
 from magicgui.widgets import FileEdit
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import QEvent, QRect, Qt, Signal
 from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
@@ -62,8 +62,9 @@ def form_layout(parent: QWidget | None = None) -> QFormLayout:
     return form
 
 
-_AROUND = 8
+_AROUND = 10
 """Pixels that a label takes beside its lines."""
+_LARGE = 10_000
 _BAR = 6
 """Height in pixels."""
 
@@ -115,11 +116,17 @@ class WordsLabel(QLabel):
         self.ensurePolished()
         if self.minimumHeight() == self.maximumHeight():
             return  # a height was set
+        self.setMinimumHeight(0)  # for Qt's answer is never below it
         needed = self.heightForWidth(self.width()) if self.text() else 0
-        kept = self._lines * self.fontMetrics().lineSpacing() + _AROUND if self._lines else 0
-        height = max(needed, kept)
-        if height != self.minimumHeight():
-            self.setMinimumHeight(height)
+        self.setMinimumHeight(max(needed, self._kept))
+
+    @property
+    def _kept(self) -> int:
+        """Pixels of the lines whose place is kept, as Qt draws them: its spacing is a fraction."""
+        if not self._lines:
+            return 0
+        area, usual = QRect(0, 0, _LARGE, _LARGE), "\n".join("M" * self._lines)
+        return self.fontMetrics().boundingRect(area, 0, usual).height() + _AROUND
 
 
 def words_label(lines: int = 0) -> QLabel:

@@ -48,6 +48,8 @@ class ResultMark(QObject):
         Whether there is to be a mark.
     words : str
         What the mark promises, why there is none, or what is at work.
+    brief : str
+        The same in some words.
     """
 
     changed = Signal()
@@ -57,7 +59,7 @@ class ResultMark(QObject):
         self.runner = TaskRunner(self)
         self.layers = MapLayers(viewer)
         self.wanted = False
-        self.words = ""
+        self.words = self.brief = ""
         self._viewer = viewer
         self._layer: Any = None
         """The result that is meant."""
@@ -144,7 +146,8 @@ class ResultMark(QObject):
                 self.layers.show_mark_alone(source.slide_layer, plan, squares)
                 self._hide_with(layer)
                 layer.events.visible.connect(self._on_visible)
-                self._say(f"{100 * squares.mean():.0f} % marked. {calibration.sentence}")
+                share = f"{100 * squares.mean():.0f} % marked"
+                self._say(f"{share}. {calibration.sentence}", share)
                 _record(layer, calibration, squares)
 
         self.runner.submit(Task("Marking…", lambda: _MarkRun(work), answer))
@@ -170,14 +173,14 @@ class ResultMark(QObject):
         self.layers.clear()
         self._say(words)
 
-    def _say(self, words: str) -> None:
+    def _say(self, words: str, brief: str = "No mark; the reason is below") -> None:
         if words != self.words:
-            self.words = words
+            self.words, self.brief = words, brief if words else ""
             self.changed.emit()
 
     def _show_work(self) -> None:
         if self.runner.busy and self.wanted and self._marked is not None:
-            self._say(self.runner.words)
+            self._say(self.runner.words, self.runner.words)
 
     def _on_end(self, ending: Ending) -> None:
         if ending.kind == "failed" and self.wanted:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan, choose_device
+from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.enhancement.plan import UNCHECKED
 from napari_cwtnet.enhancement.target import Target
 from napari_cwtnet.geometry import describe_resolution
@@ -102,6 +103,13 @@ def what_will_happen(plan: Plan) -> str:
         warning = Target(round(1 / plan.output_downsample)).beyond_the_lens(plan.native_mpp)
         words += f"\n{warning}" if warning else ""
     return words
+
+
+def gain_of(check: Check) -> str:
+    """What a check comes to, in one line."""
+    if check.mode == "oracle":
+        return "The model was given the answer"
+    return capital(check.quality.comparison("WORSE"))
 
 
 def what_will_be_learnt(plan: FinetunePlan) -> str:
