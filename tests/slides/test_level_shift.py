@@ -148,7 +148,7 @@ def test_cross_scale_keeps_its_gain_on_a_level_that_lies_beside(tmp_path: Path) 
 def test_info_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.tif", tissue(1), beside(4, -2))
     assert main(["info", str(path)]) == 0
-    assert "+4.0" in capsys.readouterr().out.partition("beside its place: corrected")[0][-60:]
+    assert "lay 4 px right of and 2 px above its place, corrected" in capsys.readouterr().out
     assert main(["info", str(path), "--json"]) == 0
 
     shift = json.loads(capsys.readouterr().out)["levels"][1]["shift"]

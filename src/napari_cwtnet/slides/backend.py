@@ -21,6 +21,8 @@ from napari_cwtnet.slides.fork_safety import renewed_after_fork
 from napari_cwtnet.slides.resolution import Resolution
 
 _SLACK = 1e-6
+_SEEN = 0.05
+"""Level-0 pixels; less is not worth a word."""
 _ROUNDING = 1e-3
 
 
@@ -67,10 +69,10 @@ class Level:
     @property
     def history(self) -> str:
         """`degradation` and, where there is one, `shift` in words."""
-        words, (across, down) = str(self.degradation), self.shift
-        if not across and not down:
-            return words
-        return f"{words} · {across:+.2f}, {down:+.2f} px (right, down) beside its place: corrected"
+        sides = zip(self.shift, (("left of", "right of"), ("above", "below")), strict=True)
+        where = [f"{abs(d):.2g} px {names[d > 0]}" for d, names in sides if abs(d) >= _SEEN]
+        words = str(self.degradation)
+        return f"{words} · lay {' and '.join(where)} its place, corrected" if where else words
 
     @property
     def grid(self) -> tuple[int, int]:
