@@ -98,7 +98,13 @@ def drawn_displacements(count: int, random: np.random.Generator) -> tuple[Tensor
 
 def with_reference(batch: Batch, reference: Tensor | None) -> Tensor:
     """Arguments shared by all arms that call the shipped network."""
-    return shipped()(batch.lr, reference, degradation=batch.degradation).sr
+    return super_resolved(shipped(), batch, reference)
+
+
+def super_resolved(network: CwtNet, batch: Batch, reference: Tensor | None) -> Tensor:
+    """SR of a batch with some reference."""
+    sr: Tensor = network(batch.lr, reference, degradation=batch.degradation).sr
+    return sr
 
 
 @cache
@@ -248,7 +254,8 @@ class Fusion(nn.Module):
         detail, likeness = candidates(batch)
         share = float(self.searches)
         entering = torch.cat([sr - 0.5, share * 8 * detail, share * likeness], 1)
-        return sr + self.last(F.leaky_relu(self.middle(F.leaky_relu(self.first(entering)))))
+        added: Tensor = self.last(F.leaky_relu(self.middle(F.leaky_relu(self.first(entering)))))
+        return sr + added
 
 
 def candidates(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -293,7 +300,7 @@ def trained(
             group["lr"] = rate * (1 + math.cos(math.pi * share)) / 2
         loss = loss_of(sampler.batch(8, random), random)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(module.parameters(), 0.1)
         optimiser.step()
         steps += 1
@@ -310,10 +317,10 @@ def network_arm(window: bool, sampler: PatchSampler, seconds: float, seed: int) 
 
     def loss_of(batch: Batch, random: np.random.Generator) -> Tensor:
         moved = displaced(batch.reference, *drawn_displacements(len(batch.lr), random))
-        return F.l1_loss(network(batch.lr, moved, degradation=batch.degradation).sr, batch.truth)
+        return F.l1_loss(super_resolved(network, batch, moved), batch.truth)
 
     steps = trained(network, loss_of, sampler, rate=2e-4, seconds=seconds, seed=seed)
-    return lambda b: network(b.lr, b.reference, degradation=b.degradation).sr, steps
+    return lambda b: super_resolved(network, b, b.reference), steps
 
 
 def encoder_arms(sampler: PatchSampler, seconds: float, seed: int) -> tuple[Encoder, int]:
