@@ -156,7 +156,7 @@ def slide_on_grid(slide: Slide, plan: Plan) -> NDArray[np.uint8]:
     """
     pixel, region = plan.output_downsample, plan.region
     if pixel >= 1:
-        return slide.read(region, pixel)
+        return slide.read(region, pixel, registered=True)
     width, height = plan.output_size
     covered = (width * pixel, height * pixel)
     columns, rows = (math.ceil(length) + 2 * _MARGIN for length in covered)

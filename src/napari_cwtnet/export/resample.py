@@ -74,7 +74,7 @@ class ResampledLevel:
         region = Region(left * self.downsample, top * self.downsample, width, height)
         if self.downsample < 1:
             return self.slide.enlarge(region, self.downsample)
-        return self.slide.read(region, self.downsample, replicate=True, by=self.by)
+        return self.slide.read(region, self.downsample, replicate=True, by=self.by, registered=True)
 
 
 def resample(
@@ -214,7 +214,7 @@ def _levels(slide: Slide, downsample: float, kernel: Filter) -> list[ResampledLe
 
 def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> dict[str, Any]:
     assert slide.mpp is not None
-    computed = slide.computed is not None
+    computed, shift = slide.computed is not None, slide.shift(max(1.0, downsample))
     return {
         "computed": computed,
         "notice": RESEARCH_USE,
@@ -227,6 +227,7 @@ def _provenance(slide: Slide, downsample: float, mpp: float, kernel: Filter) -> 
         "output_mpp": mpp,
         "pixel_aspect": slide.pixel_aspect,
         "degradation": slide.degradation(1).as_dict(),
+        **({"input_shift": list(shift)} if any(shift) else {}),
         "resampled": {"kernel": kernel, "mpp": mpp},
         "software": f"napari-cwtnet {__version__}",
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -76,6 +76,15 @@ class ArraySlide(Slide):
         """What pixels of a downsample went through, where it was said of a level."""
         return self._known.get(round(downsample), UNKNOWN)
 
+    def shift(
+        self,
+        downsample: float,  # noqa: ARG002
+        *,
+        source: float | None = None,  # noqa: ARG002
+    ) -> tuple[float, float]:
+        """None: arrays are where they are said to be."""
+        return (0.0, 0.0)
+
 
 class _ArrayBackend:
     format = "array"

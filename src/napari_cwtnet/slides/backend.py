@@ -70,9 +70,11 @@ class Level:
     def history(self) -> str:
         """`degradation` and, where there is one, `shift` in words."""
         sides = zip(self.shift, (("left of", "right of"), ("above", "below")), strict=True)
-        where = [f"{abs(d):.2g} px {names[d > 0]}" for d, names in sides if abs(d) >= _SEEN]
+        where = [f"{abs(d):.3g} px {names[d > 0]}" for d, names in sides if abs(d) >= _SEEN]
         words = str(self.degradation)
-        return f"{words} · lay {' and '.join(where)} its place, corrected" if where else words
+        if not where:
+            return words
+        return f"{words} · {' and '.join(where)} its place (level-0 px), corrected when enhancing"
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -137,6 +137,8 @@ class FileDegradation:
         self._lock = threading.RLock()
         self._found: dict[int, Degradation] = {}
         self._shifts: dict[int, tuple[float, float]] = {}
+        """Against the next finer level, in pixels of the level."""
+        self._places: dict[int, tuple[float, float]] = {}
         self._tiles: dict[tuple[int, int, int], Pixels] = {}
         renewed_after_fork(self)
 
@@ -161,17 +163,23 @@ class FileDegradation:
     def shift_of(self, level: int) -> tuple[float, float]:
         """Right and down, level-0 pixels, by which its content lies beside its place.
 
-        As `of_level`, whose fields it is measured on. Zero where it cannot be measured.
+        Measured on the fields of `of_level`, once: what could not be read then counts as in place,
+        so that all tiles of an open file are read alike.
         """
         with self._lock:
-            across = down = 0.0
-            for number in range(1, level + 1):
-                self.of_level(number)
-                own = self._shifts.get(number, IN_PLACE)
-                across += own[0] * self._backend.levels[number].downsample
-                down += own[1] * self._backend.levels[number].downsample
-            least = LEAST_SHIFT * self._backend.levels[level].downsample
-            return (across, down) if max(abs(across), abs(down)) >= least else IN_PLACE
+            if level not in self._places:
+                self._places[level] = self._place(level)
+            return self._places[level]
+
+    def _place(self, level: int) -> tuple[float, float]:
+        if not level:
+            return IN_PLACE
+        self.of_level(level)
+        downsample = self._backend.levels[level].downsample
+        before, own = self.shift_of(level - 1), self._shifts.get(level, IN_PLACE)
+        across, down = (round(a + b * downsample, 3) for a, b in zip(before, own, strict=True))
+        least = LEAST_SHIFT * downsample
+        return (across, down) if max(abs(across), abs(down)) >= least else IN_PLACE
 
     def _look(self, level: int) -> tuple[Degradation, bool]:
         """What is found, and whether all that it takes could be read."""

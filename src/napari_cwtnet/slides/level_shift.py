@@ -1,9 +1,8 @@
 """How far a stored level lies beside the place that its size gives it.
 
 Scanners make levels from level 0, and those tried lie within 0.02 pixels of it. Programs that write
-pyramids anew may take every second pixel, a quarter of a coarse pixel off, or scan each level by
-itself. To a network that is given the next-higher level, half a pixel costs most of its gain
-(decision 0023).
+pyramids anew may take every second pixel, a quarter of a coarse pixel off. To a network that is
+given the next-higher level, half a pixel costs most of its gain (decision 0023).
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ Values = NDArray[np.float64]
 IN_PLACE = (0.0, 0.0)
 LEAST_SHIFT = 0.05
 """Coarse pixels; less is in place."""
+_APART = 0.1
+"""Coarse pixels by which fields may differ: where a level drifts, one shift would harm a part."""
 _EXPLAINED = 0.3
 """Least part of the difference between the levels that the shift has to explain."""
 _MOST_TRIED = 6
@@ -44,8 +45,9 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
     Returns
     -------
     tuple of float
-        Right and down, coarse pixels, the median over the fields; zero where it is below 0.05 or
-        explains less than 30 % of the difference between the levels.
+        Right and down, coarse pixels, the median over the fields; zero where it is below 0.05,
+        where a field differs from it by more than 0.1, or where it explains less than 30 % of the
+        difference between the levels.
     """
     if len(pairs) < _FEWEST_FIELDS:
         return IN_PLACE
@@ -62,7 +64,7 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
             for coarse, fine in lumas
         ])  # fmt: skip
         shift = np.median(shifts, axis=0)
-    if np.abs(shift).max() < LEAST_SHIFT:
+    if np.abs(shift).max() < LEAST_SHIFT or np.abs(shifts - shift).max() > _APART:
         return IN_PLACE
     before = _difference(lumas, factor, (0, 0), np.zeros(2))
     after = _difference(lumas, factor, read_at, shift + np.array(read_at) / factor)
@@ -132,6 +134,7 @@ def _difference(
 
 
 def _soft(plane: Values) -> Values:
+    """Blurred, and without its mean: scans differ in brightness."""
     for axis in (0, 1):
         plane = np.apply_along_axis(np.convolve, axis, plane, _SOFT, "valid")
-    return plane
+    return plane - plane.mean()
