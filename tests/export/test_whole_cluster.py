@@ -30,12 +30,16 @@ WORKER = ("distributed.cli.dask_worker", "--no-nanny", "--no-dashboard", "--nthr
 class Cluster:
     """A scheduler and workers, each a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, protocol: str = "tcp", variables: dict[str, str] | None = None
+    ) -> None:
         self._folder = folder
+        self._environment = os.environ | (variables or {})
         self._processes: list[subprocess.Popen[bytes]] = []
         told = folder / "scheduler.json"
-        self.start(*SCHEDULER, "127.0.0.1", "--scheduler-file", told)
-        end = time.monotonic() + 60
+        words = ("--scheduler-file", told, "--protocol", protocol)
+        self.start(*SCHEDULER, "127.0.0.1", *words)
+        end = time.monotonic() + 180
         while not told.exists() or not told.read_text():
             assert time.monotonic() < end
             time.sleep(0.05)
@@ -45,7 +49,7 @@ class Cluster:
         with (self._folder / f"{len(self._processes)}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", *map(str, words)],
-                stdout=log, stderr=log, cwd=self._folder,
+                stdout=log, stderr=log, cwd=self._folder, env=self._environment,
             )  # fmt: skip
         self._processes.append(process)
         return process

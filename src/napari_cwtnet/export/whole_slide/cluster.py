@@ -146,12 +146,17 @@ class _Connecting(threading.Thread):
                 f"Scheduler {self._address!r} has no workers; start some by: dask worker "
                 f"{self._address}"
             )
-        remedy = "give the address that `dask scheduler` says, such as tcp://10.0.0.1:8786"
+        what = (
+            "does not answer; give the address that `dask scheduler` says, such as "
+            "tcp://10.0.0.1:8786"
+        )
         if self._address.startswith("tls:"):
-            remedy += ", and name certificates by DASK_DISTRIBUTED__COMM__TLS__CA_FILE and the rest"
-        raise RequestError(
-            f"Scheduler {self._address!r} does not answer; {remedy}."
-        ) from self._error
+            tls = "DASK_DISTRIBUTED__COMM__TLS__"
+            what = (
+                "does not answer, or not to this certificate; check the address and the files that "
+                f"{tls}CA_FILE, {tls}CLIENT__CERT and {tls}CLIENT__KEY name"
+            )
+        raise RequestError(f"Scheduler {self._address!r} {what}.") from self._error
 
 
 def _result(future: Any) -> Any:
