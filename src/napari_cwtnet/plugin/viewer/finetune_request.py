@@ -19,7 +19,7 @@ from napari_cwtnet.model.weights import ModelHeader
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer.command_line import exact
-from napari_cwtnet.plugin.viewer.slide_layer import slide_of, wants_icc
+from napari_cwtnet.plugin.viewer.slide_layer import slide_name, slide_of, wants_icc
 from napari_cwtnet.plugin.viewer.viewport import box_on
 from napari_cwtnet.slides import Slide
 from napari_cwtnet.training.data import guard_band
@@ -48,7 +48,7 @@ class SlideChoice:
     @classmethod
     def of(cls, slide: Slide, layer: Any = None) -> SlideChoice:
         """What there is to know of an open slide."""
-        name = slide.path.stem if layer is None else layer.name
+        name = slide_name(slide) if layer is None else layer.name
         return cls(slide.path, name, slide.bounds, slide.mpp, slide.icc, slide.computed, layer)
 
 

@@ -24,7 +24,7 @@ from napari_cwtnet.plugin.viewer.selection import (
     Source,
     holds,
 )
-from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.slide_layer import slide_name, slide_of
 from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over
 
 KEPT = " · kept"
@@ -128,7 +128,7 @@ class ResultLayer:
         layer.refresh(extent=False, highlight=False)
 
     def _begin(self, picture: Picture, job: Job) -> None:
-        self._plan, self._slide_name, self._roi = picture.plan, job.slide.path.stem, job.roi
+        self._plan, self._slide_name, self._roi = picture.plan, slide_name(job.slide), job.roi
         name = result_name(self._slide_name, picture.plan, job.roi)
         layer, pixels = self.shown, picture.canvas.rgba
         if layer is not None:
