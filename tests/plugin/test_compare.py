@@ -79,6 +79,12 @@ def test_split_cuts_at_the_line_that_is_dragged(compared: Callable[..., Any], qt
     assert badge_seen(viewer)
     handle, canvas = dock.compare.comparer.split.handle, canvas_widget(viewer)
     assert handle.isVisible()
+    badge = viewer.canvas.overlays[OVERLAY]
+    lines = badge.text.count("\n") + 1
+    assert 15 * lines < handle.y() < 40 * lines  # below the badge
+    assert handle.geometry().bottom() == canvas.height() - 1
+    badge.text += "\nmore"
+    assert handle.y() > 15 * (lines + 1)
     middle = QPoint(handle.width() // 2 + 3, handle.height() // 3)
     qtbot.mousePress(handle, Qt.MouseButton.LeftButton, pos=middle)
     qtbot.mouseMove(handle, middle - QPoint(canvas.width() // 4, 0))

@@ -141,7 +141,7 @@ def test_regions_are_written_to_the_last_digit() -> None:
     assert exact_region(Region(1, 2, 3, 4.5)) == "1,2,3,4.5"
 
 
-@pytest.mark.parametrize("name", ["a.ome.tif", "a.png", "a.ome.zarr"])
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.png", "a.ome.zarr", "a.dicom"])
 def test_export_writes_the_layer_and_its_record(
     enhanced: tuple[Any, Any, Any], qtbot: Any, tmp_path: Path, messages: list[str], name: str
 ) -> None:
@@ -231,6 +231,8 @@ def test_names_and_kinds(
     unknown = replace(source, plan=replace(source.plan, native_mpp=None))
     assert "-computed-x4-tiny-x4-" in suggested_name(unknown)
     assert renamed("a.b.ome.zarr", "OME-TIFF, a pyramid (*.ome.tif)") == "a.b.ome.tif"
+    assert renamed("a.ome.tif", "DICOM, a folder for archives (*.dicom)") == "a.dicom"
+    assert renamed("a.dicom", "OME-TIFF, a pyramid (*.ome.tif)") == "a.ome.tif"
     assert target(Path("a.png"), "PNG, a picture with the badge on it (*.png)").badge_on_pixels
     assert not target(Path("a.png"), "PNG, pixels only (*.png)").badge_on_pixels
     assert target(Path("a.png"), "OME-TIFF, a pyramid (*.ome.tif)").badge_on_pixels

@@ -116,13 +116,17 @@ def test_pixels_are_the_engine_s_on_a_real_slide(
         assert layer.data == pytest.approx(want, nan_ok=True, abs=1e-3), choices
         assert layer.name.startswith("COMPUTED · ")
         assert layer.colorbar.visible
-        assert layer.name_overlay.visible
+        assert layer.metadata[RESULT_KEY]["title"] in " ".join(
+            viewer.canvas.overlays[OVERLAY].text.split()
+        )
         low, high = (f"{limit:.3g}" for limit in layer.contrast_limits)
         numbers = dock.legend.text().split("\n")[1].split(" ")
         assert (numbers[0], numbers[-1]) == (low, high)
         assert dock.legend.isVisibleTo(dock)
         assert len(viewer.layers) == 2  # one in place of the other
     assert "truth" in dock.looking.energies.text()
+    assert not dock.panel.calibrate_button.isEnabled()
+    assert "predicts no error" in dock.panel.no_calibration.text()
 
 
 def test_ranges_and_an_aligned_model(
@@ -301,7 +305,10 @@ def test_a_click_asks_the_patch_under_it(
     middle = np.array((region.y, region.x)) + (np.array((row, column)) + 0.5 + step) * 4
     assert best == pytest.approx(middle, abs=1e-6)
     assert boxes.data[-2].mean(0) + 0.5 == pytest.approx(middle, abs=1e-6)  # what h points at
-    assert boxes.features["label"].iloc[-1].endswith("asked")
+    plates, labels = np.split(boxes.features["label"].to_numpy(), 2)
+    assert labels[-1].endswith("asked")
+    assert {len(label) > 0 for label in labels} == {True, False}
+    assert all(bool(plate) == bool(label) for plate, label in zip(plates, labels, strict=True))
     assert found.name.startswith("COMPUTED · Relevance to the patch at ")
     assert "number 1 of" in dock.legend.text()
 

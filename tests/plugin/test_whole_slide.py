@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,15 +17,20 @@ import tifffile
 from export.whole_help import without_time
 
 from napari_cwtnet.export.whole_slide import enhance_to_file
-from napari_cwtnet.geometry import Region
+from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.plugin.docks.whole_slide_form import WholeSlideForm
 from napari_cwtnet.plugin.tasks import whole_slide as tasks
 from napari_cwtnet.plugin.tasks.device import MODELS_IN_USE
-from napari_cwtnet.plugin.tasks.whole_slide import note_place, place_for
+from napari_cwtnet.plugin.tasks.whole_slide import look_at, note_place, place_for
 from napari_cwtnet.plugin.viewer import requests
 from napari_cwtnet.plugin.viewer.computed import is_computed
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
-from napari_cwtnet.plugin.viewer.whole_slide import file_job, what_will_be_written, with_format
+from napari_cwtnet.plugin.viewer.whole_slide import (
+    file_job,
+    what_will_be_written,
+    with_format,
+    without_dicom,
+)
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import write_model
 
@@ -179,7 +185,7 @@ def test_the_place_of_a_whole_slide_is_that_of_its_model_and_no_rois(
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("no/where.ome.tif", "does not exist"), ("a.jpg", "ends in .ome.tif or .ome.zarr")],
+    [("no/where.ome.tif", "does not exist"), ("a.jpg", "ends in .ome.tif, .ome.zarr or .dicom")],
 )
 def test_a_wrong_place_is_one_line_and_cannot_be_started(
     enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path, name: str, words: str
@@ -190,6 +196,29 @@ def test_a_wrong_place_is_one_line_and_cannot_be_started(
     assert words in form.status.text()
     assert "\n" not in form.status.text()
     assert not form.start_button.isEnabled()
+
+
+def test_dicom_is_offered_where_it_can_be_written(
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    _, dock = enhance_dock(ome)
+    form = form_of(qtbot, dock)
+    form.line.setText(str(tmp_path / "a.ome.tif"))
+    form.format.setCurrentIndex(form.format.findData(".dicom"))
+    assert form.place == tmp_path / "a.dicom"
+    qtbot.waitUntil(form.start_button.isEnabled, timeout=10_000)
+    go_to(qtbot, form, tmp_path / "a.ome.zarr")
+    assert form.format.currentData() == ".ome.zarr"
+    assert "needs the pixel size" in look_at(tmp_path / "a.dicom", ome, Size(9, 9), None).trouble
+
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    without_dicom.cache_clear()
+    other = WholeSlideForm(dock.panel, form._viewer)
+    item = other.format.model().item(other.format.findData(".dicom"))
+    assert not item.isEnabled()
+    assert "napari-cwtnet[dicom]" in item.toolTip()
+    without_dicom.cache_clear()
 
 
 def test_what_is_there_of_another_kind_is_never_replaced(

@@ -49,8 +49,8 @@ def check_dicom(mpp: float | None) -> None:
     check_pydicom()
     if mpp is None:
         raise OutputError(
-            "DICOM needs the pixel size, and the slide does not say it; give it by --mpp, or "
-            "choose .ome.tif or .ome.zarr."
+            "DICOM needs the pixel size, and the slide does not say it; give it (--mpp, or in "
+            "the Slide dock), or choose .ome.tif or .ome.zarr."
         )
 
 

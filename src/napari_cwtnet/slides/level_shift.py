@@ -137,4 +137,4 @@ def _soft(plane: Values) -> Values:
     """Blurred, and without its mean: scans differ in brightness."""
     for axis in (0, 1):
         plane = np.apply_along_axis(np.convolve, axis, plane, _SOFT, "valid")
-    return plane - plane.mean()
+    return np.asarray(plane - plane.mean())

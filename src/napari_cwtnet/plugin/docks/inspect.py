@@ -33,6 +33,11 @@ from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import place_at
 
+_CALIBRATE_TIP = (
+    "Enhance a dozen fields of this slide whose truth it holds, in some seconds, and mark what is "
+    "not to be relied on, with a promise of how much is missed; remembered for this slide"
+)
+
 
 class InspectPanel(QWidget):
     """Buttons, choices, what is at work, and the map that is looked at."""
@@ -57,12 +62,10 @@ class InspectPanel(QWidget):
         self.said.setToolTip(DECIBELS)
         self.said.hide()
         self.calibrate_button = QPushButton("Calibrate on this slide")
-        self.calibrate_button.setToolTip(
-            "Enhance a dozen fields of this slide whose truth it holds, in some seconds, and mark "
-            "what is not to be relied on, with a promise of how much is missed; remembered for "
-            "this slide"
-        )
+        self.calibrate_button.setToolTip(_CALIBRATE_TIP)
         self.calibrate_button.hide()
+        self.no_calibration = words_label()
+        self.no_calibration.hide()
         self._bar = thin_bar()
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
@@ -77,6 +80,7 @@ class InspectPanel(QWidget):
         ):
             layout.addWidget(part)
         layout.addWidget(self.calibrate_button)
+        layout.addWidget(self.no_calibration)
         layout.addWidget(self.looking)
         layout.addWidget(self.copy_button)
         layout.addWidget(self.release_button, alignment=Qt.AlignmentFlag.AlignRight)
@@ -96,8 +100,11 @@ class InspectPanel(QWidget):
         self.said.setText("" if captured is None else captured.sentence)
         self.said.setVisible(captured is not None)
         self.looking.offer(captured)
-        possible = captured is not None and captured.field.error is not None
-        self.calibrate_button.setVisible(possible)
+        self.calibrate_button.setVisible(captured is not None)
+        words = "" if captured is None else _why_not_calibrated(captured)
+        self.no_calibration.setText(words)
+        self.no_calibration.setVisible(bool(words))
+        self.calibrate_button.setToolTip(words or _CALIBRATE_TIP)
         again = captured is not None and captured.calibration is not None
         self.calibrate_button.setText("Calibrate again" if again else "Calibrate on this slide")
 
@@ -105,7 +112,8 @@ class InspectPanel(QWidget):
         """Show what is at work, and whether there is something to choose meanwhile."""
         self.cancel_button.setEnabled(runner.busy)
         self.looking.setEnabled(possible)
-        self.calibrate_button.setEnabled(possible and not runner.busy)
+        calibratable = not self.no_calibration.text()
+        self.calibrate_button.setEnabled(possible and calibratable and not runner.busy)
         self._bar.setVisible(runner.busy)
         done, total = runner.progress
         show_progress(self._bar, done, total)
@@ -117,6 +125,13 @@ class InspectPanel(QWidget):
         self.status.setText(
             {"done": "", "cancelled": "Cancelled", "failed": ending.message}[ending.kind]
         )
+
+
+def _why_not_calibrated(captured: Captured) -> str:
+    """Why the slide cannot be calibrated for a field's model; empty where it can."""
+    if captured.field.error is not None:
+        return ""
+    return "This model predicts no error to calibrate; choose another."
 
 
 def _row(*widgets: QWidget) -> QHBoxLayout:

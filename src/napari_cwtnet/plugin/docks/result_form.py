@@ -34,11 +34,14 @@ from napari_cwtnet.plugin.viewer.selection import (
     source_of,
 )
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.whole_slide import without_dicom
 
 _BARE = "PNG, pixels only (*.png)"
+_DICOM = "DICOM, a folder for archives (*.dicom)"
 _KINDS = {
     "OME-TIFF, a pyramid (*.ome.tif)": "ome.tif",
     "OME-Zarr, a folder of chunks (*.ome.zarr)": "ome.zarr",
+    _DICOM: "dicom",
     "PNG, a picture with the badge on it (*.png)": "png",
     _BARE: "png",
 }
@@ -62,7 +65,7 @@ def ask_for_target(parent: QWidget | None, suggestion: Path) -> Target | None:
     """Ask for name and kind of an export; None if cancelled."""
     dialog = QFileDialog(parent, "Export the result", str(suggestion.parent))
     dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-    dialog.setNameFilters(list(_KINDS))
+    dialog.setNameFilters([kind for kind in _KINDS if kind != _DICOM or not without_dicom()])
     dialog.setDefaultSuffix("ome.tif")
 
     def rename(kind: str) -> None:
@@ -82,7 +85,7 @@ def renamed(name: str, kind: str) -> str:
     >>> renamed("a.ome.tif", "PNG, pixels only (*.png)")
     'a.png'
     """
-    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".ome.png", ".png"):
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".ome.png", ".png", ".dicom"):
         name = name.removesuffix(ending)
     return f"{name}.{_KINDS[kind]}"
 
@@ -128,7 +131,7 @@ def ask_for_picture(parent: QWidget | None, what: str, suggestion: Path) -> Path
 
 
 _TIPS = {
-    "export": "Write the shown result: OME-TIFF or OME-Zarr to measure on, PNG to look at",
+    "export": "Write the shown result: OME-TIFF, OME-Zarr or DICOM to measure on, PNG to look at",
     "figure": "Before, after and, where the slide has it, the truth, with a scale bar and a "
     "caption, as PNG or PDF: the part of the shown result that is in view",
     "snapshot": "Save what the canvas shows, with its scale bar and the mark of what is computed",
@@ -230,7 +233,9 @@ class ResultForm(QWidget):
             "rois": "" if slide else "Open a slide first.",
         }
         for name, button in self._buttons.items():
-            enable(button, not hindrances[name], hindrances[name] or _TIPS[name])
+            missing = without_dicom() if name == "export" else ""
+            tip = "\n".join(filter(None, (_TIPS[name], missing)))
+            enable(button, not hindrances[name], hindrances[name] or tip)
         self._bar.setVisible(busy)
         self._words.setText("Writing…" if busy else "Drawing…" if self._drawing else "")
         show_progress(self._bar, *self.exporter.progress)

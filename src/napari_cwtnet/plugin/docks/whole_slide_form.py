@@ -27,12 +27,11 @@ from napari_cwtnet.plugin.reader import open_in
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, in_background
 from napari_cwtnet.plugin.tasks.whole_slide import (
-    TIFF,
-    ZARR,
+    DICOM,
     Place,
     TileTimer,
     WholeSlide,
-    is_tiff,
+    format_of,
     look_at,
     note_place,
     place_for,
@@ -46,6 +45,7 @@ from napari_cwtnet.plugin.viewer.whole_slide import (
     run_words,
     what_will_be_written,
     with_format,
+    without_dicom,
 )
 
 _WIDTH = 480
@@ -81,7 +81,8 @@ class WholeSlideForm(QDialog):
         self._place: Place | None = None
         self.work, self.timing = WholeSlide(self), TileTimer(self)
         self.what = Combo(tip="The whole slide, or a selected region of any size")
-        self.format = Combo({ending: FORMATS[ending] for ending in (TIFF, ZARR)})
+        self.format = Combo(FORMATS)
+        self._offer_dicom()
         self.line = QLineEdit()
         self.line.setToolTip("Where the image is to go; remembered for this slide")
         browse = QPushButton("…")
@@ -224,7 +225,7 @@ class WholeSlideForm(QDialog):
         def suggest(place: Path) -> None:
             if still_asked() and not self.line.text():
                 with QSignalBlocker(self.format):
-                    self.format.setCurrentIndex(0 if is_tiff(place) else 1)
+                    self._choose_format(place)
                 self.line.setText(str(place))
                 self._look()
 
@@ -238,6 +239,17 @@ class WholeSlideForm(QDialog):
         self.timing.start(job, measured)
         self.refresh()
 
+    def _offer_dicom(self) -> None:
+        """Let DICOM be chosen where it can be written, else say what is missing."""
+        trouble, index = without_dicom(), self.format.findData(DICOM)
+        item = self.format.model().item(index)
+        if trouble and item is not None:
+            item.setEnabled(False)
+            item.setToolTip(trouble)
+
+    def _choose_format(self, place: Path) -> None:
+        self.format.setCurrentIndex(self.format.findData(format_of(place)))
+
     def _on_format(self) -> None:
         ending = self.format.currentData()
         if self.line.text():
@@ -245,7 +257,7 @@ class WholeSlideForm(QDialog):
 
     def _on_place(self) -> None:
         with QSignalBlocker(self.format):
-            self.format.setCurrentIndex(0 if is_tiff(self.place) else 1)
+            self._choose_format(self.place)
         self.status.clear()
         self._typing.start()
         self.refresh()
@@ -264,7 +276,8 @@ class WholeSlideForm(QDialog):
                     self.status.setText(place_words(place))
                 self.refresh()
 
-        in_background(lambda: look_at(path, job.slide.path, plan.output_size), answer)
+        size, mpp = plan.output_size, plan.output_mpp
+        in_background(lambda: look_at(path, job.slide.path, size, mpp), answer)
 
     def _browse(self) -> None:
         ending = self.format.currentData()

@@ -12,6 +12,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, Plan, make_plan
 from napari_cwtnet.errors import CwtnetError, RequestError
 from napari_cwtnet.export import check_output
+from napari_cwtnet.export.dicom import check_dicom
 from napari_cwtnet.export.whole_slide import Job as FileJob
 from napari_cwtnet.export.whole_slide import WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes, needed_bytes
@@ -22,7 +23,7 @@ from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
 from napari_cwtnet.slides.opening import slide_stem
 
-TIFF, ZARR = ".ome.tif", ".ome.zarr"
+TIFF, ZARR, DICOM = ".ome.tif", ".ome.zarr", ".dicom"
 Stage = Literal["opening", "tile", "level", "part"]
 
 _OWN = 8
@@ -32,9 +33,10 @@ _SLIDE_BYTES, _PART_BYTES = 100, 40
 """The most that a slide's name and the other parts take of a file's name, which has 255."""
 
 
-def is_tiff(place: Path) -> bool:
-    """Whether a place is that of a file, and not of an OME-Zarr's folder."""
-    return not place.name.lower().endswith(".zarr")
+def format_of(place: Path) -> str:
+    """The ending of the format that a place asks for; OME-TIFF where it does not say."""
+    name = place.name.lower()
+    return ZARR if name.endswith(".zarr") else DICOM if name.endswith(DICOM) else TIFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +54,32 @@ class Place:
     """Why nothing can be written there, one line."""
 
 
-def look_at(path: Path, slide: Path, size: Size) -> Place:
+def look_at(path: Path, slide: Path, size: Size, mpp: float | None) -> Place:
     """See what is at a place; not for the window's thread, for a share may be slow.
 
     Parameters
     ----------
     path : Path
-        Ending in ``.ome.tif`` or ``.ome.zarr``.
+        Ending in ``.ome.tif``, ``.ome.zarr`` or ``.dicom``.
     slide : Path
         What is read.
     size : Size
         Of the image, pixels.
+    mpp : float or None
+        µm per pixel of the image.
     """
     if not path.is_absolute():
         return Place(path, trouble="Choose a place, from the root of the disk.")
-    if not path.name.lower().endswith((TIFF, ".ome.tiff", ZARR)):
-        return Place(path, trouble=f"Choose a place that ends in {TIFF} or {ZARR}.")
+    if not path.name.lower().endswith((TIFF, ".ome.tiff", ZARR, DICOM)):
+        return Place(path, trouble=f"Choose a place that ends in {TIFF}, {ZARR} or {DICOM}.")
     try:
+        if format_of(path) == DICOM:
+            check_dicom(mpp)
         check_output(path, slide)
     except CwtnetError as error:
         return Place(path, trouble=str(error))
     unfinished, finished = WorkFolder(path).unfinished, path.exists()
-    free, needed = free_bytes(path.parent), needed_bytes(size, tiff=is_tiff(path))
+    free, needed = free_bytes(path.parent), needed_bytes(size, tiff=format_of(path) != ZARR)
     trouble = ""
     if free is not None and free < needed and not (unfinished or finished):
         trouble = (

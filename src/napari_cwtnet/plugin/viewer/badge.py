@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from napari.components.overlays import TextOverlay
@@ -64,21 +65,24 @@ def keep_badge(viewer: Any) -> None:
 def update_badge(viewer: Any) -> None:
     """Write the badges of the computed layers in view on the canvas, topmost first.
 
-    The topmost in full, the next ones shortly, so that the box stays small however many there are.
+    The topmost in full with the title of its map, the next ones shortly, so that the box stays
+    small however many there are.
     """
     shown = [layer for layer in reversed(viewer.layers) if is_computed(layer) and layer.visible]
     shown = [layer for layer in shown if is_in_view(viewer, layer)]
-    badges = list(dict.fromkeys(layer.metadata[RESULT_KEY]["badge"] for layer in shown))
+    known = [layer.metadata[RESULT_KEY] for layer in shown]
+    badges = list(dict.fromkeys(one["badge"] for one in known))
+    title = next((one["title"] for one in known if "title" in one), "")
     overlay = viewer.canvas.overlays.get(OVERLAY)
     if overlay is None:
         return
     if badges:
-        overlay.text = _words(badges, int(viewer.canvas.size[1] / _CHARACTER))
+        overlay.text = _words(badges, title, int(viewer.canvas.size[1] / _CHARACTER))
     overlay.visible = bool(badges)
 
 
-def _words(badges: list[str], fitting: int) -> str:
-    lines = _wrapped(badges[0], fitting)
+def _words(badges: list[str], title: str, fitting: int) -> str:
+    lines = [*_wrapped(badges[0], fitting), *textwrap.wrap(title, fitting)]
     if len(badges) > 1:
         others = [_short(badge) for badge in badges[1 : 1 + _NAMED]]
         more = len(badges) - 1 - len(others)

@@ -42,6 +42,16 @@ def drawing_of(viewer: Any, layer: Any) -> Any | None:
     return node if hasattr(node, "attach") else None
 
 
+def overlay_bottom(viewer: Any, overlay: Any) -> int:
+    """How far a text at the upper edge of the canvas reaches down, pixels; 0 where none is seen."""
+    drawn = getattr(_canvas(viewer), "_viewer_overlay_to_visual", {}).get(overlay)
+    if overlay is None or not overlay.visible or not drawn:
+        return 0
+    # Half the padding is drawn around the text, and as much is left free below.
+    padding = real_viewer(viewer).canvas.overlay_tiling.padding[1]
+    return math.ceil(getattr(drawn[0], "y_size", 0) + 2 * padding)
+
+
 def _canvas(viewer: Any) -> Any | None:
     window = getattr(real_viewer(viewer), "window", None)
     return getattr(getattr(window, "_qt_viewer", None), "canvas", None)

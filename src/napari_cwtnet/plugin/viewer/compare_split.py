@@ -12,7 +12,8 @@ from qtpy.QtCore import QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QWidget
 
-from napari_cwtnet.plugin.viewer.canvas import canvas_widget, drawing_of
+from napari_cwtnet.plugin.viewer.badge import OVERLAY
+from napari_cwtnet.plugin.viewer.canvas import canvas_widget, drawing_of, overlay_bottom
 from napari_cwtnet.plugin.viewer.compare_pair import Pair
 from napari_cwtnet.plugin.viewer.compare_views import SideLabels
 
@@ -48,10 +49,10 @@ class SplitHandle(QWidget):
         left, right = pair.names
         self.setToolTip(f"Drag the line: {left} on the left, {right} on the right")
 
-    def put(self, fraction: float) -> float:
-        """Move there and show; gives the line's x in pixels of the frame buffer."""
-        x = round(fraction * self._canvas.width())
-        self.setGeometry(x - _WIDTH // 2, 0, _WIDTH, self._canvas.height())
+    def put(self, fraction: float, top: int) -> float:
+        """Move there and show, from ``top`` downwards; gives x in pixels of the frame buffer."""
+        x, height = round(fraction * self._canvas.width()), self._canvas.height()
+        self.setGeometry(x - _WIDTH // 2, top, _WIDTH, height - top)
         self.labels.put(x)
         self.show()
         self.raise_()
@@ -76,7 +77,7 @@ class SplitHandle(QWidget):
         """A white line with dark edges, so that it is seen on any tissue."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        x, y = self.width() // 2, self.height() / 2
+        x, y = self.width() // 2, self._canvas.height() / 2 - self.y()
         painter.fillRect(QRectF(x - 2, 0, 4, self.height()), _EDGE)
         painter.fillRect(QRectF(x - 1, 0, 2, self.height()), _LINE)
         painter.setPen(QPen(_LINE, 2))
@@ -121,16 +122,16 @@ class Split:
             self.handle = SplitHandle(widget, pair)
             self.handle.moved.connect(self.move)
             self.handle.labels.resized.connect(self._place)
-        for layer in pair.both:
-            layer.events.set_data.connect(self._place)
+        for event in self._followed:
+            event.connect(self._place)
         self._place()
 
     def end(self) -> None:
         """Show both whole again."""
         if self._pair is None:
             return
-        for layer in self._pair.both:
-            layer.events.set_data.disconnect(self._place)
+        for event in self._followed:
+            event.disconnect(self._place)
         for cut in self._cuts:
             cut.detach()
         if self.handle is not None:
@@ -143,11 +144,25 @@ class Split:
         self.fraction = min(1.0, max(0.0, fraction))
         self._place()
 
+    @property
+    def _badge(self) -> Any:
+        return None if self._pair is None else self._pair.viewer.canvas.overlays.get(OVERLAY)
+
+    @property
+    def _followed(self) -> list[Any]:
+        """Events after which line or cuts belong elsewhere."""
+        if self._pair is None:
+            return []
+        events = [layer.events.set_data for layer in self._pair.both]
+        badge = self._badge
+        return events if badge is None else [*events, badge.events.text, badge.events.visible]
+
     def _place(self, *_: Any) -> None:
         """Line and cuts where they belong."""
         if self._pair is None:
             return
-        left = 0.0 if self.handle is None else self.handle.put(self.fraction)
+        top = overlay_bottom(self._pair.viewer, self._badge)  # words are not drawn over
+        left = 0.0 if self.handle is None else self.handle.put(self.fraction, top)
         base, result = self._cuts
         base.show_between(-_FAR, left)
         result.show_between(left, _FAR)

@@ -14,10 +14,11 @@ from napari.utils.notifications import show_info
 
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.export import check_badge, check_mark, check_output, export_image, save_mark
+from napari_cwtnet.export.dicom import check_dicom
 from napari_cwtnet.export.mark import marked_path
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.plugin.tasks.runner import Run, Task, TaskRunner
-from napari_cwtnet.plugin.tasks.whole_slide import file_name
+from napari_cwtnet.plugin.tasks.whole_slide import DICOM, file_name
 from napari_cwtnet.plugin.viewer.canvas import ask_before_closing
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import MARK_KEY, Source, made_here, source_of
@@ -105,6 +106,8 @@ class Exporter(TaskRunner):
         """
         source, known = exportable(layer)
         check_output(path, source.job.slide.path)
+        if path.name.lower().endswith(DICOM):
+            check_dicom(known["output_mpp"])
         check_badge(path, badge_on_pixels)
         image = _Image(path, layer.data, known, layer.metadata.get(MARK_KEY), badge_on_pixels)
         masks = [mask.name for mask in image.marked]

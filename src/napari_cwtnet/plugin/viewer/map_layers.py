@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from napari_cwtnet.plugin.viewer.viewport import (
 
 MOST_ARROWS = 1600
 _MARK, _TINT, _LINE = (0, 229, 255), 45, 2
+_BLOCK = "█"
+"""Black below white letters, which are read on any map then."""
 _QUERY, _MATCH, _BEST = "white", "#5adcff", "#5aff5a"
 
 
@@ -61,7 +64,13 @@ class MapLayers:
         keep_badge(self._viewer)
         options: dict[str, Any] = {
             "name": map_name(found),
-            "metadata": {RESULT_KEY: {"badge": badge, "map": found.name}},
+            "metadata": {
+                RESULT_KEY: {
+                    "badge": badge,
+                    "map": found.name,
+                    "title": f"{found.title} ({found.unit})",
+                }
+            },
             "interpolation2d": "nearest",
         }
         if found.palette == "direction":
@@ -73,11 +82,9 @@ class MapLayers:
                 contrast_limits=(found.low, found.high),
                 **options,
             )
-            # Below, for above is the badge.
+            # Below, for above is the badge, which names the map.
             layer.colorbar.position = "bottom_left"
             layer.colorbar.visible = True
-        layer.name_overlay.position = "bottom_left"
-        layer.name_overlay.visible = True
         self._add(layer, (found.region, found.downsample))
         return layer
 
@@ -133,7 +140,7 @@ class MapLayers:
             (probe.query, asked, _QUERY),
         ]
         # Twice: black below, so that the colours are seen on any other.
-        labels = ["" for _ in boxes] + [label for _, label, _ in boxes]
+        labels = [_plate(label) for _, label, _ in boxes] + [label for _, label, _ in boxes]
         line = 0.4 * field.plan.downsample
         layer = Shapes(
             [_corners(box) for box, *_ in boxes] * 2,
@@ -142,8 +149,12 @@ class MapLayers:
             face_color="transparent",
             edge_width=[2.5 * line for _ in boxes] + [line for _ in boxes],
             features={"label": labels},
-            # Black: what is most alike is bright in the map below.
-            text={"string": "{label}", "color": "black", "size": 13, "anchor": "upper_left"},
+            text={
+                "string": "{label}",
+                "color": ["black" for _ in boxes] + ["white" for _ in boxes],
+                "size": 11,
+                "anchor": "upper_left",
+            },
             opacity=1.0,
             name=f"COMPUTED · best patches, block {probe.block}",
         )
@@ -202,6 +213,11 @@ def step_arrows(field: Field, block: int) -> NDArray[np.float64]:
     corner = np.array((plan.region.y, plan.region.x))
     arrows = np.stack((corner + start * plan.downsample - 0.5, chosen * plan.downsample), axis=1)
     return np.asarray(arrows[(chosen != 0).any(-1)])
+
+
+def _plate(label: str) -> str:
+    """Full blocks as wide as a label, in which letters are narrower."""
+    return _BLOCK * math.ceil(0.77 * len(label))
 
 
 def _corners(box: Any) -> NDArray[np.float64]:

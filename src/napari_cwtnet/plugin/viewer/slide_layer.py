@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_warning
@@ -50,10 +52,34 @@ def slide_name(slide: Slide, *, ending: bool = False) -> str:
     ending : bool
         Name the file by its ending too.
     """
-    name = slide.path.name if ending else slide.path.stem
+    name = readable_name(slide.path, slide.properties.get("dicom.SeriesDescription", ""))
+    if ending and name == slide.path.stem:
+        name = slide.path.name
     if slide.explicit_image is None:
         return name
     return f"{name} · {slide.explicit_image + 1} of {len(slide.images)}"
+
+
+_UID = re.compile(r"(\d+(?:\.\d+){4,})(?:\.dcm)?", re.IGNORECASE)
+_TOLD_APART, _DESCRIBED = 5, 30
+"""Characters of a UID's end and of a description; a list of layers shows some 25."""
+
+
+def readable_name(path: Path, description: str) -> str:
+    """The name of a file, but of one that is named by a UID of DICOM its description and the end.
+
+    >>> readable_name(Path("CMU-1.svs"), "")
+    'CMU-1'
+    >>> readable_name(Path("1.2.826.0.1.3680043.8.498.58740178995208.dcm"), "")
+    'DICOM …95208'
+    >>> readable_name(Path("1.2.826.0.1.3680043.8.498.58740178995208"), "HE, block A")
+    'HE, block A …95208'
+    """
+    uid = _UID.fullmatch(path.name)
+    if uid is None:
+        return path.stem
+    described = description.strip()[:_DESCRIBED] or "DICOM"
+    return f"{described} …{uid[1][-_TOLD_APART:]}"
 
 
 def placement(slide: Slide) -> dict[str, Any]:

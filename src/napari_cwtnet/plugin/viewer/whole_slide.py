@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 from napari_cwtnet.enhancement import Plan
 from napari_cwtnet.enhancement.target import Target
+from napari_cwtnet.errors import OutputError
+from napari_cwtnet.export.dicom import check_pydicom
 from napari_cwtnet.export.whole_slide import Job as FileJob
 from napari_cwtnet.export.whole_slide.work_folder import finished_bytes, needed_bytes
 from napari_cwtnet.geometry import describe_resolution
 from napari_cwtnet.plugin.tasks.enhance import Job
-from napari_cwtnet.plugin.tasks.whole_slide import TIFF, ZARR, Place, WholeRun, is_tiff
+from napari_cwtnet.plugin.tasks.whole_slide import DICOM, TIFF, ZARR, Place, WholeRun, format_of
 from napari_cwtnet.plugin.viewer.command_line import command_line, whole_words
 from napari_cwtnet.plugin.viewer.slide_layer import user_mpp, wants_icc
 from napari_cwtnet.plugin.viewer.wording import time_words
@@ -20,9 +23,20 @@ from napari_cwtnet.slides import Slide
 FORMATS = {
     TIFF: ("OME-TIFF, one file", "For QuPath, Fiji, OMERO and this plugin"),
     ZARR: ("OME-Zarr, a folder", "For web viewers and Python; half the space while it is made"),
+    DICOM: ("DICOM, a folder", "For archives (PACS), QuPath and OpenSlide; lossless"),
 }
 """Words and tooltip of each ending."""
-_STAGES = {"level": "Making coarser levels", "part": "Writing the OME-TIFF"}
+_STAGES = {"level": "Making coarser levels", "part": "Writing the finished image"}
+
+
+@cache
+def without_dicom() -> str:
+    """Why DICOM cannot be written, and what to install; empty where it can."""
+    try:
+        check_pydicom()
+    except OutputError as error:
+        return str(error)
+    return ""
 
 
 def file_job(job: Job) -> FileJob:
@@ -49,7 +63,7 @@ def with_format(place: Path, ending: str) -> Path:
     'a.ome.zarr'
     """
     name = place.name
-    for known in (".ome.tiff", TIFF, ZARR, ".tiff", ".tif", ".zarr"):
+    for known in (".ome.tiff", TIFF, ZARR, DICOM, ".tiff", ".tif", ".zarr"):
         if name.lower().endswith(known):
             name = name[: -len(known)]
             break
@@ -73,7 +87,7 @@ def what_will_be_written(plan: Plan, place: Path, seconds: float | None) -> str:
     seconds : float or None
         Of one tile; None while it is being measured, NaN where it could not be.
     """
-    size, tiff = plan.output_size, is_tiff(place)
+    size, tiff = plan.output_size, format_of(place) != ZARR
     fine = describe_resolution(plan.output_mpp, 1) if plan.output_mpp else ""
     if plan.downsample == 1:
         fine = Target(plan.scale).words(plan.native_mpp)
