@@ -132,6 +132,7 @@ def test_of_a_stack_each_plane_must_be_asked_for(
     assert slide_of(dock.layer).image == 0
     slide = choose(qtbot, viewer, dock, 1)
     assert np.array_equal(slide.read(slide.bounds, 1), LARGE[::-1])
+    assert path not in SLIDES.recent  # the menu chooses no image
 
 
 def test_a_pixel_size_is_that_of_one_image(dock_of: DockOf, qtbot: Any, both: Path) -> None:

@@ -371,6 +371,11 @@ class Slide(StoredPixels):
         return None if self.image == self._backend.default_image else self.image
 
     @property
+    def asks_for_image(self) -> bool:
+        """Whether the file does not open unless one of its images is chosen."""
+        return self._backend.default_image is None
+
+    @property
     def image_note(self) -> str | None:
         """Which of several images is shown, and which are not; None where there is only one."""
         others = [what for number, what in enumerate(self.images) if number != self.image]

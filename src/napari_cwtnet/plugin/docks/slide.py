@@ -210,7 +210,8 @@ class SlideDock(Dock):
         slide = slide_of(event.value)
         if slide is not None:
             bring_up(self._viewer, event.value)
-            self._look_for_recent(slide.path)
+            # From the menu it could not be opened again: that chooses no image.
+            self._look_for_recent(None if slide.asks_for_image else slide.path)
         self._follow()
         self._show_slides()
 
