@@ -26,7 +26,7 @@ FIELD = (0.5, 0.42)
 """Where the tissue is that is looked at: parts of the slide's width and height."""
 JPEG_FIELD = (1040, 1000, 170, 170)
 """Of the sample slide, level-0 pixels: nuclei and fibres."""
-PATIENCE_S = 600
+PATIENCE_S = 1200
 INSPECTED: dict[bool, dict[str, dict[str, Any]]] = {
     False: {
         "bands": {"show": "bands", "image": "sr", "band": "HH"},
@@ -81,6 +81,8 @@ def take_jpeg_picture(folder: Path) -> None:
 
 def take_pictures(folder: Path) -> None:
     """Every picture, one after another, out of one session."""
+    from qtpy.QtWidgets import QScrollArea
+
     from napari_cwtnet.model import list_models
     from napari_cwtnet.plugin.app import ENHANCE, PLUGIN, SLIDE, start
     from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -101,7 +103,8 @@ def take_pictures(folder: Path) -> None:
         pump(1)
         picture = viewer.screenshot(canvas_only=False, flash=False)
         # JPEG: tissue fills the window, and a new set of PNGs would add megabytes to the history.
-        Image.fromarray(picture[..., :3]).save(folder / f"{name}.jpg", quality=85)
+        options = {"quality": 78, "optimize": True, "progressive": True}
+        Image.fromarray(picture[..., :3]).save(folder / f"{name}.jpg", **options)
         print(folder / f"{name}.jpg")
 
     zoom_to(viewer, layer, 1.0)
@@ -126,6 +129,9 @@ def take_pictures(folder: Path) -> None:
             ended.clear()
             begin()
             wait_until(lambda: bool(ended))
+            pump(1)
+            bar = dock.findChild(QScrollArea).verticalScrollBar()
+            bar.setValue(bar.maximum() if name == "enhance-checked" else 0)  # figures are the last
             shoot(name)
     take_mark_picture(dock, shoot)
     take_compare_pictures(dock, shoot)
@@ -204,14 +210,14 @@ def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
     viewer.reset_view()
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.yaml"
-        recipe.write_text("validate_every: 50\n", encoding="utf-8")  # more points in little time
+        recipe.write_text("validate_every: 25\n", encoding="utf-8")  # more points in little time
         os.environ["CWTNET_RUNS"] = os.environ["CWTNET_MODELS"] = folder
         MODELS.load()
         dock.form.model.setCurrentText("cwtnet-lite-x2")
         dock.form.recipe.line.setText(str(recipe))
         dock.start()
         run = dock.controller.run
-        wait_until(lambda: len(run.history.validations) > 4 or run.outcome is not None)
+        wait_until(lambda: len(run.history.validations) > 2 or run.outcome is not None)
         wait_until(lambda: run.measured == (0, 0) or run.outcome is not None)
         shoot("fine-tune")
         print(dock.panel.gain.text())

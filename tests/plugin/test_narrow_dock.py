@@ -43,6 +43,15 @@ def test_words_below_a_map(qtbot: Any) -> None:
     assert form.words.height() >= form.words.heightForWidth(form.words.width())
 
 
+def test_no_map_needs_more_than_the_width(qtbot: Any) -> None:
+    form = MapForm()
+    qtbot.addWidget(form)
+    form.researchers.expand(animate=False)
+    figures = dict.fromkeys(("LH1", "HL1", "HH1"), 299.4)
+    form.energies.show_energies(dict.fromkeys(("lr", "reference", "sr", "truth"), figures))
+    assert form.minimumSizeHint().width() <= WIDTH
+
+
 def test_a_check_and_its_table(qtbot: Any) -> None:
     shown = CheckResult()
     qtbot.addWidget(shown)

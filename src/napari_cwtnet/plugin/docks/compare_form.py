@@ -17,7 +17,7 @@ _MODES: dict[ModeName, tuple[str, str]] = {
     "difference": ("Difference", "Where the computed image is brighter and where it is darker"),
 }
 _AGAINST_TIP = "What the computed image is compared with"
-_LINES, _AROUND = 3, 8
+_LINES, _AROUND = 4, 10
 """Room that is kept for words, so that nothing below moves when they change."""
 
 

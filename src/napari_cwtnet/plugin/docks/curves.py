@@ -12,7 +12,7 @@ from napari_cwtnet.plugin.tasks.finetune_history import History, cross_scale, ma
 
 _LOSS, _PSNR, _START, _BICUBIC = "#5aa9e6", "#f2a33a", "#7bc47f", "#b98fd9"
 _AXIS_WIDTH = 46
-_HEIGHT = 215
+_LEAST_WIDTH, _HEIGHT = 200, 215
 
 
 class Curves(pg.GraphicsLayoutWidget):
@@ -26,7 +26,7 @@ class Curves(pg.GraphicsLayoutWidget):
         self._history: History | None = None
         self._version: tuple[int, ...] = ()
         self.setFixedHeight(_HEIGHT)
-        self.setMinimumWidth(240)
+        self.setMinimumWidth(_LEAST_WIDTH)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.ci.setContentsMargins(2, 2, 8, 2)

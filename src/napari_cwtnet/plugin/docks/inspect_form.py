@@ -40,6 +40,7 @@ class EnergyTable(QWidget):
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setColumnStretch(0, 1)
+        self._grid.setHorizontalSpacing(3)
 
     def show_energies(self, energies: Mapping[str, Mapping[str, float]]) -> None:
         """Show what was measured."""
@@ -127,6 +128,8 @@ class MapForm(QWidget):
         self.researchers = QCollapsible("For researchers", expandedIcon="▾", collapsedIcon="▸")
         self.researchers.setDuration(0)
         self.researchers.addWidget(inner)
+        for part in (self.researchers, self.researchers.content()):  # no room for an indent
+            part.layout().setContentsMargins(0, 0, 0, 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         first = form_layout()
