@@ -221,7 +221,7 @@ def take_finetune_pictures(viewer: Any, shoot: Callable[[str], None]) -> None:
         wait_until(lambda: run.measured == (0, 0) or run.outcome is not None)
         shoot("fine-tune")
         print(dock.panel.gain.text())
-        run.abandon()
+        dock.controller.cancel()
         wait_until(lambda: not dock.controller.busy)
 
 
