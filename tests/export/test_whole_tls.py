@@ -1,10 +1,13 @@
-"""A Dask cluster by TLS, set up as the how-to says."""
+"""A whole slide on a Dask cluster by TLS, set up as the how-to says."""
 
 from __future__ import annotations
 
+import json
+import os
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +16,9 @@ from typing import Any
 import pytest
 
 from export.test_whole_cluster import Cluster
-from export.whole_help import write_slide
+from export.whole_help import BLOCK, without_time, write_model, write_slide
 from napari_cwtnet.cli import main
+from napari_cwtnet.export.whole_slide import Job, enhance_to_file
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed")
@@ -61,6 +65,27 @@ def cluster(certificates: Path, variables: dict[str, str]) -> Iterator[Cluster]:
     made = Cluster(certificates, "tls", variables)
     yield made
     made.stop()
+
+
+@pytest.mark.slow
+def test_as_the_how_to_says(cluster: Cluster, variables: dict[str, str], tmp_path: Path) -> None:
+    assert cluster.address.startswith("tls://")
+    cluster.worker()
+    slide, model = write_slide(tmp_path / "slide.tif"), write_model(tmp_path, 2)
+    words = [
+        "enhance", slide, "--region", "all", "--model", model, "--downsample", 2,
+        "--device", "cpu", "--block", BLOCK, "--output", "by-tls.ome.zarr",
+        "--scheduler", cluster.address, "--json",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_cwtnet", *map(str, words)],
+        cwd=tmp_path, env=os.environ | variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["blocks"] == 4
+    job = Job(slide, str(model), downsample=2.0, device="cpu")
+    enhance_to_file(job, tmp_path / "alone.ome.zarr", block=BLOCK)
+    assert without_time(tmp_path / "by-tls.ome.zarr") == without_time(tmp_path / "alone.ome.zarr")
 
 
 def of_another_authority(folder: Path) -> tuple[str, str]:
