@@ -8,6 +8,7 @@ the shipped ``cwtnet-lite-x4``; those that train get equal time on displaced ref
 * single-image: the reference is left out;
 * aligned: as shipped, and trained further;
 * window: hard attention within ±4 LR pixels, trained further;
+* put back exactly: the true displacement is undone, which interpolates the reference twice;
 * phase correlation: the shift of the field is measured and undone, then aligned as shipped;
 * least squares: an affine map of the field is fitted to the pixels and undone, then the same;
 * encoder: one encoder for both, trained by a contrastive loss on known displacements; each pixel
@@ -361,6 +362,7 @@ def arms_of(seed: int, sampler: PatchSampler, seconds: float) -> dict[str, Calla
     fixed: dict[str, Callable[[], Any]] = {
         "single-image": lambda: {"": (lambda b: with_reference(b, None), 0)},
         "aligned, as shipped": lambda: {"": (lambda b: with_reference(b, b.reference), 0)},
+        "put back exactly": lambda: {"": (None, 0)},
         "phase correlation": lambda: {"": (lambda b: with_reference(b, phase_registered(b)), 0)},
         "least squares": lambda: {"": (lambda b: with_reference(b, least_squares(b)), 0)},
     }
@@ -430,17 +432,21 @@ def test_fields(recipe: Recipe, data: Path) -> Iterator[Field]:
 
 
 @torch.no_grad()
-def measured(arm: Sr, fields: list[Field], spec: str, error: tuple[float, float]) -> float:
-    """Mean gain over bicubic of LR, dB."""
+def measured(arm: Sr | None, fields: list[Field], spec: str, error: tuple[float, float]) -> float:
+    """Mean gain over bicubic of LR, dB; without an arm, with the true displacement undone."""
     gains = []
     for number, field in enumerate(fields):
         batch = batch_of(degraded_as(field, spec, 4))
         angle = 2.4 * number  # every direction, never twice the same
         shift = error[0] * torch.tensor([[math.cos(angle), math.sin(angle)]])
         if any(error):
-            moved = displaced(batch.reference, shift.float(), torch.tensor([error[1]]))
+            by = shift.float(), torch.tensor([error[1]])
+            moved = displaced(batch.reference, *by)
+            if arm is None:
+                moved = displaced(moved, *by, back=True)
             batch = Batch(batch.lr, moved, batch.truth, batch.degradation)
-        sr, plain = arm(batch), bicubic(batch.lr, 4)
+        sr = with_reference(batch, batch.reference) if arm is None else arm(batch)
+        plain = bicubic(batch.lr, 4)
         gains.append(psnr(sr, batch.truth) - psnr(plain, batch.truth))
     return statistics.mean(gains)
 
