@@ -88,13 +88,23 @@ def test_fields_that_disagree_have_no_shift(tmp_path: Path) -> None:
         assert slide.levels[1].shift == (0, 0)
 
 
-def test_a_level_that_drifts_is_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("height", "factor"), [(1001, 2), (513, 2), (603, 4)])
+def test_a_level_that_drifts_is_left_as_it_is(tmp_path: Path, height: int, factor: int) -> None:
     """As any resizing program makes it of an odd size."""
-    fine = tissue(2, 1001)
-    level = np.asarray(Image.fromarray(fine).resize((500, 500), Image.Resampling.BOX))
+    fine = tissue(2, 1001)[:height]
+    size = (1001 // factor, height // factor)
+    level = np.asarray(Image.fromarray(fine).resize(size, Image.Resampling.BOX))
     with open_slide(write(tmp_path / "a.tif", fine, level)) as slide:
-        assert slide.levels[1].downsample == 2
+        assert slide.levels[1].downsample == factor
         assert slide.levels[1].shift == (0, 0)
+
+
+def test_an_odd_size_hides_no_shift(tmp_path: Path) -> None:
+    fine = tissue(1, 601)
+    shifted = moved(fine.astype(float), (-2, 3, 0), order=3, mode="nearest").round().clip(0, 255)
+    level = degrade(shifted[:600, :600].astype(np.uint8), Degradation.parse("box"))
+    with open_slide(write(tmp_path / "a.tif", fine, level)) as slide:
+        assert slide.levels[1].shift == pytest.approx((3, -2), abs=WITHIN)
 
 
 @pytest.mark.parametrize("darker", [8, 30])

@@ -229,6 +229,7 @@ class FileDegradation:
         if side is None:
             return None
         around = side + 2 * MARGIN
+        places = self._textured(level, side, MARGIN)[:_FIELDS]
         pairs = [
             Pair(
                 self._read(level, x, y, side, side),
@@ -237,9 +238,11 @@ class FileDegradation:
                     around * whole, around * whole,
                 ),
             )
-            for x, y in self._textured(level, side, MARGIN)[:_FIELDS]
+            for x, y in places
         ]  # fmt: skip
-        self._shifts[level] = level_shift(pairs, whole)
+        drift = 1 - np.divide(fine.size, coarse.size) / whole
+        centres = np.array(places).reshape(-1, 2) + side / 2
+        self._shifts[level] = level_shift(pairs, whole, centres, drift)
         return fit_kernel(pairs, whole, compression)
 
     def _textured(self, level: int, side: int, margin: int) -> list[tuple[int, int]]:

@@ -21,6 +21,8 @@ LEAST_SHIFT = 0.05
 """Coarse pixels; less is in place."""
 _APART = 0.1
 """Coarse pixels by which fields may differ: where a level drifts, one shift would harm a part."""
+_TIE = 0.03
+"""Coarse pixels by which the drift may fit worse than the shift, and yet is believed."""
 _EXPLAINED = 0.3
 """Least part of the difference between the levels that the shift has to explain."""
 _MOST_TRIED = 6
@@ -29,7 +31,12 @@ _SOFT = np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 _FEWEST_FIELDS = 2
 
 
-def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
+def level_shift(
+    pairs: Sequence[Pair],
+    factor: int,
+    places: Values | None = None,
+    drift: Values | None = None,
+) -> tuple[float, float]:
     """Shift of the content of the coarser level against the finer one.
 
     The nearest whole shift comes from phase correlation, the rest from least squares on the slopes
@@ -41,13 +48,18 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
         Fields with details.
     factor : int
         Pixels of the finer level along one of the coarser.
+    places : ndarray, optional
+        Centres of the fields, ``(n, 2)`` (x, y), coarse pixels.
+    drift : ndarray, optional
+        Along x and y, coarse pixels for each coarse pixel: how the content would wander off if the
+        level were the whole finer one forced into its size. Zero if the sizes fit exactly.
 
     Returns
     -------
     tuple of float
         Right and down, coarse pixels, the median over the fields; zero where it is below 0.05,
-        where a field differs from it by more than 0.1, or where it explains less than 30 % of the
-        difference between the levels.
+        where the drift says as much, where a field differs from it by more than 0.1, or where it
+        explains less than 30 % of the difference between the levels.
     """
     if len(pairs) < _FEWEST_FIELDS:
         return IN_PLACE
@@ -64,6 +76,15 @@ def level_shift(pairs: Sequence[Pair], factor: int) -> tuple[float, float]:
             for coarse, fine in lumas
         ])  # fmt: skip
         shift = np.median(shifts, axis=0)
+    if places is not None and drift is not None:
+        off_drift, off_shift = (
+            np.abs(shifts - said).max(axis=0) for said in (places * drift, shift)
+        )
+        within = np.abs(drift) * max(pairs[0].coarse.shape) / 2  # details may lie on one side
+        drifting = off_drift < off_shift + within + _TIE
+        shift = np.where(drifting, 0, shift)
+        shifts[:, drifting] = 0
+        read_at = _fine_pixels(shift, factor)
     if np.abs(shift).max() < LEAST_SHIFT or np.abs(shifts - shift).max() > _APART:
         return IN_PLACE
     before = _difference(lumas, factor, (0, 0), np.zeros(2))
