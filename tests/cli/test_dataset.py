@@ -85,6 +85,24 @@ def test_samples_are_the_slide_s_own_levels(
     assert manifest["rgb_mean"] == pytest.approx(np.mean(finest, (0, 1, 2)) / 255, abs=1e-6)
 
 
+def test_a_level_that_lies_beside_its_place_gives_samples_of_the_same_place(
+    run: Run, tmp_path: Path
+) -> None:
+    made = places(3)[:1028]
+    beside = np.roll(shrunk(made, 2), 4, axis=1)  # 8 pixels of level 0 to the right
+    slide = write(tmp_path / "slide.tif", [made, beside])
+    output = tmp_path / "set"
+    done = run("dataset", "build", slide, *MPP, "--levels", "40,20", "--output", output)
+    assert done.returncode == 0, done.stderr
+    for sample in json.loads((output / "manifest.json").read_text())["samples"]:
+        with Image.open(output / sample["files"]["20x"]) as picture:
+            pixels = np.asarray(picture).astype(int)
+        x, y = sample["x"] // 2, sample["y"] // 2
+        height, width = pixels.shape[:2]
+        wanted = shrunk(made, 2)[y : y + height, x : x + width]
+        assert np.abs(pixels - wanted)[:, 16:-16].mean() < 2
+
+
 def test_places_from_a_file(run: Run, slide: Path, tmp_path: Path) -> None:
     listed = tmp_path / "places.csv"
     listed.write_text(

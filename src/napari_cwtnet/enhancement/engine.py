@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement.devices import compute_with, share_cores
 from napari_cwtnet.enhancement.forward import to_pixels, to_tensor
+from napari_cwtnet.enhancement.input_origin import read_input
 from napari_cwtnet.enhancement.memory import SplitOnOutOfMemory, TileOutput, free_bytes
 from napari_cwtnet.enhancement.openvino_forward import make_forward
 from napari_cwtnet.enhancement.plan import Plan, with_sharpness
@@ -343,15 +344,10 @@ class Engine:
 
     def read(self, slide: Slide, plan: Plan, tile: Tile) -> tuple[Pixels, Pixels | None]:
         """Input pixels of a tile: LR, and the reference or None, uint8."""
-
-        def level(downsample: float) -> Pixels:
-            return slide.read(
-                tile.read, downsample, replicate=True, source=plan.source_downsample,
-                registered=True,
-            )  # fmt: skip
-
-        lr = level(plan.downsample)
-        return lr, level(plan.downsample / 2) if plan.with_reference else None
+        lr = read_input(slide, plan, tile.read, plan.downsample)
+        if not plan.with_reference:
+            return lr, None
+        return lr, read_input(slide, plan, tile.read, plan.downsample / 2)
 
     def known(self, slide: Slide, plan: Plan) -> Known:
         """Degradations of LR and reference, as passed to the model; unknown where it takes none.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_cwtnet.cancel import CancelToken
+from napari_cwtnet.enhancement.input_origin import read_input
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.geometry import Region, Size
 from napari_cwtnet.metrics import psnr, ssim
@@ -106,10 +107,8 @@ def enlarged(slide: Slide, plan: Plan, *, reference: bool) -> NDArray[np.uint8]:
         columns, rows = 2 * columns, 2 * rows
     covered = Region(plan.region.x, plan.region.y, columns * downsample, rows * downsample)
     size = Size(columns * factor, rows * factor)
-    read = slide.read(
-        covered, downsample, replicate=True, source=plan.source_downsample, registered=True
-    )
-    image = Image.fromarray(read).resize(size, Image.Resampling.BICUBIC)
+    small = Image.fromarray(read_input(slide, plan, covered, downsample))
+    image = small.resize(size, Image.Resampling.BICUBIC)
     width, height = plan.output_size
     return np.asarray(image)[:height, :width]
 

@@ -29,6 +29,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Plan, make_plan
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.check import refuse_computed, tissue_fields
+from napari_cwtnet.enhancement.input_origin import read_input
 from napari_cwtnet.enhancement.plan import ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.files import read_file, written_whole
@@ -358,10 +359,7 @@ def _squares(
     cancel: CancelToken | None,
 ) -> MeasuredField:
     canvas = enhanced(slide, engine, plan, cancel)
-    lr = slide.read(
-        plan.region, plan.downsample, replicate=True, source=plan.source_downsample,
-        registered=True,
-    )  # fmt: skip
+    lr = read_input(slide, plan, plan.region, plan.downsample)
     expected = expected_error(canvas.image, lr, canvas.error, engine.known(slide, plan)[0].kernel)
     truth = slide_truth(slide, plan)
     if truth is None:
@@ -434,7 +432,7 @@ def marked_squares(
     columns, rows = plan.lattice.size
     d = plan.downsample
     whole = Region(plan.region.x, plan.region.y, columns * d, rows * d)
-    lr = slide.read(whole, d, replicate=True, source=plan.source_downsample, registered=True)
+    lr = read_input(slide, plan, whole, d)
     kernel = engine.known(slide, plan)[0].kernel
     return calibration.mark(expected_error(image, lr, error, kernel), plan.scale)
 

@@ -27,6 +27,7 @@ from napari_cwtnet.enhancement import Canvas, Engine, EnhanceRequest, Plan, make
 from napari_cwtnet.enhancement import truth as slide_truth
 from napari_cwtnet.enhancement.engine import Known
 from napari_cwtnet.enhancement.forward import error_of, to_pixels
+from napari_cwtnet.enhancement.input_origin import read_input
 from napari_cwtnet.enhancement.tiling import Placement, Tile, crop_halo, placement
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
@@ -203,10 +204,7 @@ def capture(
             progress(done, len(plan.tiles))
     finer = taking.reference
     if finer is None and plan.downsample >= 2 and not plan.source_computed:
-        finer = slide.read(
-            plan.region, plan.downsample / 2, replicate=True, source=plan.source_downsample,
-            registered=True,
-        )  # fmt: skip
+        finer = read_input(slide, plan, plan.region, plan.downsample / 2)
     target = None
     if finer is not None and taking.predicted is not None:
         target = engine.model.network.wt_target(_tensor(finer))[0].numpy()
