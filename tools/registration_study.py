@@ -16,6 +16,9 @@ the shipped ``cwtnet-lite-x4``; those that train get equal time on displaced ref
 * candidates: detail that the field shows one octave down elsewhere, found by patches of the
   reference among those of LR and fused by a small head; its control has the head and no detail.
 
+``--shifts 30`` instead makes that many pyramids of the tested images, their coarser level up to
+9 pixels beside its place, lossless or JPEG 75 or 50, and prints how far the program is off.
+
 One line a run goes to ``runs.csv``; runs that have one are not done again. ``table.md`` has mean
 gains over bicubic of LR (PSNR, dB), with their range over the seeds.
 """
@@ -36,7 +39,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
+from scipy.ndimage import shift as spline_shift
 from skimage.registration import phase_cross_correlation
+from tifffile import TiffWriter
 from torch import Tensor, nn
 
 from napari_cwtnet.evaluation import chosen_images
@@ -45,6 +50,8 @@ from napari_cwtnet.model import load_model
 from napari_cwtnet.model.blocks import bicubic
 from napari_cwtnet.model.network import CwtNet
 from napari_cwtnet.slides import open_slide
+from napari_cwtnet.slides.degradation import Degradation
+from napari_cwtnet.slides.degrade import degrade
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Batch, Field, PatchSampler, batch_of, degraded_as
 from napari_cwtnet.training.recipe import Recipe, load_recipe, shipped_recipes
@@ -391,11 +398,20 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--shifts", type=int, default=0)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     recipe = load_recipe(shipped_recipes()[MODEL])
     fields = list(test_fields(recipe, arguments.data))
+    if arguments.shifts:
+        all_off = list(shifts_off(recipe, arguments.data, arguments.output, arguments.shifts))
+        off = [one for one in all_off if one is not None]
+        print(
+            f"{len(off)} of {len(all_off)} measured, off by {statistics.median(off):.3f} px in the "
+            f"median, {max(off):.3f} at most"
+        )
+        return
     data = load_data(recipe, arguments.data, None)
     sampler = PatchSampler(data.training, recipe.scale, 32, recipe.degradation)
     runs = arguments.output / "runs.csv"
@@ -429,6 +445,32 @@ def test_fields(recipe: Recipe, data: Path) -> Iterator[Field]:
                 x, y = ((length - side) // 2 for length in slide.size)
                 pixels = slide.read(Region(x, y, side, side), 1)
             yield Field(path.name, pixels[::4, ::4], pixels[::2, ::2], pixels)
+
+
+def shifts_off(recipe: Recipe, data: Path, folder: Path, count: int) -> Iterator[float | None]:
+    """How far `Level.shift` is off, level-0 pixels, in the worse direction; None if it saw none."""
+    random, path = np.random.default_rng(0), folder / "shifted.tif"
+    files = [
+        file
+        for source in recipe.sources
+        if source.tested
+        for file in chosen_images(data / source.folder, source.tested)
+    ]
+    for number in range(count):
+        with open_slide(files[random.integers(len(files))]) as slide:
+            area = Region(0, 0, *(min(side, 1024) // 2 * 2 for side in slide.size))
+            fine = slide.read(area, 1)
+        across, down = random.uniform(-9, 9, 2) if number % 2 else random.uniform(-1, 1, 2)
+        moved = spline_shift(fine.astype(float), (down, across, 0), order=3, mode="nearest")
+        spec = ("box", "box+jpeg75-420", "box+jpeg50-420")[number % 3]
+        level = degrade(moved.round().clip(0, 255).astype(np.uint8), Degradation.parse(spec))
+        with TiffWriter(path) as writer:
+            for index, image in enumerate((fine, level)):
+                writer.write(image, tile=(256, 256), photometric="rgb", subfiletype=index)
+        with open_slide(path) as slide:
+            found = slide.levels[1].shift
+        yield max(abs(found[0] - across), abs(found[1] - down)) if any(found) else None
+    path.unlink()
 
 
 @torch.no_grad()

@@ -51,8 +51,8 @@ def level_shift(
     places : ndarray, optional
         Centres of the fields, ``(n, 2)`` (x, y), coarse pixels.
     drift : ndarray, optional
-        Along x and y, coarse pixels for each coarse pixel: how the content would wander off if the
-        level were the whole finer one forced into its size. Zero if the sizes fit exactly.
+        Along x and y, coarse pixels for each coarse pixel: how far the content would drift if the
+        level were the whole finer one resized to its size. Zero if the sizes fit exactly.
 
     Returns
     -------
