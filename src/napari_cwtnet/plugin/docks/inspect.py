@@ -34,8 +34,8 @@ from napari_cwtnet.plugin.viewer.stain_hint import StainHints
 from napari_cwtnet.plugin.viewer.viewport import place_at
 
 _CALIBRATE_TIP = (
-    "Enhance a dozen fields of this slide whose truth it holds, in some seconds, and mark what is "
-    "not to be relied on, with a promise of how much is missed; remembered for this slide"
+    "Test the model on a dozen fields of this slide, which takes some seconds, and mark what not "
+    "to rely on; says how much such a mark may miss, and is remembered for this slide"
 )
 
 
