@@ -266,6 +266,18 @@ def test_a_learning_rate_is_that_of_every_row(data: Path) -> None:
         assert runs[0].hash != runs[1].hash
 
 
+def test_a_precision_is_that_of_every_row(data: Path) -> None:
+    table = TABLES["table1"]
+    for row in table.rows(2, "scanner"):
+        if row.changes is None:
+            continue
+        chosen = table.in_dtype("float32")
+        run = plan_run(
+            chosen, row, scale=2, seed=0, budget=Budget(steps=5), data=data, degradation="scanner"
+        )
+        assert run.recipe.dtype == "float32"
+
+
 def test_other_pixels_are_another_run(data: Path, tmp_path: Path) -> None:
     row = TABLES["table2"].rows(2, "bicubic")[0]
 

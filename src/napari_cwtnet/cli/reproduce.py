@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seeds < 1:
         raise RequestError(f"--seeds {arguments.seeds}: give 1 or more.")
     key, rate = arguments.table, arguments.learning_rate
-    table = TABLES["table1" if key == _CLASSIFICATION else key]
+    table = TABLES["table1" if key == _CLASSIFICATION else key].in_dtype(arguments.dtype)
     plan = TablePlan(
         table=table if rate is None else table.at_rate(rate),
         data=arguments.data,

@@ -305,6 +305,7 @@ class Driver:
             "Data": f"fingerprint {data}" if data else "",
             "Steps": self._steps(),
             "Learning rate": f"{plan.table.base['learning_rate']:g}",
+            "Precision of training": plan.table.base["dtype"],
             "Test fields": ", ".join(
                 f"{len(f)} from {images[s]} images at ×{s}" for s, (f, _) in fields.items()
             ),

@@ -183,6 +183,10 @@ class Table:
         """The same table with another peak learning rate for every row."""
         return replace(self, base=dict(self.base) | {"learning_rate": learning_rate})
 
+    def in_dtype(self, dtype: Literal["float32", "bfloat16"]) -> Table:
+        """The same table with every network trained in ``dtype``."""
+        return replace(self, base=dict(self.base) | {"dtype": dtype})
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:

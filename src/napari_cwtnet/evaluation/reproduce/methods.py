@@ -24,8 +24,8 @@ _PEERS = {
 }
 _IN_FLOAT32 = ("mwcnn", "swdnet")
 _IN_FLOAT32_NOTE = (
-    "trained in float32, since torch's bfloat16 gradients of its dilated convolutions are wrong on "
-    "a CPU; the others are trained in bfloat16"
+    "always trained in float32, since torch's bfloat16 gradients of its dilated convolutions are "
+    "wrong on a CPU"
 )
 _ADVERSARIAL = {"weight": 1e-3, "channels": 16}
 CWTNET_CHANGES: dict[str, Any] = {
