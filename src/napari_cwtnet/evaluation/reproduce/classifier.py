@@ -171,11 +171,18 @@ _WEIGHT_DECAY = 1e-4
 
 
 def trained_judge(
-    patches: Patches, epochs: int, seed: int, path: Path, *, cancel: CancelToken, say: Say
+    patches: Patches,
+    epochs: int,
+    seed: int,
+    path: Path,
+    *,
+    in_bfloat16: bool,
+    cancel: CancelToken,
+    say: Say,
 ) -> ResNet50:
     """A ResNet-50 in eval mode, trained on originals, or loaded from ``path`` if that exists.
 
-    AdamW with cosine decay; flips, turns and slight changes of brightness; bfloat16 autocast.
+    AdamW with cosine decay; flips, turns and slight changes of brightness.
 
     Raises
     ------
@@ -203,7 +210,7 @@ def trained_judge(
             for group in optimiser.param_groups:
                 group["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * done / steps))
             images = _tensor(_changed(patches.images[chosen], generator))
-            with torch.autocast("cpu", torch.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=in_bfloat16):
                 logits = judge(images)
             loss = F.cross_entropy(logits.float(), torch.from_numpy(patches.labels[chosen]))
             optimiser.zero_grad(set_to_none=True)

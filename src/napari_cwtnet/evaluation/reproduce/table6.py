@@ -125,10 +125,17 @@ def judge_methods(
         _NUMBER, [Place(row, _SCALE, seed) for seed in range(plan.seeds) for row in rows], say
     )
     for seed in range(plan.seeds):
-        name = f"classifier-{_hash(training)}-{epochs}-{seed}.safetensors"
+        dtype = plan.table.base["dtype"]
+        name = f"classifier-{_hash(training)}-{epochs}-{dtype}-{seed}.safetensors"
         say_seed = partial(_say_of_seed, say, seed)
         judge = trained_judge(
-            training, epochs, seed, plan.output / name, cancel=cancel, say=say_seed
+            training,
+            epochs,
+            seed,
+            plan.output / name,
+            in_bfloat16=dtype == "bfloat16",
+            cancel=cancel,
+            say=say_seed,
         )
         for number, row in enumerate((None, *rows), start=seed * len(rows) - 1):
             if row is not None:
@@ -156,6 +163,7 @@ def _about(plan: TablePlan, epochs: int, training: Patches, testing: Patches) ->
         "Epochs": epochs,
         "Budget of each method": str(plan.budget),
         "Degradation": plan.degradation,
+        "Precision of training": plan.table.base["dtype"],
         "Machine": f"{at['name']}, {at['torch_threads']} of {at['cores']} cores",
         "Software": f"napari-cwtnet {__version__}, torch {torch.__version__}",
     }
