@@ -26,10 +26,11 @@ def data(tmp_path: Path) -> Path:
 def test_a_table_and_its_page(run: Run, data: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     options = ("--data", data, "--output", output, "--budget", 2, "--json")
-    done = run("reproduce", "table2", *options)
+    done = run("reproduce", "table2", "--dtype", "float32", *options)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["cells"] == 4
+    assert "Precision of training: float32." in (output / "table2.md").read_text(encoding="utf-8")
     assert [Path(name).name for name in report["files"]] == [
         "table2.md",
         "table2.csv",

@@ -60,7 +60,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TablePlan, list[str]]:
     """Table III after two steps of each network: the one with oracles."""
     output = tmp_path_factory.mktemp("output")
-    plan = TablePlan(TABLES["table3"], data, output, Budget(steps=2))
+    plan = TablePlan(TABLES["table3"].in_dtype("float32"), data, output, Budget(steps=2))
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "_SECONDS_BETWEEN_WORDS", 9999.0)  # no words in between, however slow
@@ -195,7 +195,7 @@ def test_what_is_wrong_with_data_or_folder_leaves_nothing_behind(
 
 
 def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
-    plan = TablePlan(TABLES["table2"], data, tmp_path, Budget(steps=1))
+    plan = TablePlan(TABLES["table2"].in_dtype("float32"), data, tmp_path, Budget(steps=1))
     cancel = CancelToken()
     said: list[str] = []
 
@@ -217,7 +217,7 @@ def test_a_run_that_was_interrupted_goes_on(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_row_that_breaks_down_leaves_the_others_alone(data: Path, tmp_path: Path) -> None:
-    table = TABLES["table2"]
+    table = TABLES["table2"].in_dtype("float32")
     first, second, *_ = table.rows(2, "bicubic")
     wild = replace(first, changes=dict(first.changes or {}) | {"learning_rate": 1e30})
     plan = TablePlan(
@@ -420,7 +420,7 @@ def test_rows_with_the_reference_are_held_against_one_another() -> None:
 
 
 def test_scanner_trains_and_tests_on_lr_as_scanners_make_it(data: Path, tmp_path: Path) -> None:
-    table = replace(TABLES["table1"], rows=_first_and_knowing)
+    table = replace(TABLES["table1"].in_dtype("float32"), rows=_first_and_knowing)
     plan = TablePlan(table, data, tmp_path, Budget(steps=2), degradation="scanner")
     cells = Driver(plan, CancelToken(), lambda _: None).run()
     driver = Driver(plan, CancelToken(), print)

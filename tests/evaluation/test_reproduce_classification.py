@@ -81,7 +81,7 @@ def patches_of(path: Path, sources: list[int]) -> Path:
 @pytest.mark.slow
 def test_the_table_from_end_to_end(data: Path, tmp_path: Path) -> None:
     file = patches_of(tmp_path / "patches.npz", [0] * 6 + [1] * 16 + [2] * 16)
-    plan = TablePlan(TABLES["table1"], data, tmp_path / "out", Budget(steps=1))
+    plan = TablePlan(TABLES["table1"].in_dtype("float32"), data, tmp_path / "out", Budget(steps=1))
     said: list[str] = []
     found = judge_methods(plan, file, 3, CancelToken(), said.append)
     assert [one.name for one in found[:3]] == ["original", "bicubic, shrunk", "bicubic"]
