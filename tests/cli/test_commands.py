@@ -228,6 +228,14 @@ def test_models(run: Run) -> None:
     assert found["small-x2"]["scale"] == 2
 
 
+def test_models_for_people_are_a_table(run: Run) -> None:
+    lines = [re.split(r"  +", line.strip()) for line in run("models").stdout.splitlines()]
+    assert lines[2][:4] == ["name", "scale", "modes", "parameters"]
+    found = {line[0]: line for line in lines[3:]}
+    assert found["small-x2"][1:3] == ["2", "single-image"]
+    assert found["small-x4"][1:3] == ["4", "single-image, cross-scale"]
+
+
 def test_doctor(run: Run) -> None:
     said = json.loads(run("doctor", "--json").stdout)
     assert said["openslide"].startswith("4.")

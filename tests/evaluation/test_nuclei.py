@@ -150,10 +150,13 @@ def test_every_image_has_figures_and_the_report_their_sum(tmp_path: Path, capsys
     assert all(row["f1"] == 1 for row in report["nuclei"][1:])
     main(["evaluate", "--images", str(tmp_path), "--model", "cwtnet-lite-x2", "--nuclei", "0.5",
           "--device", "cpu"])  # fmt: skip
-    lines = capsys.readouterr().out.splitlines()
-    first = next(n for n, line in enumerate(lines) if line.startswith("nuclei  "))
-    assert "picture truth, found 11" in lines[first]
-    assert "picture sr, found 11, f1 1" in lines[first + 1]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    first = lines.index(["nuclei"]) + 1
+    assert lines[first][:4] == ["picture", "found", "f1", "count_error"]
+    assert lines[first + 1] == ["truth", "11"]
+    assert lines[first + 2][:4] == ["sr", "11", "1", "0"]
+    images = lines.index(["per_image"]) + 1
+    assert lines[images] == ["name", "psnr", "ssim", "psnr_bicubic", "ssim_bicubic"]
 
 
 def test_without_scikit_image_nothing_is_computed(tmp_path: Path, monkeypatch) -> None:

@@ -12,6 +12,9 @@ from napari_cwtnet.export.onnx_model import export_onnx
 from napari_cwtnet.model import list_models, load_model, user_model_folder
 from napari_cwtnet.slides.degradation import UNKNOWN, Degradation
 
+_HEADS = ("name", "scale", "modes", "parameters", "purpose", "path", "problem")
+"""What people see of a model; its SHA-256 is in the JSON."""
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Print the list, or export one model."""
@@ -19,6 +22,8 @@ def run(arguments: argparse.Namespace) -> None:
         report(export(arguments), as_json=arguments.json)
         return
     found = [describe(name) for name in list_models()]
+    if not arguments.json:
+        found = [{head: one.get(head) for head in _HEADS} for one in found]
     report({"folder": str(user_model_folder()), "models": found}, as_json=arguments.json)
 
 

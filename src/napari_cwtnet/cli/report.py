@@ -29,12 +29,36 @@ def report(values: Mapping[str, Any], *, as_json: bool) -> None:
         return
     width = max(len(key) for key in values)
     for key, value in values.items():
-        if isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value):
+        if value and isinstance(value, list) and all(isinstance(item, Mapping) for item in value):
+            print(*map(printable, [key, *_table(value)]), sep="\n")
+        elif isinstance(value, list) and any(isinstance(item, str | Mapping) for item in value):
             short = all(isinstance(item, str) and len(item) < _SHORT for item in value)
             for number, item in enumerate([", ".join(value)] if short else value):
                 print(printable(f"{key if number == 0 else '':{width}}  {_words(item)}"))
         elif value is not None:
             print(printable(f"{key:{width}}  {_words(value)}"))
+
+
+def _table(rows: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Rows under their heads; what holds for none of them, or is itself a table, is left out."""
+    heads = [
+        head
+        for head in dict.fromkeys(head for row in rows for head in row)
+        if any(row.get(head) is not None for row in rows)
+        and not any(_is_table(row.get(head)) for row in rows)
+    ]
+    lines = [heads, *([_cell(row.get(head)) for head in heads] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  " + "  ".join(map(str.ljust, line, widths)).rstrip()
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else _words(value)
 
 
 def _is_writable(text: str) -> bool:
