@@ -148,7 +148,7 @@ def test_levels_that_disagree_are_left_out(
 def test_refusals(run: Run, slide: Path, tmp_path: Path) -> None:
     output = tmp_path / "set"
     words = ["dataset", "build", slide, "--output", output]
-    refused(run(*words), "'patient.tif' has no pixel size", "--mpp")
+    refused(run(*words), "no pixel size, so that its magnification is unknown; pass --mpp")
     refused(run(*words, "--mpp", "0.5"), "'patient.tif' has 20×", "40× cannot be had")
     refused(run(*words, *MPP, "--levels", "30,20"), "'30,20'", "40,20,10")
     refused(run(*words, *MPP, "--count", "0"), "Count 0")

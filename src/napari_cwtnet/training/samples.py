@@ -58,10 +58,12 @@ def sample_levels(slide: Slide, magnifications: Sequence[int]) -> tuple[SampleLe
     """
     name, native = slide.path.name, magnification(slide.mpp)
     if native is None:
-        size = "no pixel size" if slide.mpp is None else f"{slide.mpp:g} µm per pixel"
-        raise TrainingError(
-            f"Slide {name!r} has {size}, which is none of 80, 40, 20, 10 or 5×; pass --mpp."
+        size = (
+            "has no pixel size, so that its magnification is unknown"
+            if slide.mpp is None
+            else f"has {slide.mpp:g} µm per pixel, which is none of 80, 40, 20, 10 or 5×"
         )
+        raise TrainingError(f"Slide {name!r} {size}; pass --mpp.")
     finest = max(magnifications)
     if finest > native:
         raise TrainingError(
