@@ -24,6 +24,7 @@ from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, TrainingError
 from napari_cwtnet.files import written_whole
 from napari_cwtnet.model import CwtNet, read_weights
+from napari_cwtnet.training.adam import Adam
 from napari_cwtnet.training.events import CheckpointWritten, Done, StepDone, Validation
 from napari_cwtnet.training.fields import load_fields
 from napari_cwtnet.training.recipe import Recipe
@@ -210,6 +211,43 @@ def test_checkpoint_that_was_cut_short_by_a_kill_is_cleared_away(
     assert {path.name for path in output.iterdir()} > whole
     assert_same_state(Trainer(recipe, data_root, output).state, first.state)
     assert {path.name for path in output.iterdir()} == whole
+
+
+def test_run_imports_nothing_of_torch_compile(data_root: Path, tmp_path: Path) -> None:
+    """That takes seconds, during which somebody waits for the first step."""
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(tiny_recipe(steps=1, validate_every=1).to_yaml(), encoding="utf-8")
+    program = textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        from napari_cwtnet.training.events import Done
+        from napari_cwtnet.training.recipe import load_recipe
+        from napari_cwtnet.training.trainer import Trainer
+        recipe = load_recipe(Path({str(recipe)!r}))
+        trainer = Trainer(recipe, Path({str(data_root)!r}), Path({str(tmp_path / "run")!r}))
+        events = list(trainer.run())
+        assert isinstance(events[-1], Done)
+        print(*(name for name in sys.modules if name.startswith("torch._dynamo")))
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_adam_steps_like_torch_s() -> None:
+    weights = []
+    for optimiser in (Adam, torch.optim.Adam):
+        torch.manual_seed(0)
+        layer = torch.nn.Linear(5, 3)
+        steps = optimiser(layer.parameters(), lr=0.01)
+        for _ in range(3):
+            steps.zero_grad()
+            layer(torch.rand(4, 5)).square().sum().backward()
+            steps.step()
+        weights.append(layer.weight.detach())
+    assert torch.equal(*weights)
 
 
 def test_finished_run_has_nothing_left_to_do(data_root: Path, tmp_path: Path) -> None:

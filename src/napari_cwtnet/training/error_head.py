@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.model import Model, NetworkConfig
 from napari_cwtnet.model.network import CwtNet
+from napari_cwtnet.training.adam import Adam
 from napari_cwtnet.training.data import load_data
 from napari_cwtnet.training.fields import Batch, PatchSampler
 from napari_cwtnet.training.recipe import Recipe
@@ -129,7 +130,7 @@ class HeadTrainer:
         for parameter in network.parameters():
             parameter.requires_grad_(False)
         network.error_head.requires_grad_(True)
-        optimiser = torch.optim.Adam(network.error_head.parameters(), lr=_RATE)
+        optimiser = Adam(network.error_head.parameters(), lr=_RATE)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self._steps, _LAST_RATE)
         for step in range(1, self._steps + 1):
             batch = self._sampler.batch(_BATCH, self._random)

@@ -13,6 +13,7 @@ from napari_cwtnet.metrics import ssim_map
 from napari_cwtnet.model.base import Network, NetworkOutput
 from napari_cwtnet.model.config import Band
 from napari_cwtnet.model.wavelet import dwt, sub_bands
+from napari_cwtnet.training.adam import Adam
 from napari_cwtnet.training.fields import Batch
 from napari_cwtnet.training.recipe import Adversarial, Loss
 from napari_cwtnet.training.workers import Workers
@@ -174,7 +175,7 @@ class Adversary:
     def __init__(self, fields: Adversarial, device: torch.device) -> None:
         self.fields = fields
         self.discriminator = Discriminator(fields.channels).to(device)
-        self.optimiser = torch.optim.Adam(self.discriminator.parameters(), lr=fields.learning_rate)
+        self.optimiser = Adam(self.discriminator.parameters(), lr=fields.learning_rate)
 
     def begins(self, step: int) -> bool:
         """Whether it takes part in a step, counted from 0."""

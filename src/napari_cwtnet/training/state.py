@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_cwtnet.errors import TrainingError
 from napari_cwtnet.files import refuse_pipe, written_whole
 from napari_cwtnet.model.base import Network
+from napari_cwtnet.training.adam import Adam
 from napari_cwtnet.training.losses import Adversary, adam_steps, moments, put_back
 from napari_cwtnet.training.recipe import Recipe
 from napari_cwtnet.training.run_folder import Progress, in_words, read_progress
@@ -62,7 +63,7 @@ class RunState:
             network.load_state_dict(start.state_dict())
         self.network = placed(network, device)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=recipe.learning_rate)
+        self.optimiser = Adam(self.network.parameters(), lr=recipe.learning_rate)
         self.generator = np.random.default_rng(recipe.seed)
         self.step = 0
         self.seconds = 0.0
