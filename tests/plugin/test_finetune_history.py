@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from napari_cwtnet.plugin.docks.curves import Curves
+from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, FinetuneRun
 from napari_cwtnet.plugin.tasks.finetune_history import MOST_LOSSES, History, main_figures
-from napari_cwtnet.plugin.viewer.wording import gain_words
+from napari_cwtnet.plugin.viewer.wording import finetune_progress_words, gain_words
 from napari_cwtnet.training.events import Validation
 
 
@@ -33,6 +35,14 @@ def test_gain_in_words() -> None:
     assert gain_words(history_of(start, worse, better)) == (
         "PSNR 30.50 dB on held-out fields: +0.71 dB over the start model, +2.89 dB over bicubic"
     )
+
+
+def test_the_first_measurement_names_no_share_before_there_is_one(tmp_path: Path) -> None:
+    run = FinetuneRun(FinetuneJob(tmp_path))
+    run.phase = "measuring"
+    assert finetune_progress_words(run) == "Measuring the start model on held-out fields…"
+    run.measured = (1, 16)
+    assert finetune_progress_words(run) == "Measuring the start model on held-out fields: 1 of 16"
 
 
 def test_gain_in_both_modes() -> None:

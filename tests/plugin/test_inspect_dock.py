@@ -34,6 +34,7 @@ from napari_cwtnet.inspection import (
 )
 from napari_cwtnet.inspection.trust import consistency, error, expected_error, local_psnr
 from napari_cwtnet.model import load_model
+from napari_cwtnet.plugin.docks.finetune_form import FinetuneForm
 from napari_cwtnet.plugin.tasks.device import ENGINES
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.viewer.badge import OVERLAY
@@ -308,6 +309,10 @@ def test_a_click_asks_the_patch_under_it(
     plates, labels = np.split(boxes.features["label"].to_numpy(), 2)
     assert labels[-1].endswith("asked")
     assert {len(label) > 0 for label in labels} == {True, False}
+    form = FinetuneForm()
+    qtbot.addWidget(form)
+    form.show_layers(viewer.layers)  # its boxes are no regions to learn from
+    assert [form.regions.itemText(n) for n in range(form.regions.count())] == ["whole slide"]
     assert all(bool(plate) == bool(label) for plate, label in zip(plates, labels, strict=True))
     assert found.name.startswith("COMPUTED · Relevance to the patch at ")
     assert "number 1 of" in dock.legend.text()

@@ -29,6 +29,7 @@ from napari_cwtnet.plugin.docks.widgets import Combo, PathField
 from napari_cwtnet.plugin.reader import ask_for_slide
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import in_background
+from napari_cwtnet.plugin.viewer.computed import MARKS_KEY
 from napari_cwtnet.plugin.viewer.finetune_request import FinetuneChoice, SlideChoice, free_name
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.slides import open_slide
@@ -191,10 +192,14 @@ class FinetuneForm(QWidget):
         )
 
     def show_layers(self, layers: Any) -> None:
-        """Offer the slides and Shapes layers that there are."""
+        """Offer the slides and the user's own Shapes layers."""
         self.slides.show_layers(layers)
-        shapes = [layer for layer in layers if isinstance(layer, Shapes)]
-        for combo, none in ((self.regions, "the whole slide"), (self.held_out, "right-hand part")):
+        shapes = [
+            layer
+            for layer in layers
+            if isinstance(layer, Shapes) and MARKS_KEY not in layer.metadata
+        ]
+        for combo, none in ((self.regions, "whole slide"), (self.held_out, "right part")):
             chosen = combo.currentData()
             with QSignalBlocker(combo):
                 combo.clear()

@@ -15,7 +15,7 @@ from napari_cwtnet.inspection import Field, Map, Probe, displacement
 from napari_cwtnet.inspection.calibration import in_pixels
 from napari_cwtnet.inspection.maps import RAMPS, coloured
 from napari_cwtnet.plugin.viewer.badge import keep_badge
-from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
+from napari_cwtnet.plugin.viewer.computed import MARKS_KEY, RESULT_KEY
 from napari_cwtnet.plugin.viewer.selection import holds
 from napari_cwtnet.plugin.viewer.viewport import (
     follow_transform,
@@ -157,6 +157,7 @@ class MapLayers:
             },
             opacity=1.0,
             name=f"COMPUTED · best patches, block {probe.block}",
+            metadata={MARKS_KEY: True},
         )
         self._add(layer, None)
         return layer

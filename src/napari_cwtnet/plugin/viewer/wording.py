@@ -184,7 +184,8 @@ def finetune_progress_words(run: FinetuneRun) -> str:
         return f"Step {run.step:,} · waiting: another task has the device"
     if run.phase == "measuring":
         what = "the start model" if run.step == 0 else f"step {run.step:,}"
-        return f"Measuring {what} on held-out fields: {done} of {total}"
+        share = f": {done} of {total}" if total else "…"
+        return f"Measuring {what} on held-out fields{share}"
     seconds = run.seconds_left
     return f"Step {run.step:,}" + ("" if seconds is None else f" · {time_words(seconds)} left")
 
