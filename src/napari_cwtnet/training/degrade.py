@@ -48,7 +48,7 @@ class DegradationMix(BaseModel):
     )
     sigma: tuple[float, float] = Field((0.3, 1.3), description="least and most of gauss, finer px")
     sharpening: Share = Field(0.2, description="share that is sharpened")
-    most_sharpening: float = Field(1.0, gt=0, le=4)
+    most_sharpening: float = Field(1.0, gt=0, le=4, description="largest amount")
     noise: Share = Field(0.25, description="share with noise")
     most_noise: float = Field(2.5, gt=0, le=64, description="standard deviation, grey levels")
     jpeg: Share = Field(0.7, description="share that is compressed as JPEG")
@@ -68,8 +68,8 @@ class DegradationMix(BaseModel):
     unknown_kernel: Share = Field(0.3, description="share with unknown kernel and sharpening")
     unknown_noise: Share = Field(0.7, description="share with unknown noise")
     unknown_compression: Share = Field(0.15, description="share with unknown compression")
-    scale_jitter: Share = Field(0.5, description="share whose truth is shrunk before, by up to 3")
-    most_jitter: float = Field(3.0, ge=1, le=8)
+    scale_jitter: Share = Field(0.5, description="share whose truth is shrunk before")
+    most_jitter: float = Field(3.0, ge=1, le=8, description="largest factor of shrinking")
     colour_jitter: Share = Field(0.3, description="share with other gain, offset and contrast")
     validation: tuple[str, ...] = Field(
         ("bicubic", "box+jpeg75-420", "gauss0.8", "bicubic+jpeg90-444", "box", "box+jpeg50-420"),

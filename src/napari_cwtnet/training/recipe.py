@@ -45,7 +45,7 @@ class SlideSource(BaseModel):
 
     path: str = Field(description="slide file, relative to the data root given to the run")
     fingerprint: str | None = Field(
-        None, description="Slide.fingerprint; a file that shows another slide is refused"
+        None, description="of the slide; a file that shows another one is refused"
     )
     icc: bool = Field(True, description="whether an embedded ICC profile is applied")
     image: int | None = Field(None, ge=0, description="which one, of a file that holds several")
@@ -59,7 +59,7 @@ class SlideSource(BaseModel):
         1 / 3,
         ge=0,
         le=1,
-        description="where held_out is empty: right-hand share of each region for validation",
+        description="right-hand share of each region for validation, where held_out is empty",
     )
     downsamples: tuple[Literal[1, 2, 4, 8, 16], ...] = Field(
         (1,), min_length=1, description="at which the slide is the truth; LR has scale times that"
@@ -104,8 +104,8 @@ class Loss(BaseModel):
 
     sr: float = Field(0.3, ge=0, description="λ1, weight of the image")
     wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
-    sr_ssim: float = Field(0.2, ge=0, description="λ3")
-    wt_ssim: float = Field(0.2, ge=0, description="λ4")
+    sr_ssim: float = Field(0.2, ge=0, description="λ3, weight of 1 − SSIM of the image")
+    wt_ssim: float = Field(0.2, ge=0, description="λ4, the same of the sub-bands")
     sr_haar: float = Field(0.0, ge=0, description="weight of L1 between Haar detail bands of SR")
     pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
 
@@ -240,14 +240,16 @@ class Recipe(BaseModel):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$",
         description="name of the trained model and of its file",
     )
-    scale: Scale
-    architecture: str = Field(CWTNET, description="see napari_cwtnet.model.architectures")
-    preset: str = Field("lite", description="of the architecture; napari_cwtnet.model.preset")
+    scale: Scale = Field(description="2, 4 or 8")
+    architecture: str = Field(CWTNET, description="name of the network's architecture")
+    preset: str = Field("lite", description="size of the network, one of its architecture's")
     network: dict[str, Any] = Field({}, description="fields that differ from the preset")
-    start: StartModel | None = Field(None, description="model to go on from; none: from scratch")
+    start: StartModel | None = Field(
+        None, description="model to go on from, which finetune sets; none: from scratch"
+    )
     sources: tuple[ImageSource, ...] = Field((), description="folders of images")
     slides: tuple[SlideSource, ...] = Field((), description="slides, split by place")
-    loss: Loss = Loss()
+    loss: Loss = Field(Loss(), description="what training reduces")
     adversarial: Adversarial | None = Field(None, description="set for SRGAN only")
     reference_share: float = Field(
         0.0, ge=0, le=1, description="share of batches whose WT branch gets the true reference"
@@ -272,7 +274,7 @@ class Recipe(BaseModel):
     validate_every: int = Field(500, ge=1, description="steps between validations")
     device: str = Field("cpu", description="auto, cpu, cuda:0 or mps")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the forward pass")
-    seed: int = 0
+    seed: int = Field(0, description="of the first weights and of every draw")
 
     @field_validator("name")
     @classmethod

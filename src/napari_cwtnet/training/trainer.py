@@ -65,7 +65,8 @@ def load_start(recipe: Recipe) -> Model | None:
     if model.config != recipe.network_config():
         raise TrainingError(
             f"Model {model.name!r} differs from the recipe's network; leave preset and network "
-            "out of the recipe, or choose another start model."
+            "out of the recipe and run finetune, which takes the model's, or choose another start "
+            "model."
         )
     return model
 
