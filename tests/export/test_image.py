@@ -167,6 +167,13 @@ def test_maps_of_pixels_that_are_not_square_stay_so(tmp_path: Path) -> None:
     assert [float(plane.get(f"Position{axis}", 0)) for axis in "XY"] == [101.5 / 8, 61.5 / 4]
 
 
+def test_the_name_may_be_text(tmp_path: Path, image: np.ndarray) -> None:
+    save_image(str(tmp_path / "a.png"), image, RECORD, 0.125)
+    export_image(str(tmp_path / "b.png"), image, RECORD, 0.125)
+    for name in "ab":
+        assert np.array_equal(np.asarray(Image.open(tmp_path / f"{name}.png")), image)
+
+
 def test_without_a_pixel_size(tmp_path: Path, image: np.ndarray) -> None:
     for name in ("out.png", "out.ome.tif"):
         save_image(tmp_path / name, image, RECORD, None)

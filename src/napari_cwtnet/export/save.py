@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -182,7 +183,7 @@ def _is_same(path: Path, other: Path) -> bool:
 
 
 def save_image(
-    path: Path,
+    path: str | os.PathLike[str],
     image: NDArray[np.uint8],
     provenance: Mapping[str, Any],
     mpp: float | None,
@@ -192,7 +193,7 @@ def save_image(
 
     Parameters
     ----------
-    path : Path
+    path : path-like
         Ends in ``.png`` (provenance as text chunks), ``.ome.tif`` (tiled pyramid, pixel size and
         place in µm, provenance as map annotation), ``.ome.zarr`` (the same as NGFF 0.5,
         provenance in the attributes) or ``.dicom`` (a folder with a whole-slide instance for each
@@ -211,6 +212,7 @@ def save_image(
     OutputError
         If the ending is unknown, or the folder is missing, not writable or full.
     """
+    path = Path(path)
     _check_image(path)
     _write(path, _levels(path, image), {"computed": True, **provenance}, mpp, progress)
 
@@ -239,7 +241,7 @@ def _write(
 
 
 def export_image(
-    path: Path,
+    path: str | os.PathLike[str],
     image: NDArray[np.uint8],
     provenance: Mapping[str, Any],
     mpp: float | None,
@@ -264,6 +266,7 @@ def export_image(
     OutputError
         If the badge is wanted in a format for measuring, or a file cannot be written.
     """
+    path = Path(path)
     check_badge(path, badge_on_pixels)
     check_output(path)
     size = Size(int(image.shape[1]), int(image.shape[0]))
