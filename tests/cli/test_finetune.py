@@ -67,6 +67,14 @@ def test_report_and_weights(run: Run, words: list[object], tmp_path: Path) -> No
     assert "stripes.png: 1 field to train on (" in done.stderr
 
 
+def test_a_budget_that_measuring_uses_up_is_said_to_be_too_small(
+    run: Run, words: list[object]
+) -> None:
+    done = run(*words, "--minutes", "0.0001", "--json")
+    assert json.loads(done.stdout)["steps"] == 0
+    assert "took all the time there was; give more --minutes" in done.stderr
+
+
 def test_cross_scale_model_reports_both_modes(run: Run, words: list[object]) -> None:
     words[words.index("small-x2")] = "small-x4"
     said = json.loads(run(*words, "--json").stdout)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_cwtnet.plugin.docks.curves import Curves
+from napari_cwtnet.plugin.docks.finetune import FinetunePanel
 from napari_cwtnet.plugin.tasks.finetune import FinetuneJob, FinetuneRun
 from napari_cwtnet.plugin.tasks.finetune_history import MOST_LOSSES, History, main_figures
 from napari_cwtnet.plugin.viewer.wording import finetune_progress_words, gain_words
@@ -43,6 +44,17 @@ def test_the_first_measurement_names_no_share_before_there_is_one(tmp_path: Path
     assert finetune_progress_words(run) == "Measuring the start model on held-out fields…"
     run.measured = (1, 16)
     assert finetune_progress_words(run) == "Measuring the start model on held-out fields: 1 of 16"
+
+
+def test_the_bar_moves_while_slides_are_read(qtbot: Any, tmp_path: Path) -> None:
+    panel = FinetunePanel()
+    qtbot.addWidget(panel)
+    run = FinetuneRun(FinetuneJob(tmp_path))
+    panel.show_run(run, busy=True)
+    assert panel.bar.maximum() == 0  # Qt moves it to and fro
+    run.phase, run.share = "training", 0.25
+    panel.show_run(run, busy=True)
+    assert panel.bar.value() == 0.25 * panel.bar.maximum() > 0
 
 
 def test_gain_in_both_modes() -> None:

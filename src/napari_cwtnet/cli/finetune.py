@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> None:
     for remark in trainer.data.remarks:
         tell(remark)
     done = _drive(trainer)
+    if done.step == 0 and not done.stopped:
+        tell("measuring the start model took all the time there was; give more --minutes")
     alone, paired = finetune_reports(trainer)
     weights = install(done.weights, recipe.name) if arguments.name else done.weights
     report(

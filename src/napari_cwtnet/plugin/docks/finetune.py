@@ -116,7 +116,9 @@ class FinetunePanel(QWidget):
         self.stop_button.setEnabled(at_work)
         if run is None:
             return
-        show_progress(self.bar, round(_PARTS * run.share), _PARTS)
+        # of no length, and moving, while nobody knows how much there is to read
+        parts = 0 if run.phase == "loading" and busy else _PARTS
+        show_progress(self.bar, round(parts * run.share), parts)
         self.bar.setVisible(busy)
         self.status.setText(finetune_progress_words(run))
         self.gain.setText(gain_words(run.history))
