@@ -22,6 +22,7 @@ from napari_cwtnet.enhancement import (
     make_plan,
     measure,
 )
+from napari_cwtnet.enhancement.input_origin import input_origins
 from napari_cwtnet.enhancement.plan import KERNELS, ReferenceChoice
 from napari_cwtnet.errors import RequestError
 from napari_cwtnet.geometry import Region
@@ -348,6 +349,8 @@ class CoarserScaleCheck:
     """Against the slide's own pixels, at that octave."""
     here: Quality | None = None
     """The same at the field's own octave, where the slide holds the truth."""
+    stored: bool = True
+    """Whether LR there is a level of the slide; LR made here is easier to enlarge."""
 
     @property
     def gain(self) -> float | None:
@@ -365,7 +368,8 @@ class CoarserScaleCheck:
         where = _COARSER.get(self.octaves, f"1/{2**self.octaves} of")
         words = f"Tested at {where} this magnification: {self.quality.comparison()}."
         if self.here is not None and self.gain_here is not None:
-            words += f" At this magnification: {self.here.comparison()}."
+            made = "" if self.stored else ", from input made here without compression"
+            words += f" At this magnification{made}: {self.here.comparison()}."
         return words
 
 
@@ -394,7 +398,8 @@ def coarser_scale_check(
         image = enhanced(pyramid, engine, coarser, cancel).image
         quality = measure(pyramid, coarser, image, cancel)
     here = measure(slide, plan, field.sr, cancel) if plan.checkable else None
-    return CoarserScaleCheck(octaves, quality, here)
+    stored = input_origins(slide, plan)["LR"].stored
+    return CoarserScaleCheck(octaves, quality, here, stored)
 
 
 def octaves_to_truth(plan: Plan) -> int:
