@@ -90,7 +90,6 @@ class EnhancePanel(QWidget):
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         layout = QVBoxLayout(self)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         buttons = QGridLayout()
         for number, widget in enumerate(
             (
@@ -113,6 +112,7 @@ class EnhancePanel(QWidget):
         # Last, for these come and go, and the buttons are to stay in place.
         for part in (self.mark, self.quality, self.check):
             layout.addWidget(part)
+        layout.addStretch(1)  # else the room that is left goes between the buttons
         self._marked = ""
         """What was said last of the mark."""
         self.mark.mark.changed.connect(self._show_mark)
