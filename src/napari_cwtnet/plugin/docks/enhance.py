@@ -482,5 +482,6 @@ class EnhanceDock(Dock):
 
 
 def _view_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
-    """The view is a batch of one."""
-    return [view_job(viewer, layer, choice)]
+    """The view is a batch of one, on the tiles of the view before it."""
+    job, plan = view_job(viewer, layer, choice)
+    return [(job, ENGINES.grids.preview(job.slide, plan))]
