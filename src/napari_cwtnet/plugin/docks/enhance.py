@@ -37,6 +37,7 @@ from napari_cwtnet.plugin.viewer.requests import (
     whole_jobs,
 )
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
+from napari_cwtnet.plugin.viewer.rois import shapes_left_out
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.stain_hint import StainHints
@@ -362,7 +363,8 @@ class EnhanceDock(Dock):
         job, plan = view.jobs[0] if view.jobs else (None, None)
         words = [view.sentence]
         if rois.jobs:
-            words.append(of_the_rois([roi for _, roi in rois.jobs]))
+            plans = [roi for _, roi in rois.jobs]
+            words.append(of_the_rois(plans, shapes_left_out(self._viewer)))
         words.append(self._stains.hint_of(slide_of(layer), self.form.choice.model))
         self.panel.sentence.setText("\n".join(filter(None, words)))
         self.panel.allow_view(plan is not None, view.sentence, idle=view.idle)
