@@ -19,6 +19,10 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolTip,
     QWidget,
 )
 
@@ -30,7 +34,7 @@ DECIBELS = (
 
 
 class Combo(QComboBox):
-    """Takes the width that there is.
+    """Takes the width that there is; words that are longer lose their middle, and are in the tip.
 
     Parameters
     ----------
@@ -51,6 +55,39 @@ class Combo(QComboBox):
         """Offer one more value."""
         self.addItem(words, value)
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    @property
+    def shown_text(self) -> str:
+        """What there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        room = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        return self.fontMetrics().elidedText(
+            self.currentText(), Qt.TextElideMode.ElideMiddle, room.width() - 2
+        )
+
+    def paintEvent(self, _: Any) -> None:  # noqa: N802 - Qt's name
+        """Draw what there is room for; Qt would cut it off."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        option.currentText = self.shown_text
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: Any) -> bool:
+        """Begin the tip with the words, where they are not whole."""
+        whole = self.currentText()
+        if event.type() == QEvent.Type.ToolTip and self.shown_text != whole:
+            QToolTip.showText(
+                event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self
+            )
+            return True
+        return bool(super().event(event))
 
 
 def form_layout(parent: QWidget | None = None) -> QFormLayout:
