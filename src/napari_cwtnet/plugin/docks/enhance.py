@@ -469,7 +469,7 @@ class EnhanceDock(Dock):
 
     def _on_compare(self) -> None:
         self.panel.mark.mark.set_aside(self.compare.comparer.mode is not None)
-        if self.in_sight:
+        if self.in_sight and self.controller.busy:
             self.compare.show_state()
         self._show_figures()
 
@@ -481,6 +481,7 @@ class EnhanceDock(Dock):
             self._behind = True
         elif not self.controller.busy:
             self.panel.show_figures(self._viewer)
+            self.compare.show_state()
 
 
 def _view_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
