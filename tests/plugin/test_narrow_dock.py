@@ -84,7 +84,7 @@ def test_words_take_no_more_room_than_they_need(qtbot: Any) -> None:
 
 
 def test_a_long_choice_loses_its_middle_and_is_whole_in_the_tip(qtbot: Any) -> None:
-    combo = Combo({"a": ("cwtnet-research-x4", "")}, "The network")
+    combo = Combo({"a": ("cwtnet-research-x4", "")}, "The network", names=True)
     qtbot.addWidget(combo)
     combo.resize(400, 24)
     combo.show()
@@ -97,6 +97,11 @@ def test_a_long_choice_loses_its_middle_and_is_whole_in_the_tip(qtbot: Any) -> N
     asks = QHelpEvent(QHelpEvent.Type.ToolTip, place, combo.mapToGlobal(place))
     QApplication.sendEvent(combo, asks)
     assert QToolTip.text() == "cwtnet-research-x4\nThe network"
+    words = Combo({None: ("Auto (the finest)", "")})
+    qtbot.addWidget(words)
+    words.resize(90, 24)
+    assert words.shown_text.startswith("Auto")
+    assert words.shown_text.endswith("…")
 
 
 def test_stored_levels_are_whole(qtbot: Any) -> None:

@@ -30,7 +30,7 @@ class CompareForm(QWidget):
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(QLabel("<b>Compare with</b>"), 0, 0)
-        self.against = Combo()
+        self.against = Combo(names=True)
         grid.addWidget(self.against, 1, 0)
         buttons = QGridLayout()
         self._group = QButtonGroup(self)

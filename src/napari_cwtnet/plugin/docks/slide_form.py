@@ -54,7 +54,7 @@ class SlideForm(QWidget):
         self.sample.setToolTip(
             "Open a small H&E slide at 20× (CMU-1, CC0); fetched once, 1.9 MB, then kept"
         )
-        self.slides = Combo()
+        self.slides = Combo(names=True)
         self.overview = Overview()
         self.image = ImageChooser()
         self.size = _label()

@@ -34,7 +34,7 @@ DECIBELS = (
 
 
 class Combo(QComboBox):
-    """Takes the width that there is; words that are longer lose their middle, and are in the tip.
+    """Takes the width that there is; words that are longer are shortened, and whole in the tip.
 
     Parameters
     ----------
@@ -42,10 +42,20 @@ class Combo(QComboBox):
         Words and tooltip of each value.
     tip : str
         Tooltip of the whole.
+    names : bool
+        The words are names, which often differ at their end: they lose their middle.
     """
 
-    def __init__(self, choices: Mapping[Any, tuple[str, str]] | None = None, tip: str = "") -> None:
+    def __init__(
+        self,
+        choices: Mapping[Any, tuple[str, str]] | None = None,
+        tip: str = "",
+        *,
+        names: bool = False,
+    ) -> None:
         super().__init__()
+        mode = Qt.TextElideMode
+        self._side = mode.ElideMiddle if names else mode.ElideRight
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setToolTip(tip)
         for value, (words, explanation) in (choices or {}).items():
@@ -67,9 +77,7 @@ class Combo(QComboBox):
             QStyle.SubControl.SC_ComboBoxEditField,
             self,
         )
-        return self.fontMetrics().elidedText(
-            self.currentText(), Qt.TextElideMode.ElideMiddle, room.width() - 2
-        )
+        return self.fontMetrics().elidedText(self.currentText(), self._side, room.width() - 2)
 
     def paintEvent(self, _: Any) -> None:  # noqa: N802 - Qt's name
         """Draw what there is room for; Qt would cut it off."""
