@@ -223,6 +223,17 @@ def test_side_by_side_shows_one_place_twice(compared: Callable[..., Any], qtbot:
     assert red_columns(viewer)[0] < 0.01
 
 
+def test_the_sentence_is_about_the_whole_canvas_after_side_by_side(
+    compared: Callable[..., Any], qtbot: Any
+) -> None:
+    _, dock, _ = compared()
+    whole = dock.sentence
+    press(dock, "side")
+    qtbot.waitUntil(lambda: dock.sentence != whole, timeout=5000)  # half of it
+    press(dock, "side")
+    qtbot.waitUntil(lambda: dock.sentence == whole, timeout=5000)
+
+
 def places(viewer: Any) -> list[tuple[int, int]]:
     grid = viewer.canvas.grid
     return [grid.position(index, viewer.layers) for index in range(len(viewer.layers))]

@@ -28,6 +28,7 @@ from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import suggested_name
 from napari_cwtnet.plugin.viewer.selection import source_of
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
+from napari_cwtnet.plugin.viewer.slides_shown import show_slide
 from napari_cwtnet.slides import open_slide
 from plugin.enhance_help import finish, results, write_model
 
@@ -290,7 +291,7 @@ def test_a_snapshot_has_the_scale_bar(
 
 
 def test_nothing_can_be_pressed_that_must_fail(
-    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path
+    enhance_dock: Callable[..., Any], qtbot: Any, ome: Path, svs: Path
 ) -> None:
     viewer, dock = enhance_dock(ome)
     form = dock.result
@@ -308,6 +309,13 @@ def test_nothing_can_be_pressed_that_must_fail(
     assert not form.keep_button.isEnabled()
     assert "kept already" in form.keep_button.toolTip()
     assert [button.pos() for button in makers] == places
+    first, result = viewer.layers
+    viewer.open(svs, plugin="napari-cwtnet")
+    show_slide(viewer, viewer.layers[-1])
+    assert not result.visible
+    assert not any(button.isEnabled() for button in (*makers, *dock.compare.buttons.values()))
+    show_slide(viewer, first)
+    assert form.export_button.isEnabled()
     viewer.layers.clear()
     assert not any(button.isEnabled() for button in makers)
     assert not form.copy_button.isEnabled()

@@ -31,6 +31,7 @@ def test_a_pan_shares_the_tiles_and_the_command_says_the_grid(
     viewer.scene.camera.center = (y, x + width / 4 * slide.scale[-1])
     second = finish(qtbot, dock)
     assert second.cached >= second.total / 2
+    qtbot.waitUntil(lambda: f" {second.total} tiles." in dock.sentence, timeout=5000)
     (layer,) = results(viewer)
     known = layer.metadata[RESULT_KEY]
     assert known["grid"] == own

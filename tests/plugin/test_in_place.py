@@ -87,6 +87,10 @@ def test_the_badge_is_there_only_while_something_computed_is_in_view(
     assert not badge_shown(viewer)
     look_at(viewer, slide, 200, 150)
     assert badge_shown(viewer)
+    slide.translate = slide.translate - 400 * slide.scale  # the result goes with it
+    assert not badge_shown(viewer)
+    slide.translate = slide.translate + 400 * slide.scale
+    assert badge_shown(viewer)
     look_at(viewer, slide, 400, 300)
     zoom_to(viewer, slide, 1.0)
     assert badge_shown(viewer)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QLabel
+from qtpy.QtCore import QPoint
+from qtpy.QtGui import QHelpEvent
+from qtpy.QtWidgets import QApplication, QLabel, QToolTip
 
 from napari_cwtnet.enhancement import Quality
 from napari_cwtnet.enhancement.check import Check
 from napari_cwtnet.plugin.docks.inspect_form import MapForm
 from napari_cwtnet.plugin.docks.quality_table import CheckResult
-from napari_cwtnet.plugin.docks.widgets import words_label
+from napari_cwtnet.plugin.docks.slide_form import SlideForm
+from napari_cwtnet.plugin.docks.widgets import Combo, words_label
 from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.slides.degradation import Degradation
 
@@ -78,3 +81,38 @@ def test_words_take_no_more_room_than_they_need(qtbot: Any) -> None:
     assert words.minimumHeight() > 3 * short
     words.setText("short")
     assert words.minimumHeight() == short
+
+
+def test_a_long_choice_loses_its_middle_and_is_whole_in_the_tip(qtbot: Any) -> None:
+    combo = Combo({"a": ("cwtnet-research-x4", "")}, "The network", names=True)
+    qtbot.addWidget(combo)
+    combo.resize(400, 24)
+    combo.show()
+    assert combo.shown_text == "cwtnet-research-x4"
+    combo.resize(90, 24)
+    first, last = combo.shown_text.split("…")
+    assert first.startswith("cwt")
+    assert last.endswith("x4")
+    place = QPoint(5, 5)
+    asks = QHelpEvent(QHelpEvent.Type.ToolTip, place, combo.mapToGlobal(place))
+    QApplication.sendEvent(combo, asks)
+    assert QToolTip.text() == "cwtnet-research-x4\nThe network"
+    words = Combo({None: ("Auto (the finest)", "")})
+    qtbot.addWidget(words)
+    words.resize(90, 24)
+    assert words.shown_text.startswith("Auto")
+    assert words.shown_text.endswith("…")
+
+
+def test_stored_levels_are_whole(qtbot: Any) -> None:
+    form = SlideForm()
+    qtbot.addWidget(form)
+    table, header = form.levels, form.levels.horizontalHeader()
+    form.fill_levels([("1", "0.2485", "98304 × 76032")])
+    form.more.setChecked(True)
+    form.setFixedWidth(WIDTH)
+    form.show()
+    qtbot.wait(100)
+    for column in range(table.columnCount()):
+        needed = max(table.sizeHintForColumn(column), header.sectionSizeHint(column))
+        assert table.columnWidth(column) >= needed, column

@@ -13,6 +13,7 @@ import pytest
 
 from napari_cwtnet.enhancement import TileCounts, enhance
 from napari_cwtnet.plugin.viewer import requests
+from napari_cwtnet.plugin.viewer.compare_pair import label_of
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
 from napari_cwtnet.plugin.viewer.export import exportable
 from napari_cwtnet.plugin.viewer.selection import MARK_KEY
@@ -72,8 +73,11 @@ def test_each_selected_shape_gets_a_layer_of_its_own_pixels(
     finish(qtbot, dock, dock.enhance_rois)  # the same ROIs again take their layers over
     assert len(results(viewer)) == 4
     shapes.selected_data = {1}
+    qtbot.waitUntil(lambda: "2 more shapes are not selected" in dock.sentence, timeout=5000)
     finish(qtbot, dock, dock.enhance_rois)
     assert regions(viewer) == found
+    labels = [label_of(layer) for layer in results(viewer)]  # in the list to compare with
+    assert labels[1:] == [f"{name} · tiny-x2 · 0.125 µm/px" for name in names]
 
 
 def test_cancel_keeps_the_rois_that_are_finished(

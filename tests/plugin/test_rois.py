@@ -80,7 +80,10 @@ def test_there_and_back_again(
     assert shapes.nshapes == 7  # holes and the parts of a region are seen, too
     assert shapes.units == viewer.layers[0].units
     assert list(shapes.features["classification"].iloc[:1]) == ["Tumor"]
+    named = ["field 1", "", "ring", "", "two places", "", ""]
+    assert list(shapes.text.values) == named
     shapes.add(CORNERS, shape_type="rectangle")
+    assert list(shapes.text.values) == [*named, ""]
     dock.result.export_rois(tmp_path / "b.geojson")
     *back, drawn = read_rois(tmp_path / "b.geojson")
     for roi, found in zip(rois, back, strict=True):

@@ -129,7 +129,7 @@ def test_view_is_told_and_marked_while_panning(dock_of: DockOf, qtbot: Any, svs:
     for x in range(400, 700, 20):
         viewer.scene.camera.center = (0, 500, x)
     qtbot.waitUntil(lambda: dock.form.overview.box == visible_region(viewer, dock.layer))
-    assert dock.form.view.text() == "0.500 µm per screen px (20×)"
+    assert dock.form.view.text() == "20× · 0.500 µm/px"
     assert dock.form.overview.box.x > 500
 
 
@@ -186,7 +186,7 @@ def test_pixel_size_of_the_file_is_changed_and_had_back(
     _, dock = dock_of(ome)
     enter_mpp(dock, qtbot, "0.5")
     np.testing.assert_allclose(dock.layer.scale, (0.5, 0.5))
-    assert dock.form.note.text() == "Set by user."
+    assert dock.form.note.text() == "Pixel size set by you, under Details."
     enter_mpp(dock, qtbot, "0")
     np.testing.assert_allclose(dock.layer.scale, (0.25, 0.25))
     assert slide_of(dock.layer).mpp_note is None

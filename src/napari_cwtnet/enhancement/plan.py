@@ -313,10 +313,18 @@ class GridMemory:
 
         Otherwise the plan as it is. Either way, its view becomes the latest.
         """
-        key = (slide.opened, plan.model_name, plan.downsample, plan.lattice.phase, plan.mode)
+        plan = self.preview(slide, plan)
         with self._lock:
-            region, grid = self._last.get(key, (None, plan.lattice.grid))
-            if region is not None and region.intersection(plan.region) is not None:
-                plan = on_grid(plan, grid)
-            self._last[key] = plan.region, plan.lattice.grid
+            self._last[self._key(slide, plan)] = plan.region, plan.lattice.grid
         return plan
+
+    def preview(self, slide: Slide, plan: Plan) -> Plan:
+        """The same plan; its view does not become the latest."""
+        with self._lock:
+            region, grid = self._last.get(self._key(slide, plan), (None, plan.lattice.grid))
+        overlaps = region is not None and region.intersection(plan.region) is not None
+        return on_grid(plan, grid) if overlaps else plan
+
+    @staticmethod
+    def _key(slide: Slide, plan: Plan) -> Hashable:
+        return slide.opened, plan.model_name, plan.downsample, plan.lattice.phase, plan.mode

@@ -37,6 +37,7 @@ from napari_cwtnet.plugin.viewer.requests import (
     whole_jobs,
 )
 from napari_cwtnet.plugin.viewer.result_layer import Enhancer
+from napari_cwtnet.plugin.viewer.rois import shapes_left_out
 from napari_cwtnet.plugin.viewer.selection import Source, follow_shown, quality_of, source_layer_in
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.stain_hint import StainHints
@@ -90,7 +91,6 @@ class EnhancePanel(QWidget):
         self.release_button = QPushButton("Release memory")
         self.release_button.setToolTip("Drop networks and finished tiles; result layers stay")
         layout = QVBoxLayout(self)
-        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         buttons = QGridLayout()
         for number, widget in enumerate(
             (
@@ -113,6 +113,7 @@ class EnhancePanel(QWidget):
         # Last, for these come and go, and the buttons are to stay in place.
         for part in (self.mark, self.quality, self.check):
             layout.addWidget(part)
+        layout.addStretch(1)  # else the room that is left goes between the buttons
         self._marked = ""
         """What was said last of the mark."""
         self.mark.mark.changed.connect(self._show_mark)
@@ -362,7 +363,8 @@ class EnhanceDock(Dock):
         job, plan = view.jobs[0] if view.jobs else (None, None)
         words = [view.sentence]
         if rois.jobs:
-            words.append(of_the_rois([roi for _, roi in rois.jobs]))
+            plans = [roi for _, roi in rois.jobs]
+            words.append(of_the_rois(plans, shapes_left_out(self._viewer)))
         words.append(self._stains.hint_of(slide_of(layer), self.form.choice.model))
         self.panel.sentence.setText("\n".join(filter(None, words)))
         self.panel.allow_view(plan is not None, view.sentence, idle=view.idle)
@@ -467,7 +469,7 @@ class EnhanceDock(Dock):
 
     def _on_compare(self) -> None:
         self.panel.mark.mark.set_aside(self.compare.comparer.mode is not None)
-        if self.in_sight:
+        if self.in_sight and self.controller.busy:
             self.compare.show_state()
         self._show_figures()
 
@@ -479,8 +481,10 @@ class EnhanceDock(Dock):
             self._behind = True
         elif not self.controller.busy:
             self.panel.show_figures(self._viewer)
+            self.compare.show_state()
 
 
 def _view_jobs(viewer: Any, layer: Any, choice: Choice) -> list[tuple[Job, Plan]]:
-    """The view is a batch of one."""
-    return [view_job(viewer, layer, choice)]
+    """The view is a batch of one, on the tiles of the view before it."""
+    job, plan = view_job(viewer, layer, choice)
+    return [(job, ENGINES.grids.preview(job.slide, plan))]

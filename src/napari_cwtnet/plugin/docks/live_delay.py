@@ -35,6 +35,7 @@ class ViewDebouncer(QSignalDebouncer):
             viewer.scene.camera.events.center,
             viewer.scene.camera.events.zoom,
             viewer.canvas.events.size,
+            viewer.canvas.grid.events.enabled,  # a field of the grid shows less than the canvas
             viewer.dims.events.ndisplay,
             viewer.layers.selection.events.active,
             viewer.layers.events.removed,

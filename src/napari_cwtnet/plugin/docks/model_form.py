@@ -80,7 +80,7 @@ class ModelCombo(Combo):
     changed = Signal()
 
     def __init__(self, tip: str) -> None:
-        super().__init__()
+        super().__init__(names=True)
         self._tip = tip
         self._by_user = False
         MODELS.load()

@@ -9,12 +9,11 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from napari_cwtnet.enhancement import Plan, Quality
 from napari_cwtnet.enhancement.check import Check
-from napari_cwtnet.enhancement.plan import UNCHECKED, Mode
+from napari_cwtnet.enhancement.plan import Mode
 from napari_cwtnet.plugin.docks.widgets import DECIBELS, copy, words_label
 from napari_cwtnet.plugin.tasks.enhance import Checked
 from napari_cwtnet.plugin.viewer.command_line import check_words, command_line
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
-from napari_cwtnet.plugin.viewer.wording import capital
 
 
 class QualityTable(QWidget):
@@ -51,7 +50,7 @@ class QualityTable(QWidget):
         if quality.psnr is None:
             self._fill([])
             self._note.setText(_why_not(plan))
-            self._note.show()
+            self._note.setVisible(bool(self._note.text()))
             return
         self._show_figures(plan.model_name, plan.mode, quality)
         self._note.setText(f"{quality.warning}.")
@@ -106,7 +105,7 @@ class QualityTable(QWidget):
 
 def _why_not(plan: Plan) -> str:
     if plan.beyond_native:
-        return f"{capital(UNCHECKED)}."
+        return ""  # the sentence above says it before anything runs
     if plan.source_computed:
         return "The image that was read is itself computed, and no truth to compare with."
     return "Too small a region to measure."

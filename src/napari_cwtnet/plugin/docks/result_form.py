@@ -84,8 +84,10 @@ def renamed(name: str, kind: str) -> str:
 
     >>> renamed("a.ome.tif", "PNG, pixels only (*.png)")
     'a.png'
+    >>> renamed("a.ome.dicom", "DICOM, a folder for archives (*.dicom)")  # made so by Qt
+    'a.dicom'
     """
-    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".ome.png", ".png", ".dicom"):
+    for ending in (".ome.tif", ".ome.tiff", ".ome.zarr", ".png", ".dicom", ".ome"):
         name = name.removesuffix(ending)
     return f"{name}.{_KINDS[kind]}"
 

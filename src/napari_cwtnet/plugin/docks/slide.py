@@ -302,6 +302,8 @@ class SlideDock(Dock):
         form.form.setRowVisible(form.ask_scanned, slide.mpp is None)
         form.ask_scanned.setToolTip(slide.mpp_note or "")
         size_note = None if slide.mpp is None else slide.mpp_note  # else the question says it
+        if slide.mpp_by_user:
+            size_note = "pixel size set by you, under Details"
         said = (None, slide.image_note)  # by the list of images
         notes = list(dict.fromkeys(n for n in (size_note, *slide.notes) if n not in said))
         form.note.setText("\n".join(f"{note[0].upper()}{note[1:]}." for note in notes))

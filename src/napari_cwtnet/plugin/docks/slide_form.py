@@ -29,7 +29,11 @@ from napari_cwtnet.plugin.docks.widgets import Combo
 from napari_cwtnet.plugin.viewer.slide_layer import MAGNIFICATIONS
 from napari_cwtnet.slides.resolution import COARSEST_MPP, FINEST_MPP
 
-_COLUMNS = ("Downsample", "µm/px", "Size")
+_COLUMNS = {
+    "÷": "Downsample: how many times smaller than the finest level, each way",
+    "µm/px": "Pixel size",
+    "Size": "Pixels",
+}
 _ROWS_SHOWN = 6
 _ROW_HEIGHT = 22
 
@@ -50,13 +54,13 @@ class SlideForm(QWidget):
         self.sample.setToolTip(
             "Open a small H&E slide at 20× (CMU-1, CC0); fetched once, 1.9 MB, then kept"
         )
-        self.slides = Combo()
+        self.slides = Combo(names=True)
         self.overview = Overview()
         self.image = ImageChooser()
         self.size = _label()
         self.size.setToolTip("Size of the finest level, and of the tissue area that it covers")
         self.view = _label()
-        self.view.setToolTip("How much one pixel of the screen shows just now")
+        self.view.setToolTip("How much one pixel of the screen shows just now, in µm")
         self.jumps = {label: QPushButton() for label in MAGNIFICATIONS}
         self.scanned = {
             label: QPushButton(f"{label}×") for label in sorted(MAGNIFICATIONS) if label > 5
@@ -217,14 +221,19 @@ def _mpp_box() -> QDoubleSpinBox:
 
 def _table() -> QTableWidget:
     table = QTableWidget(0, len(_COLUMNS))
-    table.setHorizontalHeaderLabels(list(_COLUMNS))
+    for column, (name, tip) in enumerate(_COLUMNS.items()):
+        title = QTableWidgetItem(name)
+        title.setToolTip(tip)
+        table.setHorizontalHeaderItem(column, title)
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
     table.horizontalHeader().setFixedHeight(_ROW_HEIGHT)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
     table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    header = table.horizontalHeader()
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(len(_COLUMNS) - 1, QHeaderView.ResizeMode.Stretch)
     table.setToolTip("Double-click a level to see it pixel for pixel")
     return table
 

@@ -19,6 +19,10 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QProgressBar,
     QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolTip,
     QWidget,
 )
 
@@ -30,7 +34,7 @@ DECIBELS = (
 
 
 class Combo(QComboBox):
-    """Takes the width that there is.
+    """Takes the width that there is; words that are longer are shortened, and whole in the tip.
 
     Parameters
     ----------
@@ -38,10 +42,20 @@ class Combo(QComboBox):
         Words and tooltip of each value.
     tip : str
         Tooltip of the whole.
+    names : bool
+        The words are names, which often differ at their end: they lose their middle.
     """
 
-    def __init__(self, choices: Mapping[Any, tuple[str, str]] | None = None, tip: str = "") -> None:
+    def __init__(
+        self,
+        choices: Mapping[Any, tuple[str, str]] | None = None,
+        tip: str = "",
+        *,
+        names: bool = False,
+    ) -> None:
         super().__init__()
+        mode = Qt.TextElideMode
+        self._side = mode.ElideMiddle if names else mode.ElideRight
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setToolTip(tip)
         for value, (words, explanation) in (choices or {}).items():
@@ -51,6 +65,37 @@ class Combo(QComboBox):
         """Offer one more value."""
         self.addItem(words, value)
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    @property
+    def shown_text(self) -> str:
+        """What there is room for."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        room = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox,
+            option,
+            QStyle.SubControl.SC_ComboBoxEditField,
+            self,
+        )
+        return self.fontMetrics().elidedText(self.currentText(), self._side, room.width() - 2)
+
+    def paintEvent(self, _: Any) -> None:  # noqa: N802 - Qt's name
+        """Draw what there is room for; Qt would cut it off."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        option.currentText = self.shown_text
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+    def event(self, event: Any) -> bool:
+        """Begin the tip with the words, where they are not whole."""
+        whole = self.currentText()
+        if event.type() == QEvent.Type.ToolTip and self.shown_text != whole:
+            QToolTip.showText(
+                event.globalPos(), "\n".join(filter(None, (whole, self.toolTip()))), self
+            )
+            return True
+        return bool(super().event(event))
 
 
 def form_layout(parent: QWidget | None = None) -> QFormLayout:

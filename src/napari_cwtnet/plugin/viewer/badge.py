@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_cwtnet.plugin.viewer.canvas import keep_removal_safe
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY, is_computed
 from napari_cwtnet.plugin.viewer.in_place import keep_in_place
-from napari_cwtnet.plugin.viewer.viewport import is_in_view
+from napari_cwtnet.plugin.viewer.viewport import follow_transform, is_in_view
 
 OVERLAY = "cwtnet_badge"
 _CHARACTER = 10.0
@@ -42,6 +42,7 @@ def keep_badge(viewer: Any) -> None:
         def watch(layer: Any) -> None:
             if is_computed(layer):
                 layer.events.visible.connect(update)
+                follow_transform(layer, update)
 
         def added(event: Any) -> None:
             watch(event.value)

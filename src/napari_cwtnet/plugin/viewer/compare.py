@@ -38,6 +38,7 @@ from napari_cwtnet.plugin.viewer.selection import (
 )
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
 from napari_cwtnet.plugin.viewer.viewport import follow_transform, lay_over, leave_transform
+from napari_cwtnet.plugin.viewer.wording import capital
 
 HERTZ = 2.0
 """How often a second the result is seen; three and more would flash."""
@@ -57,7 +58,7 @@ class Blink:
     def words(self) -> str:
         """What is seen."""
         left, right = ("", "") if self._pair is None else self._pair.names
-        return f"{left} and {right} in turn, twice a second. {BLINK_KEY} stops it.".capitalize()
+        return f"{capital(left)} and {right} in turn, twice a second. Press {BLINK_KEY} to stop."
 
     def begin(self, pair: Pair) -> None:
         """Start with the baseline."""

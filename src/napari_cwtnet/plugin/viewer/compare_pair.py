@@ -75,13 +75,14 @@ SLIDE, BICUBIC = Baseline("slide"), Baseline("bicubic")
 
 
 def label_of(result: Any) -> str:
-    """Model and pixel size of a result, such as ``cwtnet-lite-x2 · 0.25 µm/px``."""
-    known, slide = result.metadata.get(RESULT_KEY, {}), slide_of(result)
+    """ROI, model and pixel size of a result, such as ``cwtnet-lite-x2 · 0.25 µm/px``."""
+    known, slide, source = result.metadata.get(RESULT_KEY, {}), slide_of(result), source_of(result)
     model, mpp = known.get("model"), known.get("output_mpp")
     if model is None:
         return slide.path.name if slide is not None else str(result.name)
-    name = Path(str(model)).stem
-    return name if mpp is None else f"{name} · {mpp:.3g} µm/px"
+    roi = "" if source is None else source.job.roi
+    pixel = "" if mpp is None else f"{mpp:.3g} µm/px"
+    return " · ".join(filter(None, (roi, Path(str(model)).stem, pixel)))
 
 
 def baselines_of(viewer: Any, result: Any) -> list[Baseline]:

@@ -111,7 +111,7 @@ class Split:
         if self._pair is None:
             return ""
         left, right = self._pair.names
-        return f"Left: {left}. Right: {right}; empty where there is nothing. Drag the line."
+        return f"Left: {left}. Right: {right}; empty where nothing is computed. Drag the line."
 
     def begin(self, pair: Pair) -> None:
         """Cut both off and show the line."""

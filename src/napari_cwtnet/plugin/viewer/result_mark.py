@@ -26,6 +26,17 @@ _UNKNOWN = (
 )
 
 
+def share_words(share: float) -> str:
+    """A share of the area, which is nothing only if it is 0.
+
+    >>> share_words(0), share_words(0.002), share_words(0.25)
+    ('Nothing', 'Under 1 %', '25 %')
+    """
+    if not 0 < share < 0.01:
+        return f"{100 * share:.0f} %" if share else "Nothing"
+    return "Under 1 %"
+
+
 class _MarkRun(Run):
     name, kind = "mark", "Marking"
 
@@ -146,7 +157,7 @@ class ResultMark(QObject):
                 self.layers.show_mark_alone(source.slide_layer, plan, squares)
                 self._hide_with(layer)
                 layer.events.visible.connect(self._on_visible)
-                share = f"{100 * squares.mean():.0f} % marked"
+                share = f"{share_words(float(squares.mean()))} marked"
                 self._say(f"{share}. {calibration.sentence}", share)
                 _record(layer, calibration, squares)
 

@@ -32,6 +32,9 @@ _NAME = "ROIs"
 _OUTLINE = 2.0
 """Width on the screen, pixels."""
 _OUTLINE_MS = 60
+_MOST_NAMED = 200
+"""Outlines that are named on the canvas; names of more would cover the tissue."""
+_NAME_SIZE = 9
 _EVEN = 0.05
 """Relative change of the zoom that no outline follows."""
 
@@ -79,6 +82,12 @@ def selected_rois(viewer: Any, slide_layer: Any) -> dict[str, Region]:
             name = f"{given} ({number})"
         rois[name] = box
     return rois
+
+
+def shapes_left_out(viewer: Any) -> int:
+    """How many shapes there are beside those that are selected, in their layer."""
+    shapes, chosen = _selected(viewer)
+    return 0 if shapes is None else len(shapes.data) - len(chosen)
 
 
 def _selected(viewer: Any) -> tuple[Any, list[int]]:
@@ -142,6 +151,7 @@ def shapes_layer(rois: list[Roi], slide_layer: Any, name: str) -> Shapes:
         feature_defaults=dict.fromkeys(_COLUMNS, ""),  # a shape that is drawn is none of these
         edge_color=[_hex(roi.colour) or _INK for roi, *_ in rings],
         face_color="transparent",
+        text=_names(rings) if len(rings) <= _MOST_NAMED else None,
         metadata=lies_over(slide_layer),
     )
     lay_over(shapes, slide_layer, None, 1)
@@ -210,6 +220,20 @@ def keep_outlines(viewer: Any, shapes: Shapes) -> None:
 
     zoomed.connect(later)
     draw()
+
+
+def _names(rings: list[tuple[Roi, Ring, str, str]]) -> dict[str, Any]:
+    """Name or class of each ROI, once, in its colour; a shape that is drawn later has none."""
+    firsts = {id(roi): index for index, (roi, *_) in reversed(list(enumerate(rings)))}
+    return {
+        "string": [
+            (roi.name or roi.classification or "") if firsts[id(roi)] == index else ""
+            for index, (roi, *_) in enumerate(rings)
+        ],
+        "color": [_hex(roi.colour) or _INK for roi, *_ in rings],
+        "size": _NAME_SIZE,
+        "anchor": "upper_left",
+    }
 
 
 def _rings(rois: list[Roi]) -> Iterator[tuple[Roi, Ring, str, str]]:

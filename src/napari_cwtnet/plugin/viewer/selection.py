@@ -145,14 +145,24 @@ def made_here(layer: Any | None) -> Source:
 def shown_result(viewer: Any) -> Any | None:
     """The result that is meant, exported ones that were opened again among them.
 
-    Of those that are shown, or else of all, the active one, else the topmost.
+    Of those that are shown, or else of all, the active one, else the topmost; none that was put
+    away with its slide.
     """
     return _foremost(
         viewer,
         lambda layer: (
-            source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
+            (source_of(layer) is not None and not _is_put_away(viewer, layer))
+            or (is_computed(layer) and slide_of(layer) is not None)
         ),
     )
+
+
+def _is_put_away(viewer: Any, layer: Any) -> bool:
+    """Whether another slide is shown than the one that a result lies over."""
+    source = source_of(layer)
+    if layer.visible or source is None or not holds(viewer, source.slide_layer):
+        return False
+    return not source.slide_layer.visible
 
 
 def follow_shown(viewer: Any, call: Callable[..., None]) -> None:

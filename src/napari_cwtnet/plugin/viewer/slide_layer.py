@@ -152,7 +152,7 @@ class Jump:
     def explanation(self) -> str:
         """What happens when it is pressed, or why it cannot be."""
         if self.pixel is None:
-            return "The pixel size is not known; set µm/px above"
+            return "The pixel size is not known; say below what the slide was scanned at"
         words = f"One screen pixel is {MAGNIFICATIONS[self.label]:g} µm"
         return words if self.native else f"{words}: finer than the slide, whose pixels get enlarged"
 
@@ -199,12 +199,12 @@ def view_text(mpp: float | None, pixel: float) -> str:
     """What one screen pixel is.
 
     >>> view_text(0.5, 2), view_text(None, 2)
-    ('1.00 µm per screen px (10×)', '2.00 px per screen px')
+    ('10× · 1.00 µm/px', '2.00 px per screen px')
     """
     if mpp is None:
         return f"{pixel:#.3g} px per screen px"
     label = magnification(mpp * pixel)
-    return f"{mpp * pixel:#.3g} µm per screen px" + (f" ({label}×)" if label else "")
+    return (f"{label}× · " if label else "") + f"{mpp * pixel:#.3g} µm/px"
 
 
 def level_rows(slide: Slide) -> list[tuple[str, str, str]]:

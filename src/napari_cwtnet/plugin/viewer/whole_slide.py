@@ -101,7 +101,7 @@ def what_will_be_written(plan: Plan, place: Path, seconds: float | None) -> str:
     elif math.isnan(seconds):
         duration = "not known"
     else:
-        duration = f"at most about {time_words(seconds * tiles)} here; background is quick"
+        duration = f"at most about {time_words(seconds * tiles)} here; empty glass is quick"
     first = f"{fine} by {plan.model_name}." if fine else f"By {plan.model_name}."
     return (
         f"{first}\n{size.width:,} × {size.height:,} pixels, {tiles:,} tiles.\n"

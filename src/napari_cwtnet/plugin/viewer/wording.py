@@ -63,8 +63,8 @@ def spent_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.0f} min"
 
 
-def of_the_rois(plans: Sequence[Plan]) -> str:
-    """How large and how fine the results of ROIs will be, which are seldom looked at before."""
+def of_the_rois(plans: Sequence[Plan], left_out: int) -> str:
+    """How large and how fine the results of ROIs will be, and how many shapes are left out."""
     plan = plans[0]
     pixel = describe_resolution(plan.native_mpp, plan.output_downsample)
     words = f"ROI: writes {pixel}, {_work(plan)}."
@@ -73,6 +73,9 @@ def of_the_rois(plans: Sequence[Plan]) -> str:
         words = f"{len(plans)} ROIs: writes {pixel}, {tiles} in all."
     if plan.output_downsample > 1:
         words += " The slide is finer: choose a finer source level, or Auto and zoom in."
+    if left_out:
+        are = "1 more shape is" if left_out == 1 else f"{left_out} more shapes are"
+        words += f" {are} not selected; A with the select tool takes all."
     return words
 
 
