@@ -115,7 +115,8 @@ def test_roi_is_the_bounding_box_of_the_selected_shape(
     words = "ROI: writes 0.125 µm/px (80×), 120 × 160 pixels, "
     assert dock.sentence.splitlines()[-1].startswith(words)
     assert "The slide is finer" not in dock.sentence
-    assert dock.sentence.endswith("1 more shape is not selected; A with the select tool takes all.")
+    words = " 1 more shape is not selected; press A with the select tool to select all."
+    assert dock.sentence.endswith(words)
     assert dock.roi_button.toolTip().startswith("40× → ")
     chosen = dock.form.level.currentIndex()
     dock.form.level.setCurrentIndex(dock.form.level.findData(8.0))

@@ -75,7 +75,7 @@ def of_the_rois(plans: Sequence[Plan], left_out: int) -> str:
         words += " The slide is finer: choose a finer source level, or Auto and zoom in."
     if left_out:
         are = "1 more shape is" if left_out == 1 else f"{left_out} more shapes are"
-        words += f" {are} not selected; A with the select tool takes all."
+        words += f" {are} not selected; press A with the select tool to select all."
     return words
 
 
