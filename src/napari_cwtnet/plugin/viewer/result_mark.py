@@ -32,9 +32,9 @@ def share_words(share: float) -> str:
     >>> share_words(0), share_words(0.002), share_words(0.25)
     ('Nothing', 'Under 1 %', '25 %')
     """
-    if not 0 < share < 0.01:
-        return f"{100 * share:.0f} %" if share else "Nothing"
-    return "Under 1 %"
+    if share == 0:
+        return "Nothing"
+    return "Under 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 class _MarkRun(Run):

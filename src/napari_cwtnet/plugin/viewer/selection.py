@@ -151,8 +151,10 @@ def shown_result(viewer: Any) -> Any | None:
     return _foremost(
         viewer,
         lambda layer: (
-            (source_of(layer) is not None and not _is_put_away(viewer, layer))
-            or (is_computed(layer) and slide_of(layer) is not None)
+            not _is_put_away(viewer, layer)
+            and (
+                source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
+            )
         ),
     )
 
@@ -160,9 +162,12 @@ def shown_result(viewer: Any) -> Any | None:
 def _is_put_away(viewer: Any, layer: Any) -> bool:
     """Whether another slide is shown than the one that a result lies over."""
     source = source_of(layer)
-    if layer.visible or source is None or not holds(viewer, source.slide_layer):
-        return False
-    return not source.slide_layer.visible
+    return (
+        source is not None
+        and not layer.visible
+        and holds(viewer, source.slide_layer)
+        and not source.slide_layer.visible
+    )
 
 
 def follow_shown(viewer: Any, call: Callable[..., None]) -> None:
