@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from napari_cwtnet.enhancement.plan import Plan
 from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Span, Tile, placement
 
-_FULL = FULL_WEIGHT**2
-"""Total weight once every overlapping tile has arrived."""
-
 
 class Canvas:
     """The picture of a region as its tiles come in.
 
     Integer sums make the bytes independent of the order of the tiles. Sums are kept only where
-    tiles overlap, until all have arrived; elsewhere pixels are copied.
+    tiles overlap, until all have arrived; elsewhere pixels are copied. Where tiles overlap along
+    one axis, 16 bits hold the sums.
 
     Attributes
     ----------
@@ -32,7 +30,7 @@ class Canvas:
     def __init__(self, plan: Plan) -> None:
         width, height = plan.output_size
         self._plan = plan
-        self._fading: dict[tuple[int, int], tuple[NDArray[np.uint32], NDArray[np.uint32]]] = {}
+        self._fading: dict[tuple[int, int], tuple[NDArray[Any], NDArray[Any]]] = {}
         self.rgba = np.zeros((height, width, 4), np.uint8)
         self.error: NDArray[np.float32] | None = None
 
@@ -63,7 +61,8 @@ class Canvas:
         height, width = self.rgba.shape[:2]
         down = _bands(tile.rows, scale, top, height)
         across = _bands(tile.columns, scale, left, width)
-        weights = tile.rows.weights(scale), tile.columns.weights(scale)
+        weights_down = tile.rows.weights(scale)[:, None]
+        weights_across = tile.columns.weights(scale)[None]
         for rows, alone_down in down:
             for columns, alone_across in across:
                 here = (
@@ -73,9 +72,15 @@ class Canvas:
                 if alone_down and alone_across:
                     _copy_colours(sr[here], self.rgba[rows, columns])
                     self.rgba[rows, columns, 3] = 255
+                elif alone_across:
+                    fading = weights_down[here[0]].astype(np.uint16)
+                    self._blend((rows, columns), sr[here], fading, FULL_WEIGHT)
+                elif alone_down:
+                    fading = weights_across[:, here[1]].astype(np.uint16)
+                    self._blend((rows, columns), sr[here], fading, FULL_WEIGHT)
                 else:
-                    weight = weights[0][here[0], None] * weights[1][None, here[1]]
-                    self._blend((rows, columns), sr[here], weight)
+                    fading = weights_down[here[0]] * weights_across[:, here[1]]
+                    self._blend((rows, columns), sr[here], fading, FULL_WEIGHT**2)
         return (
             slice(down[0][0].start, down[-1][0].stop),
             slice(across[0][0].start, across[-1][0].stop),
@@ -88,20 +93,24 @@ class Canvas:
         placement(lattice, tile).copy(error, self.error)
 
     def _blend(
-        self, there: tuple[slice, slice], sr: NDArray[np.uint8], weights: NDArray[np.uint32]
+        self, there: tuple[slice, slice], sr: NDArray[np.uint8], weights: NDArray[Any], full: int
     ) -> None:
-        # Neighbours fade into one another over the very same pixels.
+        # Neighbours fade into one another over the very same pixels. ``full`` is the total weight
+        # once all of them have arrived.
         place, rgba = (there[0].start, there[1].start), self.rgba[there]
+        sums, total = np.multiply(sr, weights[..., None], dtype=weights.dtype), weights
         before = self._fading.pop(place, None)
-        sums, total = sr * weights[..., None], weights
         if before is not None:
             sums, total = sums + before[0], total + before[1]
-        if (total == _FULL).all():
-            _copy_colours((sums + _FULL // 2) // _FULL, rgba)
-        else:
+        complete = (total == full).all()
+        if not complete:
             self._fading[place] = sums, total
-            divisor = np.maximum(total, 1)[..., None]
-            _copy_colours((sums + divisor // 2) // divisor, rgba)
+        if before is None:
+            mean: NDArray[Any] = sr
+        else:
+            divisor = full if complete else np.maximum(total, 1)[..., None]
+            mean = (sums + divisor // 2) // divisor
+        _copy_colours(mean, rgba)
         rgba[..., 3] = np.where(total > 0, 255, 0)
 
     @property
