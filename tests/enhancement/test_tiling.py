@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from napari_cwtnet.enhancement.tiling import FULL_WEIGHT, Grid, Lattice, fitted, steps
@@ -106,6 +106,7 @@ def test_the_centre_comes_first() -> None:
     st.integers(1, 3000),
     st.sampled_from([(64, 8), (64, 16), (128, 12), (32, 0)]),
 )
+@example(0, 2185, (64, 16))
 def test_a_fitted_grid_has_the_fewest_tiles_that_may_be(
     first: int, count: int, shape: tuple[int, int]
 ) -> None:
@@ -116,7 +117,11 @@ def test_a_fitted_grid_has_the_fewest_tiles_that_may_be(
     assert 0.4 * tile <= grid.step_x + 2 * halo <= 1.2 * tile
     far = Region(first, 7000, count, 1)
     columns = {t.columns for t in Lattice(far, Size(20000, 20000), 1.0, 2, tile, halo).tiles()}
-    assert len(columns) == -(-(count + 2 * (halo // 2)) // largest)
+    fewest = -(-(count + 2 * (halo // 2)) // largest)
+    if first >= halo // 2:
+        assert len(columns) == fewest
+    else:  # no tile beyond the slide's edge fades into the region
+        assert fewest - 1 <= len(columns) <= fewest
 
 
 def test_a_view_of_512_takes_16_tiles_wherever_it_lies() -> None:
