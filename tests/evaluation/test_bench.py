@@ -127,7 +127,15 @@ def test_command_reports_ratios_of_one_run(pattern_slide, make_model, tmp_path, 
     assert re.search(r"^round 1 of 1, \d+\.\d min left: naive$", shown.err, re.MULTILINE)
     view = said["views"][f"x2-1-0.5- {own}"]
     assert view["dtype"] == said["machine"]["dtype"] == own
-    assert 0 < view["fraction_of_limit"] <= view["fraction_of_limit_network_only"] * 1.5
+    limits = [
+        view[share] * view["times"][task]["median_s"]
+        for share, task in (
+            ("fraction_of_limit", "end to end"),
+            ("fraction_of_limit_network_only", "network only"),
+        )
+    ]
+    assert limits == pytest.approx([limits[0]] * 2, rel=0.2)  # shares have three digits
+    assert limits[0] > 0
     assert view["times"]["cached"]["median_s"] < view["times"]["end to end"]["median_s"]
     assert said["naive"]["aligned, 16×16"]["times_faster"] > 0
     assert "times_faster" not in said["naive"]["naive, 16×16"]
