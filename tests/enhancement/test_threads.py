@@ -90,6 +90,16 @@ def test_a_run_leaves_the_number_of_threads_as_it_was(
     assert during == {2}
 
 
+def test_a_thread_that_has_not_computed_yet_is_limited_too(threads: None) -> None:
+    torch.set_num_threads(4)
+
+    def limited() -> int:
+        compute_with(1)
+        return torch.get_num_threads()
+
+    assert in_a_new_thread(limited) == 1
+
+
 def test_a_busy_moment_limits_no_later_thread(threads: None) -> None:
     torch.set_num_threads(6)
     seen = []
