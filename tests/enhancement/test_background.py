@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from napari_cwtnet.enhancement import enhance, enlarged
-from napari_cwtnet.enhancement.engine import is_background
+from napari_cwtnet.enhancement.background import is_background
 from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import open_slide
 from napari_cwtnet.slides.sample import SAMPLE_NAME
