@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +16,14 @@ import psutil
 import pytest
 import torch
 
-from napari_cwtnet.enhancement import enhance, free_cores
+from napari_cwtnet.enhancement import Engine, EnhanceRequest, enhance, free_cores, make_plan
 from napari_cwtnet.enhancement.devices import (
     ExternalCpuLoad,
     compute_with,
     granted_cores,
     share_cores,
 )
+from napari_cwtnet.geometry import Region
 from napari_cwtnet.slides import Slide
 
 
@@ -66,6 +68,37 @@ def assert_equal_but_for_rounding(image: Any, other: Any) -> None:
     difference = np.abs(image.astype(int) - other)
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-3
+
+
+def test_the_first_tile_has_all_cores_for_itself(
+    pattern_slide: Slide, make_model: Any, threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_cwtnet.enhancement.devices.free_cores", lambda: 4)
+    torch.set_num_threads(4)
+    lock, now, seen = threading.Lock(), [], []
+    compute_tile = Engine._compute_tile
+
+    def watched(*given: Any) -> Any:
+        with lock:
+            now.append(None)
+            seen.append((len(now), torch.get_num_threads()))
+        try:
+            return compute_tile(*given)
+        finally:
+            with lock:
+                now.pop()
+
+    monkeypatch.setattr(Engine, "_compute_tile", watched)
+    model = make_model(2)
+    plan = make_plan(pattern_slide, model, EnhanceRequest(Region(0, 0, 600, 500), 1))
+    engine = Engine(model, "cpu", 0, skip_background=False)
+    tiles = len(list(engine.run(pattern_slide, plan, first_soon=True)))
+    assert len(seen) == tiles > 9
+    assert seen[0] == (1, 4)
+    left_over = (tiles - 1) % 4
+    assert {count for _, count in seen[1 : tiles - left_over]} == {1}
+    assert {count for _, count in seen[tiles - left_over :]} <= {4 // max(1, left_over)}
+    assert max(together for together, _ in seen) > 1
 
 
 def in_a_new_thread(function: Callable[[], Any]) -> Any:

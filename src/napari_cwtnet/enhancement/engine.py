@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -121,6 +123,24 @@ class TileCache:
             self._tiles.clear()
 
 
+def in_groups(tiles: int, workers: int, *, first_alone: bool) -> list[int]:
+    """Sizes of the groups in which to compute tiles, one group after the other.
+
+    A tile that is alone has all cores and comes soon. At the end, fewer tiles than workers share
+    all cores, too.
+
+    >>> in_groups(16, 2, first_alone=True), in_groups(4, 2, first_alone=False)
+    ([1, 14, 1], [4])
+    >>> in_groups(3, 4, first_alone=True), in_groups(5, 1, first_alone=True)
+    ([1, 2], [5])
+    """
+    if workers == 1:
+        return [tiles]
+    first = int(first_alone)
+    rest = (tiles - first) % workers
+    return [size for size in (first, tiles - first - rest, rest) if size]
+
+
 CACHE_BYTES = 512 * 2**20
 _PREFETCHED_READS = 3
 _MEMORY_SHARE = 0.5
@@ -200,12 +220,27 @@ class Engine:
         self._cache = TileCache(cache_bytes) if cache is None else cache
 
     def run(
-        self, slide: Slide, plan: Plan, cancel: CancelToken | None = None
+        self,
+        slide: Slide,
+        plan: Plan,
+        cancel: CancelToken | None = None,
+        *,
+        first_soon: bool = False,
     ) -> Generator[TileResult, None, None]:
         """Yield the tiles of a plan: cached ones, then computed ones, each group centre first.
 
         Reads the next tiles while computing; a CPU computes several side by side. Closing the
         generator waits for tiles in progress.
+
+        Parameters
+        ----------
+        slide, plan
+            As :func:`make_plan` took and gave them.
+        cancel : CancelToken, optional
+            Ends the run between two tiles.
+        first_soon : bool
+            Whether to compute the first tile alone if none is cached, for somebody who is looking;
+            all tiles together take a little longer then.
 
         Raises
         ------
@@ -228,12 +263,19 @@ class Engine:
             else:
                 yield TileResult(tile, cached, cached=True)
         if missing:
-            yield from self._compute(slide, plan, missing, cancel)
+            first_alone = first_soon and len(missing) == len(plan.tiles)
+            yield from self._compute(slide, plan, missing, cancel, first_alone=first_alone)
 
     def _compute(
-        self, slide: Slide, plan: Plan, tiles: list[Tile], cancel: CancelToken
+        self,
+        slide: Slide,
+        plan: Plan,
+        tiles: list[Tile],
+        cancel: CancelToken,
+        *,
+        first_alone: bool,
     ) -> Generator[TileResult, None, None]:
-        workers, inner = self._shares(plan, len(tiles))
+        workers, _ = self._shares(plan, len(tiles))
         known = self.known(slide, plan)
 
         def read(tile: Tile) -> _Read:
@@ -250,14 +292,17 @@ class Engine:
         reading = prefetch(
             read, tiles, workers=1, depth=max(_PREFETCHED_READS, workers), name="napari-cwtnet read"
         )
-        computing = prefetch(
-            compute, reading, workers=workers, depth=workers + 1, name="napari-cwtnet compute",
-            prepare=lambda: compute_with(inner), hurry=True,
-        )  # fmt: skip
-        with contextlib.closing(reading), contextlib.closing(computing):
-            for result in computing:
-                cancel.raise_if_cancelled()
-                yield result
+        with contextlib.closing(reading):
+            for count in in_groups(len(tiles), workers, first_alone=first_alone):
+                workers, inner = self._shares(plan, count)
+                computing = prefetch(
+                    compute, islice(reading, count), workers=workers, depth=workers + 1,
+                    name="napari-cwtnet compute", prepare=partial(compute_with, inner), hurry=True,
+                )  # fmt: skip
+                with contextlib.closing(computing):
+                    for result in computing:
+                        cancel.raise_if_cancelled()
+                        yield result
 
     def _shares(self, plan: Plan, tiles: int) -> tuple[int, int]:
         if self.device.type != "cpu":

@@ -91,7 +91,7 @@ def viewport(
             pass
 
     def first_tile() -> object:
-        begun.append(fresh.run(slide, make_plan(slide, model, request)))
+        begun.append(fresh.run(slide, make_plan(slide, model, request), first_soon=True))
         return next(begun[0])
 
     def no_more_tiles() -> None:
@@ -120,10 +120,10 @@ def viewport(
 
 
 def enhanced(engine: Engine, slide: Slide, request: EnhanceRequest) -> Plan:
-    """From the request to the blended picture."""
+    """From the request to the blended picture, as the window asks for it."""
     plan = make_plan(slide, engine.model, request)
     canvas = Canvas(plan)
-    for finished in engine.run(slide, plan):
+    for finished in engine.run(slide, plan, first_soon=True):
         canvas.add(finished.tile, finished.sr)
     canvas.image  # noqa: B018  the picture is made when asked for
     return plan

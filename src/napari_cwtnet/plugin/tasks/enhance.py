@@ -183,7 +183,8 @@ class EnhanceRun(Run):
         self.phase = "tiles"
         part.plan = plan
         part.picture = Picture(plan, canvas, provenance(job.slide, plan, engine))
-        with contextlib.closing(engine.run(job.slide, plan, token)) as running:
+        running = engine.run(job.slide, plan, token, first_soon=True)
+        with contextlib.closing(running):
             for finished in running:
                 # A request that came meanwhile may have this picture's layer by now.
                 token.raise_if_cancelled()
