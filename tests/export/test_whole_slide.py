@@ -19,10 +19,21 @@ from export.whole_help import BLOCK, files, without_time, write_model, write_sli
 from napari_cwtnet import enhance, load_model, open_slide
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.enhancement import Engine, EnhanceRequest, Grid, make_plan
+from napari_cwtnet.enhancement.engine import TileResult
+from napari_cwtnet.enhancement.memory import TileOutput
 from napari_cwtnet.errors import CancelledError, OutputError, RequestError
 from napari_cwtnet.export import export_image, save_image, save_mark
 from napari_cwtnet.export.whole_slide import Job, enhance_to_file
-from napari_cwtnet.export.whole_slide.blocks import Layout
+from napari_cwtnet.export.whole_slide.blocks import (
+    Block,
+    BorderTiles,
+    Layout,
+    cut,
+    for_workers,
+    lay_out,
+)
+from napari_cwtnet.export.whole_slide.compute import tile_uses
+from napari_cwtnet.export.whole_slide.job import JobContext
 from napari_cwtnet.export.whole_slide.journal import Journal
 from napari_cwtnet.export.whole_slide.store import Store
 from napari_cwtnet.export.whole_slide.work_folder import check_space
@@ -494,3 +505,26 @@ def test_blocks_cover_the_image_once() -> None:
     assert places[:5] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]
     assert layout.uses(2040, 2040, 2050, 2050) == 4
     assert layout.uses(-5, 100, 3, 200) == 1
+
+
+def test_workers_that_take_turns_compute_fewer_tiles_twice(slide_file: Path, job: Job) -> None:
+    with JobContext(dataclasses.replace(job, region=None, downsample=1.0)) as context:
+        plan = context.plan
+    layout = lay_out(plan, BLOCK)
+    pixels = TileOutput(np.zeros((1, 1, 3), np.uint8))
+
+    def computed(blocks: list[Block], workers: int) -> int:
+        kept = [BorderTiles() for _ in range(workers)]
+        tiles = 0
+        for number, block in enumerate(blocks):
+            own = kept[number % workers]
+            for tile in cut(plan, block).tiles:
+                if own.take(tile.index) is None:
+                    tiles += 1
+                    own.keep(TileResult(tile, pixels), tile_uses(plan, layout, tile) - 1)
+        return tiles
+
+    blocks = list(layout.blocks())
+    once, as_they_lie = computed(blocks, 1), computed(blocks, 2)
+    assert once == len(plan.tiles)
+    assert once < computed(for_workers(blocks, 2), 2) < once + 0.7 * (as_they_lie - once)

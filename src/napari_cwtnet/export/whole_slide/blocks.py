@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
@@ -137,6 +138,21 @@ class Layout:
         down = min(bottom, self.size.height) - 1, max(y, 0)
         columns, rows = (end // self.side - begin // self.side + 1 for end, begin in (across, down))
         return columns * rows
+
+
+def for_workers(blocks: Sequence[Block], workers: int) -> list[Block]:
+    """The blocks in an order that gives neighbours to each of several workers that take turns.
+
+    A worker keeps the tiles between its blocks; those between two workers' are computed by both.
+
+    >>> blocks = [Block((column, 0), 0, 0, 1, 1) for column in range(5)]
+    >>> [block.place[0] for block in for_workers(blocks, 2)]
+    [0, 3, 1, 4, 2]
+    """
+    share = max(1, -(-len(blocks) // workers))
+    parts = (blocks[first : first + share] for first in range(0, len(blocks), share))
+    turns = itertools.zip_longest(*parts)
+    return [block for turn in turns for block in turn if block is not None]
 
 
 def lay_out(plan: Plan, side: int) -> Layout:

@@ -13,6 +13,7 @@ from typing import Any
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import OutputError, RequestError
 from napari_cwtnet.export.whole_slide import compute
+from napari_cwtnet.export.whole_slide.blocks import for_workers
 from napari_cwtnet.export.whole_slide.job import Job
 from napari_cwtnet.export.whole_slide.journal import Done
 from napari_cwtnet.export.whole_slide.open_run import Run
@@ -66,9 +67,10 @@ class Cluster:
         from distributed import as_completed
 
         shared = (job, run.work.image, run.journal.head.provenance, run.layout)
+        blocks = for_workers(list(run.pending), max(1, len(self._client.nthreads())))
         futures = [
             self._client.submit(compute.make, *shared, block, pure=False, retries=_RETRIES)
-            for block in run.pending
+            for block in blocks
         ]
         # Its default is the loop of the newest client of the process, which may be another's.
         ready = as_completed(futures, loop=self._client.loop)

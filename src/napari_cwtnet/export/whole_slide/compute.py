@@ -103,13 +103,14 @@ def block_pixels(
     with contextlib.closing(computing):
         for finished in computing:
             add(finished)
-            context.borders.keep(finished, _uses(context.plan, layout, finished.tile) - 1)
+            context.borders.keep(finished, tile_uses(context.plan, layout, finished.tile) - 1)
             if tile_done is not None:
                 tile_done()
     return canvas.image, Computed(len(missing), tally)
 
 
-def _uses(plan: Plan, layout: Layout, tile: Tile) -> int:
+def tile_uses(plan: Plan, layout: Layout, tile: Tile) -> int:
+    """How many blocks of the layout need a tile of the plan."""
     column, row = plan.lattice.origin
     return layout.uses(
         (tile.columns.start - column) * plan.scale,
