@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from slides.pattern import shift
 
 from napari_cwtnet import enhance, load_model, open_slide
-from napari_cwtnet.enhancement import Engine, EnhanceRequest, Result, make_plan
+from napari_cwtnet.enhancement import (
+    Canvas,
+    Engine,
+    EnhanceRequest,
+    Plan,
+    TileResult,
+    make_plan,
+)
 from napari_cwtnet.enhancement.check import check
 from napari_cwtnet.errors import SlideError
 from napari_cwtnet.geometry import Region
@@ -70,24 +81,48 @@ def test_registered_within_half_a_level_0_pixel(data_dir, name: str, downsample:
             assert abs(dy) * fineness < 0.5, (model, dx, dy)
 
 
+class View(NamedTuple):
+    """A field of the sample slide, computed."""
+
+    plan: Plan
+    tiles: list[TileResult]
+    image: NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def view(cmu: Path) -> Callable[..., View]:
+    """Computes a field of 1300 × 1300 level-0 pixels, once for all tests."""
+
+    @functools.cache
+    def compute(model: str, downsample: float, x: int, y: int) -> View:
+        loaded = load_model(model)
+        with open_slide(cmu) as slide:
+            plan = make_plan(slide, loaded, EnhanceRequest(Region(x, y, 1300, 1300), downsample))
+            tiles = list(Engine(loaded, "cpu", 0).run(slide, plan))
+        canvas = Canvas(plan)
+        for done in tiles:
+            canvas.add(done.tile, done.sr)
+        return View(plan, tiles, canvas.image)
+
+    return compute
+
+
 @pytest.mark.parametrize(
     ("model", "downsample", "fields"), [("cwtnet-lite-x2", 2, 1), ("cwtnet-lite-x4", 4, 3)]
 )
-def test_no_seams(cmu: Path, model: str, downsample: float, fields: int) -> None:
+def test_no_seams(view: Callable[..., View], model: str, downsample: float, fields: int) -> None:
     """Mean absolute gradient across tile borders, within 5 % of that two pixels beside them."""
     at, beside = [], []
-    with open_slide(cmu) as slide:
-        for x, y in ((700, 800), (300, 1200), (850, 300))[:fields]:
-            field = Region(x, y, 1300, 1300)
-            found = gradients(enhance(slide, field, downsample, model=model, device="cpu"))
-            at, beside = at + found[0], beside + found[1]
+    for x, y in ((700, 800), (300, 1200), (850, 300))[:fields]:
+        found = gradients(view(model, downsample, x, y))
+        at, beside = at + found[0], beside + found[1]
     assert len(at) >= 24
     assert abs(np.mean(at) / np.mean(beside) - 1) < 0.05
 
 
-def gradients(result: Result) -> tuple[list[float], list[float]]:
+def gradients(view: View) -> tuple[list[float], list[float]]:
     """At tile borders and beside them."""
-    image, lattice, scale = result.image.astype(float), result.plan.lattice, result.plan.scale
+    image, lattice, scale = view.image.astype(float), view.plan.lattice, view.plan.scale
     grid = lattice.grid
     across = (
         np.abs(np.diff(image, axis=1)).mean((0, 2)),
@@ -110,19 +145,17 @@ def gradients(result: Result) -> tuple[list[float], list[float]]:
 
 @pytest.mark.parametrize(("model", "downsample"), [("cwtnet-lite-x2", 2), ("cwtnet-lite-x4", 4)])
 def test_overlapping_tiles_agree_before_they_are_blended(
-    cmu: Path, model: str, downsample: float
+    view: Callable[..., View], model: str, downsample: float
 ) -> None:
     """In grey levels, over the ramps where two neighbours both count."""
-    loaded = load_model(model)
-    with open_slide(cmu) as slide:
-        plan = make_plan(slide, loaded, EnhanceRequest(Region(700, 800, 1300, 1300), downsample))
-        tiles = {r.tile.index: r for r in Engine(loaded, "cpu").run(slide, plan)}
+    plan, done, _ = view(model, downsample, 700, 800)
+    tiles = {one.tile.index: one for one in done}
     differences = []
     for (column, row), left in tiles.items():
         right = tiles.get((column + 1, row))
         if right is None:
             continue
-        width = left.tile.columns.ramp_out * loaded.scale
+        width = left.tile.columns.ramp_out * plan.scale
         assert width > 0
         first, second = left.sr[:, -width:].astype(int), right.sr[:, :width].astype(int)
         differences.append(np.abs(first - second).mean())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,21 @@ from plugin.enhance_help import finish, results
 MARK = "COMPUTED · do not rely on what is tinted"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The calibration of the first test that ends one: what a session keeps for the next."""
+    return tmp_path_factory.mktemp("kept") / "calibrations"
+
+
 @pytest.fixture
 def dock(
-    enhance_dock: Callable[..., Any], models: Path, svs: Path, monkeypatch: Any, tmp_path: Path
-) -> tuple[Any, Any]:
+    enhance_dock: Callable[..., Any],
+    models: Path,
+    svs: Path,
+    monkeypatch: Any,
+    tmp_path: Path,
+    kept: Path,
+) -> Iterator[tuple[Any, Any]]:
     """A real slide, zoomed in, with the shipped ×2 and one that predicts no error."""
     monkeypatch.setenv("CWTNET_CONFIG", str(tmp_path))
     shutil.copy(files("napari_cwtnet.model") / "weights" / "cwtnet-lite-x2.safetensors", models)
@@ -35,7 +46,18 @@ def dock(
     dock.form.model.show_models()
     dock.form.model.setCurrentText("cwtnet-lite-x2")
     zoom_to(viewer, viewer.layers[0], 0.25)
-    return viewer, dock
+    yield viewer, dock
+    own = tmp_path / "calibrations"
+    if own.exists() and not kept.exists():
+        shutil.copytree(own, kept)
+
+
+@pytest.fixture
+def calibrated_dock(dock: tuple[Any, Any], kept: Path, tmp_path: Path) -> tuple[Any, Any]:
+    """The same on a slide that is calibrated already, if a test has done so."""
+    if kept.exists():
+        shutil.copytree(kept, tmp_path / "calibrations")
+    return dock
 
 
 def marks(viewer: Any) -> list[Any]:
@@ -89,8 +111,8 @@ def test_the_mark_follows_the_result(dock: tuple[Any, Any], qtbot: Any) -> None:
     assert not form.words
 
 
-def test_no_mark_outlives_its_result(dock: tuple[Any, Any], qtbot: Any) -> None:
-    viewer, enhance = dock
+def test_no_mark_outlives_its_result(calibrated_dock: tuple[Any, Any], qtbot: Any) -> None:
+    viewer, enhance = calibrated_dock
     enhance.panel.mark.box.setChecked(True)
     finish(qtbot, enhance)
     settled(qtbot, enhance)
@@ -172,9 +194,9 @@ def test_cancel_ends_a_calibration(dock: tuple[Any, Any], qtbot: Any) -> None:
 
 
 def test_a_marked_result_is_exported_with_its_mask(
-    dock: tuple[Any, Any], qtbot: Any, tmp_path: Path, messages: list[str]
+    calibrated_dock: tuple[Any, Any], qtbot: Any, tmp_path: Path, messages: list[str]
 ) -> None:
-    viewer, enhance = dock
+    viewer, enhance = calibrated_dock
     enhance.panel.mark.box.setChecked(True)
     finish(qtbot, enhance)
     settled(qtbot, enhance)
@@ -201,9 +223,9 @@ def test_a_marked_result_is_exported_with_its_mask(
 
 
 def test_pixels_that_nothing_has_marked_have_no_mask(
-    dock: tuple[Any, Any], qtbot: Any, tmp_path: Path
+    calibrated_dock: tuple[Any, Any], qtbot: Any, tmp_path: Path
 ) -> None:
-    viewer, enhance = dock
+    viewer, enhance = calibrated_dock
     enhance.panel.mark.box.setChecked(True)
     finish(qtbot, enhance)
     settled(qtbot, enhance)
