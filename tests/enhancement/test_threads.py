@@ -1,4 +1,4 @@
-"""The same image from one thread and from many: a window leaves a core free, a shell does not."""
+"""The same image from one thread and from many, and how many there are."""
 
 from __future__ import annotations
 
