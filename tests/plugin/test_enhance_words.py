@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from napari_cwtnet.geometry import Region
@@ -25,6 +27,16 @@ def test_outcomes() -> None:
 
 def test_a_run_that_waits() -> None:
     assert progress_words(None, cancelling=True) == "Waiting for the current tile…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.1, "0 of 16 tiles"), (0.5, "Loading the model…")]
+)
+def test_loading_is_told_only_where_it_takes_long(seconds: float, words: str) -> None:
+    run = SimpleNamespace(
+        phase="loading", seconds=seconds, parts=[None], done=0, total=16, pace=None
+    )
+    assert progress_words(run, cancelling=False) == words
 
 
 @pytest.mark.parametrize("downsample", [1.0, 2.0, 4.0])

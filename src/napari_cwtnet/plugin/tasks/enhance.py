@@ -152,6 +152,11 @@ class EnhanceRun(Run):
         return self.parts[self.number - 1].picture
 
     @property
+    def seconds(self) -> float:
+        """Since its start."""
+        return time.perf_counter() - self._began
+
+    @property
     def pace(self) -> tuple[float, float] | None:
         """Computed tiles a second, and seconds left; None while they are not known."""
         fresh, elapsed = self.done - self.cached, time.perf_counter() - self._tiles_began
@@ -209,7 +214,7 @@ class EnhanceRun(Run):
             self.done,
             self.cached,
             self.total,
-            time.perf_counter() - self._began,
+            self.seconds,
             ending.value,
             message,
             self.tile_counts,

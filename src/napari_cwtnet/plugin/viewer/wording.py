@@ -20,6 +20,9 @@ from napari_cwtnet.training.recipe import Recipe, SlideSource
 from napari_cwtnet.training.run_folder import RunFolder
 from napari_cwtnet.training.split import Split
 
+_LOADING_S = 0.3
+"""A model that is in memory is found sooner; words for a moment would only flicker."""
+
 
 def progress_words(run: EnhanceRun | None, *, cancelling: bool) -> str:
     """Tiles done, pace and time left, or what else it is at; ``None`` is a run that waits."""
@@ -27,7 +30,7 @@ def progress_words(run: EnhanceRun | None, *, cancelling: bool) -> str:
         return "Waiting for the current tile…"
     if cancelling:
         return "Cancelling…"
-    if run.phase == "loading":
+    if run.phase == "loading" and run.seconds > _LOADING_S:
         return "Loading the model…"
     if run.phase == "measuring" and run.done == run.total:
         return "Comparing with the slide's own pixels…"
