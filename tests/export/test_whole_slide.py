@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -528,3 +529,23 @@ def test_workers_that_take_turns_compute_fewer_tiles_twice(slide_file: Path, job
     once, as_they_lie = computed(blocks, 1), computed(blocks, 2)
     assert once == len(plan.tiles)
     assert once < computed(for_workers(blocks, 2), 2) < once + 0.7 * (as_they_lie - once)
+
+
+@pytest.mark.parametrize(("columns", "rows", "workers"), [(4, 4, 2), (10, 10, 16), (3, 3, 4)])
+def test_most_blocks_follow_their_neighbour(columns: int, rows: int, workers: int) -> None:
+    blocks = list(Layout(Size(BLOCK * columns, BLOCK * rows), BLOCK, columns).blocks())
+    ordered = for_workers(blocks, workers)
+    assert sorted(block.place for block in ordered) == sorted(block.place for block in blocks)
+    follows = {second.place: first.place for first, second in itertools.pairwise(blocks)}
+    apart = sum(
+        follows.get(block.place) != ordered[number - workers].place
+        for number, block in enumerate(ordered)
+        if number >= workers
+    )
+    assert apart == 0
+
+
+@pytest.mark.parametrize("workers", [1, 9, 20])
+def test_few_blocks_stay_in_order(workers: int) -> None:
+    blocks = list(Layout(Size(BLOCK * 3, BLOCK * 3), BLOCK, 3).blocks())
+    assert for_workers(blocks, workers) == blocks

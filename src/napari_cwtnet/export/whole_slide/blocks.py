@@ -144,13 +144,15 @@ def for_workers(blocks: Sequence[Block], workers: int) -> list[Block]:
     """The blocks in an order that gives neighbours to each of several workers that take turns.
 
     A worker keeps the tiles between its blocks; those between two workers' are computed by both.
+    Workers that are not equally fast, or join later, get neighbours less often.
 
     >>> blocks = [Block((column, 0), 0, 0, 1, 1) for column in range(5)]
     >>> [block.place[0] for block in for_workers(blocks, 2)]
     [0, 3, 1, 4, 2]
     """
-    share = max(1, -(-len(blocks) // workers))
-    parts = (blocks[first : first + share] for first in range(0, len(blocks), share))
+    share, longer = divmod(len(blocks), workers)
+    ends = [number * share + min(number, longer) for number in range(workers + 1)]
+    parts = (blocks[begin:end] for begin, end in itertools.pairwise(ends))
     turns = itertools.zip_longest(*parts)
     return [block for turn in turns for block in turn if block is not None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -67,10 +68,11 @@ class Cluster:
         from distributed import as_completed
 
         shared = (job, run.work.image, run.journal.head.provenance, run.layout)
-        blocks = for_workers(list(run.pending), max(1, len(self._client.nthreads())))
+        with _faults_told():
+            workers = max(1, len(self._client.nthreads()))
         futures = [
             self._client.submit(compute.make, *shared, block, pure=False, retries=_RETRIES)
-            for block in blocks
+            for block in for_workers(list(run.pending), workers)
         ]
         # Its default is the loop of the newest client of the process, which may be another's.
         ready = as_completed(futures, loop=self._client.loop)
@@ -162,11 +164,17 @@ class _Connecting(threading.Thread):
 
 
 def _result(future: Any) -> Any:
+    with _faults_told():
+        return future.result()
+
+
+@contextlib.contextmanager
+def _faults_told() -> Iterator[None]:
     from distributed import KilledWorker
     from distributed.comm import CommClosedError
 
     try:
-        return future.result()
+        yield
     except (CommClosedError, FutureCancelledError) as error:
         raise OutputError(
             "The connection to the scheduler is lost; see that it runs, and resume the run."
