@@ -115,7 +115,7 @@ class Canvas:
 
     @property
     def image(self) -> NDArray[np.uint8]:
-        """``(height, width, 3)`` uint8 RGB, a copy; black where no tile has arrived."""
+        """``(height, width, 3)`` uint8 RGB, a copy; black where no tile has been added yet."""
         image = np.empty((*self.rgba.shape[:2], 3), np.uint8)
         _copy_colours(self.rgba, image)
         return image

@@ -99,11 +99,11 @@ _SETTING = threading.Lock()
 def compute_with(count: int) -> None:
     """Set torch's number of threads for the calling thread alone.
 
-    torch sets it for the calling thread and for every thread that first computes afterwards;
-    a helper thread restores the old number for those. A thread that first computes takes the
-    number of those, so that is done before.
+    torch sets it for the calling thread and for every thread that first computes afterwards; a
+    helper thread restores the old number for those. A thread takes over the common number when it
+    first uses torch, which would undo the one set here; so it reads it before.
     """
-    torch.get_num_threads()  # as if computing
+    torch.get_num_threads()
     with _SETTING, ThreadPoolExecutor(1) as before, ThreadPoolExecutor(1) as after:
         common = before.submit(torch.get_num_threads).result()
         torch.set_num_threads(count)

@@ -123,21 +123,24 @@ class TileCache:
             self._tiles.clear()
 
 
-def in_groups(tiles: int, workers: int, *, first_alone: bool) -> list[int]:
-    """Sizes of the groups in which to compute tiles, one group after the other.
+def group_sizes(tiles: int, workers: int, *, first_soon: bool) -> list[int]:
+    """Sizes of the groups in which to compute tiles side by side, one group after the other.
 
-    A tile that is alone has all cores and comes soon. At the end, fewer tiles than workers share
-    all cores, too.
+    A tile that is alone has all cores. The first is, if it is to come soon and the others take two
+    rounds or more. At the end, tiles that would leave half of the cores idle form a group.
 
-    >>> in_groups(16, 2, first_alone=True), in_groups(4, 2, first_alone=False)
+    >>> group_sizes(16, 2, first_soon=True), group_sizes(4, 2, first_soon=False)
     ([1, 14, 1], [4])
-    >>> in_groups(3, 4, first_alone=True), in_groups(5, 1, first_alone=True)
-    ([1, 2], [5])
+    >>> group_sizes(16, 4, first_soon=True), group_sizes(18, 4, first_soon=False)
+    ([1, 15], [16, 2])
+    >>> group_sizes(16, 8, first_soon=True), group_sizes(5, 1, first_soon=True)
+    ([16], [5])
     """
     if workers == 1:
         return [tiles]
-    first = int(first_alone)
+    first = int(first_soon and tiles > 2 * workers)
     rest = (tiles - first) % workers
+    rest = rest if 2 * rest <= workers else 0
     return [size for size in (first, tiles - first - rest, rest) if size]
 
 
@@ -227,7 +230,7 @@ class Engine:
         *,
         first_soon: bool = False,
     ) -> Generator[TileResult, None, None]:
-        """Yield the tiles of a plan: cached ones, then computed ones, each group centre first.
+        """Yield the tiles of a plan: cached ones, then computed ones, either from the centre on.
 
         Reads the next tiles while computing; a CPU computes several side by side. Closing the
         generator waits for tiles in progress.
@@ -239,8 +242,8 @@ class Engine:
         cancel : CancelToken, optional
             Ends the run between two tiles.
         first_soon : bool
-            Whether to compute the first tile alone if none is cached, for somebody who is looking;
-            all tiles together take a little longer then.
+            Whether to compute the first tile alone if none is cached, for somebody who is looking.
+            All tiles together take longer then: on two cores and with sixteen tiles, a twentieth.
 
         Raises
         ------
@@ -263,8 +266,8 @@ class Engine:
             else:
                 yield TileResult(tile, cached, cached=True)
         if missing:
-            first_alone = first_soon and len(missing) == len(plan.tiles)
-            yield from self._compute(slide, plan, missing, cancel, first_alone=first_alone)
+            first_soon = first_soon and len(missing) == len(plan.tiles)
+            yield from self._compute(slide, plan, missing, cancel, first_soon=first_soon)
 
     def _compute(
         self,
@@ -273,9 +276,12 @@ class Engine:
         tiles: list[Tile],
         cancel: CancelToken,
         *,
-        first_alone: bool,
+        first_soon: bool,
     ) -> Generator[TileResult, None, None]:
-        workers, _ = self._shares(plan, len(tiles))
+        at_once, _ = self._shares(plan, len(tiles))
+        sizes = [len(tiles)]
+        if self.device_name == "cpu":  # OpenVINO computes each tile on one thread in any case
+            sizes = group_sizes(len(tiles), at_once, first_soon=first_soon)
         known = self.known(slide, plan)
 
         def read(tile: Tile) -> _Read:
@@ -290,10 +296,10 @@ class Engine:
             return TileResult(tile, done)
 
         reading = prefetch(
-            read, tiles, workers=1, depth=max(_PREFETCHED_READS, workers), name="napari-cwtnet read"
+            read, tiles, workers=1, depth=max(_PREFETCHED_READS, at_once), name="napari-cwtnet read"
         )
         with contextlib.closing(reading):
-            for count in in_groups(len(tiles), workers, first_alone=first_alone):
+            for count in sizes:
                 workers, inner = self._shares(plan, count)
                 computing = prefetch(
                     compute, islice(reading, count), workers=workers, depth=workers + 1,
