@@ -122,7 +122,7 @@ class EnginePool:
         RequestError
             If there is no such device or precision.
         """
-        use_free_cores()
+        limit_threads()
         name = full_device_name(device)
         key = (path, path.stat().st_mtime_ns if path.exists() else 0, name, dtype)
         with self._lock:
@@ -146,13 +146,13 @@ ENGINES = EnginePool()
 """Of this process: every dock computes with the same networks and finds the same tiles."""
 
 
-def use_free_cores(leave: int = 0) -> None:
-    """Limit torch's threads in the thread that calls, as each that computes has to before it.
+def limit_threads(leave: int = 0) -> None:
+    """Limit torch's threads in the calling thread to the free cores, before it computes.
 
     Parameters
     ----------
     leave : int
-        Cores for others. What somebody waits for leaves none: the window needs little. What goes
-        on for minutes leaves one.
+        Cores to leave to others. A run that somebody waits for leaves none, since the window needs
+        little; one that takes minutes leaves one.
     """
     compute_with(min(torch.get_num_threads(), free_cores(leave)))

@@ -16,7 +16,7 @@ from qtpy.QtCore import QObject
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, TrainingError
 from napari_cwtnet.metrics import psnr
-from napari_cwtnet.plugin.tasks.device import ARBITER, use_free_cores
+from napari_cwtnet.plugin.tasks.device import ARBITER, limit_threads
 from napari_cwtnet.plugin.tasks.finetune_history import History
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner, fault_words
@@ -196,7 +196,7 @@ class FinetuneRun(Run):
         return Outcome(kind, self.step, installed, message)
 
     def _train(self) -> Kind:
-        use_free_cores(leave=1)
+        limit_threads(leave=1)
         with contextlib.ExitStack() as collector:
             with no_collection():
                 trainer = self._trainer = self._prepared()

@@ -21,7 +21,7 @@ from qtpy.QtCore import QCoreApplication, QObject, QTimer, Signal
 
 from napari_cwtnet.cancel import CancelToken
 from napari_cwtnet.errors import CancelledError, CwtnetError
-from napari_cwtnet.plugin.tasks.device import ARBITER, use_free_cores
+from napari_cwtnet.plugin.tasks.device import ARBITER, limit_threads
 
 T = TypeVar("T")
 Steps = Callable[[int, int], None]
@@ -107,7 +107,7 @@ class Run:
     def _run(self) -> None:
         try:
             if self.priority:
-                use_free_cores()
+                limit_threads()
             with ARBITER.priority() if self.priority else contextlib.nullcontext():
                 ending = Ending("done", self.work())
         except CancelledError:

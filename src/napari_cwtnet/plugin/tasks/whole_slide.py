@@ -17,7 +17,7 @@ from napari_cwtnet.export.whole_slide import Job as FileJob
 from napari_cwtnet.export.whole_slide import WholeResult, enhance_to_file
 from napari_cwtnet.export.whole_slide.work_folder import WorkFolder, free_bytes, needed_bytes
 from napari_cwtnet.geometry import Region, Size, magnification
-from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, use_free_cores
+from napari_cwtnet.plugin.tasks.device import ENGINES, MODELS_IN_USE, limit_threads
 from napari_cwtnet.plugin.tasks.enhance import Job
 from napari_cwtnet.plugin.tasks.runner import Ending, Run, Task, TaskRunner
 from napari_cwtnet.plugin.tasks.slide_memory import SLIDES
@@ -191,6 +191,7 @@ class _TimingRun(Run):
         self.job = job
 
     def work(self) -> float:
+        limit_threads(leave=1)  # as the whole slide will
         with MODELS_IN_USE.by(self.job.model):
             return seconds_of_a_tile(self.job, self._token)
 
@@ -246,7 +247,7 @@ class WholeRun(Run):
 
     def work(self) -> WholeResult:
         """Continue what is there, or begin; a finished image of the same kind stays as it is."""
-        use_free_cores(leave=1)
+        limit_threads(leave=1)
         with MODELS_IN_USE.by(Path(self.job.model)):
             return enhance_to_file(
                 self.job, self.place, resume=True, cancel=self._token, told=self._told
