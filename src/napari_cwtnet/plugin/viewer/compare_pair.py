@@ -18,6 +18,7 @@ from napari_cwtnet.plugin.viewer.selection import (
     Source,
     compared_slide,
     holds,
+    is_result,
     source_of,
 )
 from napari_cwtnet.plugin.viewer.slide_layer import slide_of
@@ -95,15 +96,11 @@ def baselines_of(viewer: Any, result: Any) -> list[Baseline]:
         layer
         for layer in reversed(viewer.layers)
         if layer is not result
-        and _is_result(layer)
+        and is_result(layer)
         and compared_slide(viewer, layer) == slide
         and _overlap(layer, result)
     ]
     return [*found, *(Baseline("result", layer) for layer in others)]
-
-
-def _is_result(layer: Any) -> bool:
-    return source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
 
 
 def _overlap(one: Any, other: Any) -> bool:

@@ -150,13 +150,13 @@ def shown_result(viewer: Any) -> Any | None:
     """
     return _foremost(
         viewer,
-        lambda layer: (
-            not _is_put_away(viewer, layer)
-            and (
-                source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
-            )
-        ),
+        lambda layer: is_result(layer) and not _is_put_away(viewer, layer),
     )
+
+
+def is_result(layer: Any) -> bool:
+    """Whether a layer was made here, or is an exported result that was opened again."""
+    return source_of(layer) is not None or (is_computed(layer) and slide_of(layer) is not None)
 
 
 def _is_put_away(viewer: Any, layer: Any) -> bool:
