@@ -161,13 +161,17 @@ def _view(
         "mode": view.mode,
         "dtype": view.dtype,
         "tiles": view.tiles,
-        "fraction_of_limit": round(limit / whole, 3),
-        "fraction_of_limit_network_only": round(limit / times["network only"].median, 3),
+        "fraction_of_limit": _three_digits(limit / whole),
+        "fraction_of_limit_network_only": _three_digits(limit / times["network only"].median),
         "first_tile_share": round(times["first tile"].median / whole, 3),
         "pan_by_a_quarter_share": round(times["pan by a quarter"].median / whole, 3),
         "cached_share": round(times["cached"].median / whole, 4),
         "times": {name: timing.as_dict() for name, timing in times.items()},
     }
+
+
+def _three_digits(share: float) -> float:
+    return float(f"{share:.3g}")
 
 
 def _times_faster(times: Mapping[str, Timing]) -> dict[str, Any]:
