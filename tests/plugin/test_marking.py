@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_cwtnet.inspection import calibration
 from napari_cwtnet.plugin.tasks.model_list import MODELS
 from napari_cwtnet.plugin.viewer import result_mark
 from napari_cwtnet.plugin.viewer.computed import RESULT_KEY
@@ -53,10 +54,13 @@ def dock(
 
 
 @pytest.fixture
-def calibrated_dock(dock: tuple[Any, Any], kept: Path, tmp_path: Path) -> tuple[Any, Any]:
-    """The same on a slide that is calibrated already, if a test has done so."""
+def calibrated_dock(
+    dock: tuple[Any, Any], kept: Path, tmp_path: Path, monkeypatch: Any
+) -> tuple[Any, Any]:
+    """The same on a slide that is calibrated already, if a test has done so; not once more then."""
     if kept.exists():
         shutil.copytree(kept, tmp_path / "calibrations")
+        monkeypatch.delattr(calibration, "calibrate")
     return dock
 
 
