@@ -24,14 +24,9 @@ def test_distance_is_its_formula() -> None:
 
 
 def test_defaults_are_the_paper_s_weights() -> None:
-    assert Loss().model_dump() == {
-        "sr": 0.3,
-        "wt": 0.7,
-        "sr_ssim": 0.2,
-        "wt_ssim": 0.2,
-        "sr_haar": 0.0,
-        "pixel": "l1",
-    }
+    """Terms that are not the paper's are off."""
+    papers = {"sr": 0.3, "wt": 0.7, "sr_ssim": 0.2, "wt_ssim": 0.2, "pixel": "l1"}
+    assert {name: value for name, value in Loss().model_dump().items() if value} == papers
 
 
 @pytest.mark.parametrize("front", ["dwt", "average"])

@@ -56,7 +56,7 @@ def test_shipped_recipe_loads(name: str, scale: int, share: float) -> None:
         ({"reference_share": 1.5}, "reference_share: 1.5 is given; give a number of at most 1"),
         ({"sources": []}, "the file: give sources (folders of images) or slides"),
         ({"sources": [{"name": "a", "folder": "a"}]}, "sources.0.licence: missing; give it"),
-        ({"loss": {"tv": 1}}, "loss.tv: unknown field; choose one of sr, wt, sr_ssim"),
+        ({"loss": {"nothing": 1}}, "loss.nothing: unknown field; choose one of sr, wt, sr_ssim"),
         ({"name": "../escape"}, "name: '../escape' is given; give text that fits ^[A-Z"),
         ({"name": "last"}, "name: last.safetensors is the run's own"),
         ({"preset": "huge"}, "preset 'huge' is unknown; choose one of paper, "),

@@ -1,4 +1,4 @@
-"""The loss: pixels and SSIM (Eqs. 10 to 14), Haar details, and the adversarial term."""
+"""The loss: pixels and SSIM (the paper's Eqs. 10 to 14), Haar details, and the adversarial term."""
 
 from __future__ import annotations
 
@@ -144,6 +144,8 @@ _PREFIX = "discriminator"
 
 def detail_distance(sr: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute difference of the Haar detail bands, summed over at most three octaves.
+
+    Of :class:`Adversarial`; ``sr_haar`` of :class:`Loss` is the mean over the bands of one octave.
 
     Parameters
     ----------

@@ -98,7 +98,11 @@ class StartModel(BaseModel):
 
 
 class Loss(BaseModel):
-    """Eqs. 10 to 12: ``L = sr (L1 + sr_ssim (1 - SSIM)) + wt (L1 + wt_ssim (1 - SSIM))``."""
+    """Eqs. 10 to 12 of the CWT-Net paper, and ``Haar``, which is ours.
+
+    ``L = sr (L1 + sr_ssim (1 - SSIM) + sr_haar Haar) + wt (L1 + wt_ssim (1 - SSIM))``, with MSE for
+    L1 where ``pixel`` says so.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -106,7 +110,9 @@ class Loss(BaseModel):
     wt: float = Field(0.7, ge=0, description="λ2, weight of the sub-bands")
     sr_ssim: float = Field(0.2, ge=0, description="λ3, weight of 1 − SSIM of the image")
     wt_ssim: float = Field(0.2, ge=0, description="λ4, the same of the sub-bands")
-    sr_haar: float = Field(0.0, ge=0, description="weight of L1 between Haar detail bands of SR")
+    sr_haar: float = Field(
+        0.0, ge=0, description="times sr, weight of L1 between Haar detail bands"
+    )
     pixel: Literal["l1", "mse"] = Field("l1", description="distance beside SSIM (Table IV)")
 
 
