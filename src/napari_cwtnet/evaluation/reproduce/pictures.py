@@ -169,6 +169,8 @@ _CAPTION = 34
 _ACROSS = 6
 _GAP = 6
 _STRIP_QUALITY = 82
+_CAPTIONS = str.maketrans({"×": "x", "λ": "lambda"})
+"""Characters that Pillow's own font lacks."""
 
 
 def middle(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -207,7 +209,7 @@ def save_strip(parts: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
     for number, (name, image) in enumerate(parts.items()):
         x = _GAP + (number % columns) * (side + _GAP)
         y = _GAP + (number // columns) * (side + _CAPTION + _GAP)
-        caption = name.replace("×", "x")  # missing from Pillow's font
+        caption = name.translate(_CAPTIONS)
         draw.multiline_text((x, y), caption, fill="black", font=font, spacing=2)
         shown = Image.fromarray(image).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(shown, (x, y + _CAPTION))
