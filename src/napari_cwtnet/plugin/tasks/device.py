@@ -122,7 +122,6 @@ class EnginePool:
         RequestError
             If there is no such device or precision.
         """
-        limit_threads()
         name = full_device_name(device)
         key = (path, path.stat().st_mtime_ns if path.exists() else 0, name, dtype)
         with self._lock:
