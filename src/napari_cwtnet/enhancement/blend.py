@@ -72,12 +72,9 @@ class Canvas:
                 if alone_down and alone_across:
                     _copy_colours(sr[here], self.rgba[rows, columns])
                     self.rgba[rows, columns, 3] = 255
-                elif alone_across:
-                    fading = weights_down[here[0]].astype(np.uint16)
-                    self._blend((rows, columns), sr[here], fading, FULL_WEIGHT)
-                elif alone_down:
-                    fading = weights_across[:, here[1]].astype(np.uint16)
-                    self._blend((rows, columns), sr[here], fading, FULL_WEIGHT)
+                elif alone_down or alone_across:
+                    ramp = weights_across[:, here[1]] if alone_down else weights_down[here[0]]
+                    self._blend((rows, columns), sr[here], ramp.astype(np.uint16), FULL_WEIGHT)
                 else:
                     fading = weights_down[here[0]] * weights_across[:, here[1]]
                     self._blend((rows, columns), sr[here], fading, FULL_WEIGHT**2)
