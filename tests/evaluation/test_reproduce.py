@@ -19,6 +19,7 @@ from napari_cwtnet.evaluation.reproduce import (
     Driver,
     TablePlan,
     experiment,
+    pictures,
     read_budget,
     runs,
     write_page,
@@ -458,3 +459,9 @@ def test_only_scanner_has_rows_that_know_the_degradation() -> None:
         knowing |= {"CWT-Net that knows the degradation, cross-scale"} if scale > 2 else set()
         assert scanner - clean == knowing
         assert not clean - scanner
+
+
+def test_captions_have_letters_that_the_font_of_sheets_has() -> None:
+    names = {row.name for table in TABLES.values() for row in table.rows(2, "bicubic")}
+    assert any("λ" in name for name in names)
+    assert all(name.translate(pictures._CAPTIONS).isascii() for name in names)
